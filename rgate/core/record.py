@@ -1,0 +1,38 @@
+"""What is known of one request after it ended, and the port that takes it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One finished request, for the figures, the access log and people who ask.
+
+    *status* is what the client got: 499 where it went away first. *cut* tells that the response had
+    begun and could not be completed. *target*, *method* and *client* are as sent, unescaped.
+    """
+
+    ended_at_s: float  # wall clock, seconds since the epoch
+    client: str  # the TCP peer's address
+    method: str
+    target: str
+    status: int
+    bytes_sent: int  # of the response's content
+    latency_ns: int  # from the request's first byte to the response's last
+    route: str = ""  # the route's path_prefix
+    backend: str = ""
+    container: str = ""  # the container's name, or the address for fixed `urls`
+    attempts: int = 0
+    reason: str = ""  # a Reason's value where rgate answered by itself
+    request_id: str = ""
+    cut: bool = False
+
+
+class RequestLog(Protocol):
+    """Takes a record of each request. Called from any thread, after the response's last byte.
+
+    Must return in microseconds and never raise: what it cannot keep it drops and tells of once.
+    """
+
+    def add(self, record: Record) -> None:
+        """Take *record*; it shows in whatever is asked for after this call returns."""
