@@ -1,0 +1,63 @@
+"""Which route a path belongs to: the longest matching prefix (behaviour 3)."""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+
+from rgate.core.config import Match, Route
+
+
+class Router:
+    """Finds the route with the longest prefix that a path starts with, whatever their order.
+
+    The prefixes lie sorted, each knowing the longest other one that it begins with. All prefixes of
+    a path sort before it, and whatever sorts between the longest of them and the path begins with
+    that one: so one binary search, and a walk up that chain, find it. The cost is that of some
+    log2(n) comparisons, whatever the number of routes.
+    """
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        by_prefix = sorted((route.path_prefix.encode(), route) for route in _unique(routes))
+        self._prefixes = [prefix for prefix, _ in by_prefix]
+        self._routes = [route for _, route in by_prefix]
+        self._parents = _parents(self._prefixes)
+
+    def match(self, path: bytes) -> Route | None:
+        """Return the route of *path* (as received, without its query), or None where none matches."""
+        index = bisect_right(self._prefixes, path) - 1
+        while index >= 0:
+            prefix = self._prefixes[index]
+            if path.startswith(prefix):
+                route = self._routes[index]
+                if route.match is Match.PREFIX or _ends_at_segment(prefix, path):
+                    return route
+            index = self._parents[index]
+        return None
+
+
+def _unique(routes: Iterable[Route]) -> Iterable[Route]:
+    """Return *routes* with distinct prefixes; the configuration refuses doubles before."""
+    return {route.path_prefix: route for route in routes}.values()
+
+
+def _parents(prefixes: list[bytes]) -> list[int]:
+    """Return, for each of the sorted *prefixes*, the index of the longest other that it starts with; -1: none."""
+    parents: list[int] = []
+    chain: list[int] = []  # indices of the prefixes that the present one may start with, shortest first
+    for index, prefix in enumerate(prefixes):
+        while chain and not prefix.startswith(prefixes[chain[-1]]):
+            chain.pop()
+        parents.append(chain[-1] if chain else -1)
+        chain.append(index)
+    return parents
+
+
+def _ends_at_segment(prefix: bytes, path: bytes) -> bool:
+    return len(path) == len(prefix) or prefix.endswith(b"/") or path[len(prefix) : len(prefix) + 1] == b"/"
+
+
+def forwarded_path(route: Route, path: bytes) -> bytes:
+    """Return the path that the backend is asked for: *path*, or what `strip_prefix` leaves of it."""
+    if not route.strip_prefix:
+        return path
+    rest = path[len(route.path_prefix.encode()) :]
+    return rest if rest.startswith(b"/") else b"/" + rest
