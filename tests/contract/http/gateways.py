@@ -1,0 +1,192 @@
+"""The gateways under test: each engine of rgate, and the peers that are installed.
+
+A gateway is a process that carries the routes of a Site on 127.0.0.1. All that differs between
+gateways is here and in `peers.py`; a case knows only what `Gateway` offers.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from tests.contract.http.site import (
+    DEFAULT_BODY,
+    DEFAULT_STATUS,
+    MOST_BODY_BYTES,
+    MOST_CONNECTIONS,
+    Lane,
+    Site,
+)
+from tests.contract.http.wire import Message, Wire, connect
+
+ROOT = Path(__file__).parents[3]
+START_S = 20.0
+
+T = TypeVar("T")
+
+
+def wait_until(look: Callable[[], T], within_s: float, awaited: str) -> T:
+    """Return the first true value of *look*; fails at the deadline with the last one seen."""
+    until = time.monotonic() + within_s
+    while not (seen := look()):
+        assert time.monotonic() < until, f"{awaited} did not come within {within_s} s; last seen: {seen!r}"
+        time.sleep(0.005)
+    return seen
+
+
+class Gateway(ABC):
+    """One running gateway. `start` it before use, and `stop` it."""
+
+    name: str
+    gives_reasons = False  # whether its own answers carry X-Rgate-Reason
+
+    def __init__(self, site: Site, directory: Path) -> None:
+        self.site = site
+        self.directory = directory
+        self.port = 0
+        self._wires: list[Wire] = []
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @abstractmethod
+    def _launch(self) -> subprocess.Popen[bytes]:
+        """Start the program."""
+
+    @abstractmethod
+    def _find_port(self) -> int:
+        """Return the port once the program listens on it, 0 until then."""
+
+    def start(self) -> None:
+        """Return when the gateway is ready."""
+        self._process = self._launch()
+        self.port = wait_until(self._port_or_death, START_S, f"{self.name}'s readiness")
+
+    def _port_or_death(self) -> int:
+        assert self._process is not None
+        assert self._process.poll() is None, f"{self.name} ended at its start:\n{self.log()}"
+        return self._find_port()
+
+    def _run(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
+        with (self.directory / "out").open("wb") as out, (self.directory / "err").open("wb") as err:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=ROOT,
+                env=os.environ | environment,
+            )
+
+    def log(self) -> str:
+        """Return the end of what the program wrote to stderr."""
+        return (self.directory / "err").read_text(errors="replace")[-3000:]
+
+    def stop(self) -> None:
+        """End the process; waits for it."""
+        self.close_clients()
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(3)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self.site.close()
+
+    # What cases use.
+
+    def client(self, source: str = "127.0.0.1") -> Wire:
+        """Return a new connection to the gateway, from address *source*."""
+        wire = connect(self.port, source)
+        self._wires.append(wire)
+        return wire
+
+    def close_clients(self) -> None:
+        """Close all connections of `client`."""
+        for wire in self._wires:
+            wire.close()
+        self._wires.clear()
+
+    def lane(self, kind: str = "single") -> Lane:
+        """Return a route and its backends that no other case uses."""
+        return self.site.take(kind)
+
+    def check_answer(self, answer: Message, status: int, reason: str) -> None:
+        """Assert that *answer* is the gateway's own, with *status* and, where it gives any, *reason*."""
+        assert answer.status == status, f"{answer.line!r}, wanted {status} {reason}: {answer.content[:400]!r}"
+        if self.gives_reasons:
+            assert answer.values(b"x-rgate-reason") == [reason.encode()], answer.fields
+
+    def resident_bytes(self) -> int:
+        """Return the resident memory of the process and its children."""
+        assert self._process is not None
+        return sum(_resident_bytes(pid) for pid in _family(self._process.pid))
+
+
+def _family(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(member for child in children for member in _family(int(child)))]
+
+
+def _resident_bytes(pid: int) -> int:
+    matched = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(matched[1]) * 1024 if matched else 0
+
+
+class Rgate(Gateway):
+    """rgate itself, with one of its engines."""
+
+    gives_reasons = True
+
+    def __init__(self, site: Site, directory: Path, engine: str) -> None:
+        super().__init__(site, directory)
+        self.name = engine
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        config = self.directory / "config.yml"
+        config.write_text(json.dumps(rgate_config(self.site, self.directory), indent=1))  # JSON is YAML
+        options = ("--port", "0", "--config", str(config), "--engine", self.name)
+        return self._run(sys.executable, "rgate.py", *options, PYTHONUNBUFFERED="1")
+
+    def _find_port(self) -> int:
+        said = (self.directory / "out").read_text(errors="replace")
+        matched = re.search(r"^rgate listening on http://127\.0\.0\.1:(\d+)$", said, re.MULTILINE)
+        return int(matched[1]) if matched else 0
+
+
+def rgate_config(site: Site, directory: Path) -> dict[str, object]:
+    """Return what `config.yml` says for *site*."""
+    config: dict[str, object] = {
+        "routes": [_route(lane) for lane in site.lanes],
+        "default_response": {"body": DEFAULT_BODY.decode(), "status_code": DEFAULT_STATUS},
+        "backends": [_backend(lane) for lane in site.lanes],
+        "stats": {"database": f"sqlite:///{directory}/rgate.db"},
+    }
+    if site.limited:
+        config["limits"] = {"body_bytes": MOST_BODY_BYTES, "connections": MOST_CONNECTIONS}
+        config["trusted_proxies"] = ["127.0.0.1/32"]
+    return config
+
+
+def _route(lane: Lane) -> dict[str, object]:
+    route: dict[str, object] = {"path_prefix": lane.path.decode(), "backend": lane.name}
+    if lane.kind.strip_prefix:
+        route["strip_prefix"] = True
+    if lane.kind.segment:
+        route["match"] = "segment"
+    if lane.kind.envelope:
+        route["response_format"] = "envelope"
+    return route
+
+
+def _backend(lane: Lane) -> dict[str, object]:
+    return {
+        "name": lane.name,
+        "urls": [f"http://127.0.0.1:{listener.port}" for listener in lane.listeners],
+        "timeouts": vars(lane.kind.timeouts),
+    }
