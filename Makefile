@@ -1,0 +1,49 @@
+# What to type. The work is done in scripts/; each says what it is doing, and is quick when it was done.
+PORT ?= 8080
+CONFIG ?= config.yml
+export PYTHON
+
+.PHONY: help run demo test images dev lock down clean
+
+help:
+	@echo 'make run      the gateway on 127.0.0.1:$(PORT), in front of two containers (PORT=, CONFIG=)'
+	@echo 'make demo     the same without Docker, in front of two local processes'
+	@echo 'make test     lint, types and all tests'
+	@echo 'make dev      .venv with everything, to run pytest, ruff and mypy by hand'
+	@echo 'make images   the image of the demo containers, for docker-compose by hand'
+	@echo 'make lock     requirements*.txt anew from pyproject.toml'
+	@echo 'make down     take the demo containers down'
+	@echo 'make clean    remove .venv, .tox and caches'
+
+run:
+	@scripts/setup-venv run
+	@scripts/setup-docker
+	@scripts/build-images
+	@scripts/run --port $(PORT) --config $(CONFIG)
+
+demo:
+	@scripts/setup-venv run
+	@scripts/demo --port $(PORT)
+
+test:
+	@scripts/setup-venv tox
+	@scripts/test
+
+images:
+	@scripts/setup-docker
+	@scripts/build-images
+
+dev:
+	@scripts/setup-venv dev
+
+lock: dev
+	@.venv/bin/pip-compile --quiet --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --strip-extras $(LOCK_OPTIONS) --output-file requirements.txt pyproject.toml
+	@.venv/bin/pip-compile --quiet --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --strip-extras $(LOCK_OPTIONS) --extra dev --output-file requirements-dev.txt pyproject.toml
+
+down:
+	@scripts/compose down --timeout 3
+
+clean:
+	rm -rf .venv .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
