@@ -9,10 +9,11 @@ from enum import Enum, auto
 from rgate.core.message import Fields, Refused, parse_trailers
 from rgate.core.reasons import Reason
 
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_QUOTED = rb"\"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t -\x7e])*\""
 _SIZE_LINE = re.compile(
     rb"([0-9A-Fa-f]{1,15})"  # 15 digits: 2**60 bytes, and no overflow anywhere behind us
-    rb"(?:[ \t]*;[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-    rb"(?:[ \t]*=[ \t]*(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|\"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t -\x7e])*\"))?)*"
+    rb"(?:[ \t]*;[ \t]*" + _TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*"
     rb"[ \t]*"
 )
 # An extension has no use here; a long one is an attack on whoever keeps it. Peers: 256 to 4096.

@@ -40,7 +40,7 @@ def _unique(routes: Iterable[Route]) -> Iterable[Route]:
 
 
 def _parents(prefixes: list[bytes]) -> list[int]:
-    """Return, for each of the sorted *prefixes*, the index of the longest other that it starts with; -1: none."""
+    """Return, for each of the sorted *prefixes*, the index of its longest proper prefix; -1: none."""
     parents: list[int] = []
     chain: list[int] = []  # indices of the prefixes that the present one may start with, shortest first
     for index, prefix in enumerate(prefixes):

@@ -1,0 +1,31 @@
+"""Whether a client would rather read a page or JSON (RFC 9110 12.5.1)."""
+
+
+def prefers_html(accept: bytes) -> bool:
+    """Whether the Accept field *accept* ranks text/html above JSON. Without a preference: JSON."""
+    return _quality(accept, b"text/html", b"text/*") > max(
+        _quality(accept, b"application/json", b"application/*"),
+        _quality(accept, b"application/problem+json", b"application/*"),
+    )
+
+
+def _quality(accept: bytes, media_type: bytes, media_range: bytes) -> float:
+    """Return the weight of *media_type*: that of the most specific range that covers it."""
+    weights = dict(map(_media_range, accept.lower().split(b",")))
+    for name in (media_type, media_range, b"*/*"):
+        if name in weights:
+            return weights[name]
+    return 0.0
+
+
+def _media_range(item: bytes) -> tuple[bytes, float]:
+    """Return (media range, weight) of one *item*; a malformed weight counts as 0."""
+    name, *parameters = (part.strip() for part in item.split(b";"))
+    for parameter in parameters:
+        key, _, value = parameter.partition(b"=")
+        if key == b"q":
+            try:
+                return name, float(value)
+            except ValueError:
+                return name, 0.0
+    return name, 1.0

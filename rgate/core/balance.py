@@ -1,0 +1,101 @@
+"""Which candidate of a backend is tried next, and which are left out for a while after failures
+(behaviour 4 and 6).
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rgate.core.candidates import Candidate
+from rgate.core.config import Policy
+
+# A second is short enough for a container that restarts, and doubling keeps a dead one cheap.
+FIRST_PAUSE_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    until_s: float
+    length_s: float
+
+
+class Balancer:
+    """Remembers, across requests, who refused and how many requests each candidate has under way.
+
+    *random* gives floats in [0, 1), uniform and independent. Times are seconds of any one steady
+    clock. Threads may call at once: each step is one operation on a dictionary, and what two of
+    them do together at worst is to pick the same candidate twice in a row.
+    """
+
+    def __init__(self, random: Callable[[], float]) -> None:
+        self._random = random
+        self._pauses: dict[Candidate, _Pause] = {}
+        self._turns: dict[str, int] = {}
+        self._inflight: dict[Candidate, int] = {}
+
+    def pick(
+        self,
+        backend: str,
+        policy: Policy,
+        candidates: Sequence[Candidate],
+        tried: Collection[Candidate],
+        now_s: float,
+    ) -> Candidate | None:
+        """Return the one to try next, none of *tried*; None where all were tried.
+
+        One that is left out is picked only when no other is there: a 503 is the last resort.
+        """
+        untried: Sequence[Candidate] = candidates
+        if tried or self._pauses:
+            untried = [candidate for candidate in candidates if candidate not in tried]
+            untried = [c for c in untried if not self.is_left_out(c, now_s)] or untried
+        if not untried:
+            return None
+        match policy:
+            case Policy.RANDOM:
+                return self._any(untried)
+            case Policy.ROUND_ROBIN:
+                turn = self._turns.get(backend, 0)
+                self._turns[backend] = turn + 1
+                return untried[turn % len(untried)]
+            case Policy.LEAST_INFLIGHT:
+                least = min(self._inflight.get(candidate, 0) for candidate in untried)
+                return self._any([c for c in untried if self._inflight.get(c, 0) == least])
+
+    def _any(self, candidates: Sequence[Candidate]) -> Candidate:
+        return candidates[int(self._random() * len(candidates))]
+
+    def is_left_out(self, candidate: Candidate, now_s: float) -> bool:
+        """Whether *candidate* refused so lately that others come first."""
+        pause = self._pauses.get(candidate)
+        return pause is not None and now_s < pause.until_s
+
+    def refused(self, candidate: Candidate, now_s: float) -> None:
+        """Leave *candidate* out for a while: 1 s, doubling up to 30 s until it accepts again."""
+        pause = self._pauses.get(candidate)
+        if pause is not None and now_s < pause.until_s:
+            return  # many requests that fail together are one failure
+        length_s = FIRST_PAUSE_S if pause is None else min(2 * pause.length_s, LONGEST_PAUSE_S)
+        self._pauses[candidate] = _Pause(now_s + length_s, length_s)
+
+    def accepted(self, candidate: Candidate) -> None:
+        """Forget the failures of *candidate*."""
+        self._pauses.pop(candidate, None)
+
+    def started(self, candidate: Candidate) -> None:
+        """Count a request under way at *candidate*."""
+        self._inflight[candidate] = self._inflight.get(candidate, 0) + 1
+
+    def ended(self, candidate: Candidate) -> None:
+        """Count a request at *candidate* as ended."""
+        left = self._inflight.get(candidate, 0) - 1
+        if left > 0:
+            self._inflight[candidate] = left
+        else:
+            self._inflight.pop(candidate, None)
+
+    def keep_only(self, candidates: Iterable[Candidate]) -> None:
+        """Forget the failures of all but *candidates*: what changed or went starts anew."""
+        known = set(candidates)
+        self._pauses = {candidate: pause for candidate, pause in self._pauses.items() if candidate in known}

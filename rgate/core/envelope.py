@@ -1,0 +1,75 @@
+"""`response_format: envelope`: the backend's content, as a JSON value beside its status (behaviour 2)."""
+
+import json
+from typing import Final, NoReturn
+
+from rgate.core.message import Fields, ResponseHead, values
+
+# What is larger is passed raw: an envelope has to be held whole, as its content is checked first.
+MOST_BYTES: Final = 8 * 1024 * 1024
+# They speak of the bytes that the backend sent, which an envelope replaces (RFC 9530, RFC 9110 14.3).
+_OF_THE_CONTENT: Final = frozenset(
+    {b"content-type", b"content-length", b"content-md5", b"content-digest", b"repr-digest", b"digest"}
+    | {b"accept-ranges"}
+)
+
+
+def may_be_enveloped(head: ResponseHead, request_method: bytes) -> bool:
+    """Whether content as *head* describes it can be embedded: all of a JSON or text body, not encoded."""
+    if (
+        request_method == b"HEAD"
+        or head.status in (101, 204, 206, 304)
+        or values(head.fields, b"content-encoding")
+    ):
+        return False
+    if isinstance(head.framing, int) and head.framing > MOST_BYTES:
+        return False
+    media_type = _media_type(head.fields)
+    # An event stream has no end, so it can be embedded in nothing.
+    return media_type != b"text/event-stream" and (media_type.startswith(b"text/") or _is_json(media_type))
+
+
+def envelope(head: ResponseHead, content: bytes) -> bytes | None:
+    """Return the envelope of *content*; None where it is neither JSON nor text, and goes raw."""
+    try:
+        text = content.decode(_charset(head.fields))
+    except (UnicodeDecodeError, LookupError):
+        return None
+    embedded = text if _is_json(_media_type(head.fields)) and _parses(text) else json.dumps(text)
+    # The backend's own JSON, to the byte: parsed and written anew, a long number would lose digits.
+    return f'{{"status_code": {head.status}, "body": {embedded.strip()}}}'.encode()
+
+
+def enveloped_fields(fields: Fields, length: int) -> Fields:
+    """Return *fields* with those of the envelope in place of those of the content."""
+    kept = tuple((name, value) for name, value in fields if name.lower() not in _OF_THE_CONTENT)
+    return (*kept, (b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % length))
+
+
+def _media_type(fields: Fields) -> bytes:
+    given = values(fields, b"content-type")
+    return given[0].partition(b";")[0].strip().lower() if len(given) == 1 else b""
+
+
+def _is_json(media_type: bytes) -> bool:
+    return media_type == b"application/json" or media_type.endswith(b"+json")
+
+
+def _charset(fields: Fields) -> str:
+    for parameter in values(fields, b"content-type")[0].split(b";")[1:]:
+        key, _, value = parameter.strip().partition(b"=")
+        if key.lower() == b"charset":
+            return value.strip(b'"').decode("latin-1")
+    return "utf-8"
+
+
+def _parses(text: str) -> bool:
+    try:
+        json.loads(text, parse_constant=_no_json)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _no_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")

@@ -1,0 +1,149 @@
+"""rgate's own answers: status and title of each reason, as problem documents (RFC 9457) or pages."""
+
+import html
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Final
+
+from rgate.core.accept import prefers_html
+from rgate.core.config import DefaultResponse
+from rgate.core.message import Fields
+from rgate.core.reasons import Reason
+
+NO_SERVICE_URLS: Final = "Backend available but no Service URLs discovered"
+ALLOWED_METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+CLIENT_CLOSED_REQUEST: Final = 499
+"""The status that is counted, and never sent, for a client that went away (nginx's number)."""
+
+# Behaviour 6: the status and title of each reason.
+ANSWERS: Final[Mapping[Reason, tuple[int, str]]] = MappingProxyType(
+    {
+        Reason.NO_CONTAINER: (503, NO_SERVICE_URLS),
+        Reason.UNHEALTHY: (503, NO_SERVICE_URLS),
+        Reason.NO_ADDRESS: (503, NO_SERVICE_URLS),
+        Reason.DOCKER_UNAVAILABLE: (503, NO_SERVICE_URLS),
+        Reason.CONNECT_FAILED: (503, "No container accepted a connection"),
+        Reason.CLOSED_EARLY: (503, "The container closed the connection without a response"),
+        Reason.BAD_RESPONSE: (502, "The container's response is not valid HTTP"),
+        Reason.TIMEOUT: (504, "The container did not respond in time"),
+        Reason.BAD_REQUEST: (400, "Bad request"),
+        Reason.PATH_NOT_NORMALIZED: (400, "Path not normalized"),
+        Reason.REQUEST_TIMEOUT: (408, "Request timeout"),
+        Reason.BODY_TOO_LARGE: (413, "Body too large"),
+        Reason.URI_TOO_LONG: (414, "URI too long"),
+        Reason.FIELDS_TOO_LARGE: (431, "Fields too large"),
+        Reason.VERSION_NOT_SUPPORTED: (505, "HTTP version not supported"),
+        Reason.METHOD_NOT_ALLOWED: (405, "Method not allowed"),
+        Reason.FORBIDDEN: (403, "Forbidden"),
+        Reason.NOT_FOUND: (404, "Not found"),
+        Reason.BAD_QUERY: (400, "Bad query"),
+        Reason.NOT_IMPLEMENTED: (501, "Not implemented"),
+        Reason.CLIENT_CLOSED: (CLIENT_CLOSED_REQUEST, "Client closed request"),
+        Reason.INTERNAL_ERROR: (500, "Internal error"),
+    }
+)
+
+# The framing of these is in doubt, or their rest is not wanted: nothing behind them is read.
+CLOSES_CONNECTION: Final = frozenset(
+    {
+        Reason.BAD_REQUEST,
+        Reason.REQUEST_TIMEOUT,
+        Reason.BODY_TOO_LARGE,
+        Reason.URI_TOO_LONG,
+        Reason.FIELDS_TOO_LARGE,
+        Reason.VERSION_NOT_SUPPORTED,
+        Reason.INTERNAL_ERROR,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnResponse:
+    """A whole response of rgate's own. *fields* are without framing and Date, which engines add."""
+
+    status: int
+    fields: Fields
+    body: bytes
+    reason: Reason | None = None
+    closes: bool = False  # the connection ends behind it
+
+
+def problem(
+    reason: Reason, detail: str, *, request_id: str, backend: str = "", accept: bytes = b""
+) -> OwnResponse:
+    """Return the answer for *reason*; *detail* is one sentence a person can act on.
+
+    A page for a client whose *accept* prefers text/html, else application/problem+json.
+    """
+    status, title = ANSWERS[reason]
+    document = {
+        "type": f"urn:rgate:{reason.value}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "reason": reason.value,
+        **({"backend": backend} if backend else {}),
+        "request_id": request_id,
+    }
+    if prefers_html(accept):
+        media_type, body = b"text/html; charset=utf-8", _page(document).encode()
+    else:
+        media_type, body = (
+            b"application/problem+json",
+            json.dumps(document, ensure_ascii=False).encode() + b"\n",
+        )
+    fields = [
+        (b"Content-Type", media_type),
+        (b"Cache-Control", b"no-store"),
+        (b"X-Rgate-Reason", reason.value.encode()),
+        (b"X-Request-ID", request_id.encode()),
+    ]
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        fields.append((b"Retry-After", b"1"))
+    if reason is Reason.METHOD_NOT_ALLOWED:
+        fields.append((b"Allow", ALLOWED_METHODS))
+    return OwnResponse(status, tuple(fields), body, reason, reason in CLOSES_CONNECTION)
+
+
+def default_response(configured: DefaultResponse, *, request_id: str) -> OwnResponse:
+    """Return the configured answer for a path that no route matches."""
+    fields = (
+        (b"Content-Type", configured.content_type.encode()),
+        (b"X-Request-ID", request_id.encode()),
+    )
+    return OwnResponse(configured.status_code, fields, configured.body)
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{status} {title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 15vh auto 0; padding: 0 1rem;
+  color-scheme: light dark }}
+h1 {{ font-size: 1.4rem }} dt {{ color: gray }} dd {{ margin: 0 0 .5rem; font-family: monospace }}
+</style>
+</head>
+<body>
+<h1>{status} {title}</h1>
+<p>{detail}</p>
+<dl>{facts}</dl>
+<p><small>Answered by rgate.</small></p>
+</body>
+</html>
+"""
+
+
+def _page(document: Mapping[str, str | int]) -> str:
+    shown = {key: html.escape(str(value)) for key, value in document.items()}
+    facts = "".join(
+        f"<dt>{key.replace('_', ' ')}</dt><dd>{shown[key]}</dd>"
+        for key in ("reason", "backend", "request_id")
+        if key in shown
+    )
+    return _PAGE.format(status=shown["status"], title=shown["title"], detail=shown["detail"], facts=facts)
