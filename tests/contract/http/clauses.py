@@ -16,7 +16,11 @@ class Capability(Enum):
     FULL_DUPLEX = "response before the end of the request"
 
 
-LACKING: dict[str, dict[Capability, str]] = {}
+LACKING: dict[str, dict[Capability, str]] = {
+    "flask": {
+        Capability.UPGRADES: "a WSGI application has no way to take over the connection",
+    },
+}
 """For each engine what it cannot carry, and why. Such a case must fail: one that passes is news."""
 
 

@@ -52,7 +52,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 def _expect_failure(item: pytest.Item, needs: Capability) -> None:
     assert isinstance(item, pytest.Function)
-    why = LACKING.get(item.callspec.params["gateway"], {}).get(needs)
+    why = LACKING.get(str(item.callspec.params["gateway"]), {}).get(needs)
     if why is not None:
         item.add_marker(pytest.mark.xfail(strict=True, reason=f"cannot carry {needs.value}: {why}"))
 

@@ -77,7 +77,8 @@ class Nginx(Peer):
 
     def config(self, port: int) -> str:
         upstreams = "\n".join(
-            f"upstream {lane.name} {{ {' '.join(f'server 127.0.0.1:{one};' for one in _ports(lane))} keepalive 8; }}"
+            f"upstream {lane.name} {{ "
+            f"{' '.join(f'server 127.0.0.1:{one};' for one in _ports(lane))} keepalive 8; }}"
             for lane in self.site.lanes
         )
         locations = "\n".join(self._location(lane) for lane in self.site.lanes)
@@ -97,12 +98,13 @@ http {{
   proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off; proxy_buffer_size 64k;
   proxy_buffers 8 64k; proxy_next_upstream error timeout; proxy_pass_header Server; proxy_pass_header Date;
   map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
+  map $http_x_request_id $id {{ "~^[!-~]{{1,128}}$" $http_x_request_id; default $request_id; }}
   proxy_set_header Host $http_host; proxy_set_header Upgrade $http_upgrade;
   proxy_set_header Connection $connection_upgrade;
   proxy_set_header X-Forwarded-For {"$proxy_add_x_forwarded_for" if self.site.limited else "$remote_addr"};
   proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $http_host;
-  proxy_set_header X-Forwarded-Port $server_port; proxy_set_header X-Request-ID $request_id;
-  add_header X-Request-ID $request_id always;
+  proxy_set_header X-Forwarded-Port $server_port; proxy_set_header X-Request-ID $id;
+  add_header X-Request-ID $id always;
   {upstreams}
   server {{
     listen 127.0.0.1:{port} backlog=1024; default_type "text/plain; charset=utf-8";
@@ -114,14 +116,17 @@ http {{
 
     def _location(self, lane: Lane) -> str:
         path, times = lane.path.decode(), lane.kind.timeouts
-        target = "/" if lane.kind.strip_prefix else ""
+        strip = f"rewrite ^{path}/?(.*)$ /$1 break; " if lane.kind.strip_prefix else ""
         where = f"~ ^{path}(/|$)" if lane.kind.segment else path
         return (
-            f"location {where} {{ proxy_pass http://{lane.name}{target}; "
+            f"location {where} {{ {strip}proxy_pass http://{lane.name}; "
             f"proxy_connect_timeout {int(times.connect * 1000)}ms; "
             f"proxy_read_timeout {int(min(times.response, times.idle) * 1000)}ms; "
             f"proxy_send_timeout {int(times.idle * 1000)}ms; }}"
         )
+
+
+_QUOTED = f'"{DEFAULT_BODY.decode()}"'
 
 
 class Haproxy(Peer):
@@ -162,7 +167,7 @@ frontend gateway
 backend nothing
   timeout connect 1s
   timeout server 1s
-  http-request return status {DEFAULT_STATUS} content-type "text/plain; charset=utf-8" string "{DEFAULT_BODY.decode()}"
+  http-request return status {DEFAULT_STATUS} content-type "text/plain; charset=utf-8" string {_QUOTED}
 {backends}
 """
 
@@ -296,6 +301,8 @@ class Envoy(Peer):
             "append_x_forwarded_port": True,
             "server_header_transformation": "PASS_THROUGH",
             "via": "1.1 envoy",
+            "preserve_external_request_id": True,
+            "always_set_request_id_in_response": True,
             "normalize_path": False,
             "merge_slashes": False,
             "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
@@ -373,7 +380,7 @@ def _envoy_route(lane: Lane) -> dict[str, object]:
         },
     }
     if lane.kind.strip_prefix:
-        action["prefix_rewrite"] = "/"
+        action["regex_rewrite"] = {"pattern": {"regex": f"^{path}/?"}, "substitution": "/"}
     match = {"path_separated_prefix": path} if lane.kind.segment else {"prefix": path}
     return {"match": match, "route": action}
 

@@ -59,8 +59,9 @@ def check_nothing_reached(gateway: Gateway, lane: Lane) -> None:
             try:
                 request = upstream.read_request()
             except Cut as cut:
-                assert "so far b''" in str(cut), cut
-                continue
+                if "so far b''" in str(cut):
+                    continue  # made and given up without a byte
+                raise
             assert request.target.endswith(b"/sentinel"), f"{request.line!r} reached the backend"
             upstream.send(OK)
             assert client.read_response().status == 200

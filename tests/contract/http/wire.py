@@ -4,6 +4,7 @@ The reader here is small and takes messages as they come; it judges nothing. Wha
 look like is said by the cases.
 """
 
+import contextlib
 import os
 import select
 import socket
@@ -19,11 +20,11 @@ DEADLINE_S = float(os.environ.get("CONTRACT_DEADLINE_S", "5"))
 Fields = tuple[tuple[bytes, bytes], ...]
 
 
-class Late(AssertionError):
+class Late(AssertionError):  # noqa: N818 - what it tells, in one word
     """What was awaited did not come in time."""
 
 
-class Cut(AssertionError):
+class Cut(AssertionError):  # noqa: N818 - as above
     """The connection ended, or was reset, before the message did."""
 
 
@@ -116,7 +117,8 @@ class Wire:
 
     def end_writing(self) -> None:
         """Send a FIN, and go on reading."""
-        self.sock.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # where the other end has reset the connection already
+            self.sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         self.sock.close()

@@ -1,0 +1,196 @@
+"""Where a response ends, and how its content reaches the client."""
+
+import pytest
+
+from tests.contract.http.clauses import Capability, clause
+from tests.contract.http.gateways import Gateway
+from tests.contract.http.script import OK, answer, chunked, exchange, get
+from tests.contract.http.site import Lane
+from tests.contract.http.wire import Wire
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@clause("RFC 9112 6.2")
+def test_content_of_known_length_arrives_whole(client: Wire, backend: Lane) -> None:
+    content = bytes(range(256)) * 1000
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content
+
+    seen = exchange(client, backend, get(backend.path), response).response
+
+    assert (seen.content, seen.framing) == (content, "length")
+
+
+@clause("RFC 9112 7.1")
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(chunked(b"hello", b" ", b"world"), id="in three chunks"),
+        pytest.param(b"000B\r\nhello world\r\n00\r\n\r\n", id="sizes with leading zeros"),
+        pytest.param(b'b;x;y="z"\r\nhello world\r\n0\r\n\r\n', id="extensions"),
+        pytest.param(b"b\r\nhello world\r\n0\r\nX-T: 1\r\n\r\n", id="a trailer"),
+    ],
+)
+def test_chunked_content_arrives_whole(client: Wire, backend: Lane, body: bytes) -> None:
+    seen = exchange(client, backend, get(backend.path), CHUNKED + body).response
+
+    assert (seen.content, seen.framing) == (b"hello world", "chunked")
+    assert seen.values(b"transfer-encoding") == [b"chunked"]
+
+
+@clause("RFC 9112 7.1.2", "behaviour 5", needs=Capability.TRAILERS)
+def test_trailers_reach_the_client(client: Wire, backend: Lane) -> None:
+    sent = get(backend.path, b"TE: trailers", b"Connection: TE")
+    seen = exchange(client, backend, sent, CHUNKED + b"1\r\na\r\n0\r\nX-T: 1\r\nX-U: 2\r\n\r\n").response
+
+    assert [(name.lower(), value) for name, value in seen.trailers] == [(b"x-t", b"1"), (b"x-u", b"2")]
+
+
+@clause("RFC 9112 6.3")
+def test_content_that_ends_with_the_backends_connection_does_not_end_the_clients(
+    client: Wire, backend: Lane
+) -> None:
+    client.send(get(backend.path))
+    with backend.accept() as upstream:
+        upstream.read_request()
+        upstream.send(b"HTTP/1.1 200 OK\r\n\r\nuntil the end")
+
+    response = client.read_response()
+
+    assert (response.content, response.framing) == (b"until the end", "chunked")
+    assert exchange(client, backend, get(backend.path)).response.content == b"ok"
+
+
+@clause("RFC 9112 6.1", "behaviour 5")
+@pytest.mark.parametrize(
+    "response", [CHUNKED + chunked(b"ab", b"c"), b"HTTP/1.1 200 OK\r\n\r\nabc"], ids=["chunks", "the end"]
+)
+def test_an_http_1_0_client_gets_no_chunks_but_the_end_of_the_connection(
+    client: Wire, backend: Lane, response: bytes
+) -> None:
+    client.send(get(backend.path, version=b"HTTP/1.0"))
+    upstream = backend.accept()
+    upstream.read_request()
+    upstream.send(response)
+    upstream.end_writing()
+
+    seen = client.read_response()
+
+    assert (seen.content, seen.framing) == (b"abc", "close")
+    assert seen.values(b"transfer-encoding") == []
+
+
+@clause("RFC 9110 9.3.2", "RFC 9112 6.3")
+@pytest.mark.parametrize(
+    "lines",
+    [b"Content-Length: 1234\r\n", b"Transfer-Encoding: chunked\r\n", b""],
+    ids=["a length", "chunks", "neither"],
+)
+def test_a_response_to_head_has_no_content_and_keeps_the_connection_with(
+    client: Wire, backend: Lane, lines: bytes
+) -> None:
+    sent = get(backend.path, method=b"HEAD")
+    seen = exchange(client, backend, sent, b"HTTP/1.1 200 OK\r\n%b\r\n" % lines)
+
+    if b"Length" in lines:
+        assert seen.response.values(b"content-length") == [b"1234"]
+    client.send(get(backend.path))
+    following = seen.upstream if b"Length" in lines else None
+    if following is None or following.is_closed(0.05):
+        following = backend.accept() if not backend.is_unvisited() or following is not None else seen.upstream
+    assert answer(client, following, b"GET").response.content == b"ok"
+
+
+@clause("RFC 9110 15.3.5", "RFC 9110 15.4.5", "RFC 9112 6.3")
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"204 No Content\r\n",
+        b"304 Not Modified\r\nETag: x\r\n",
+        b"304 Not Modified\r\nContent-Length: 99\r\n",
+    ],
+    ids=["204", "304", "304 with the length that it would have"],
+)
+def test_a_response_without_content_leaves_the_connection_open(
+    client: Wire, backend: Lane, head: bytes
+) -> None:
+    seen = exchange(client, backend, get(backend.path), b"HTTP/1.1 %b\r\n" % head)
+    client.send(get(backend.path))
+
+    assert seen.response.values(b"transfer-encoding") == []
+    assert answer(client, seen.upstream, b"GET").response.content == b"ok"
+
+
+@clause("RFC 9110 15.2", "RFC 8297", "behaviour 5", needs=Capability.INTERIM_RESPONSES)
+def test_interim_responses_reach_the_client(client: Wire, backend: Lane) -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </%d.css>; rel=preload\r\n\r\n"
+
+    seen = exchange(client, backend, get(backend.path), hints % 1 + hints % 2 + OK).response
+
+    assert [one.status for one in seen.interim] == [103, 103]
+    assert [one.values(b"link") for one in seen.interim] == [
+        [b"</1.css>; rel=preload"],
+        [b"</2.css>; rel=preload"],
+    ]
+    assert seen.content == b"ok"
+
+
+@clause("RFC 9110 15.2", "behaviour 5")
+def test_interim_responses_do_not_reach_an_http_1_0_client(client: Wire, backend: Lane) -> None:
+    sent = get(backend.path, version=b"HTTP/1.0")
+
+    seen = exchange(client, backend, sent, b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" + OK).response
+
+    assert (seen.interim, seen.content) == ((), b"ok")
+
+
+@clause("RFC 9110 15.2")
+def test_an_interim_response_is_never_taken_for_the_final_one(client: Wire, backend: Lane) -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 199 X\r\n\r\n"
+
+    seen = exchange(client, backend, get(backend.path), interim + OK).response
+
+    assert (seen.status, seen.content) == (200, b"ok")
+
+
+@clause("RFC 9112 2.3", "RFC 9112 9.3")
+def test_an_http_1_0_backend_is_understood(client: Wire, backend: Lane) -> None:
+    client.send(get(backend.path))
+    with backend.accept() as upstream:
+        upstream.read_request()
+        upstream.send(b"HTTP/1.0 200 OK\r\n\r\nold")
+
+    seen = client.read_response()
+
+    assert (seen.version, seen.content) == (b"HTTP/1.1", b"old")
+
+
+@clause("RFC 9112 2.2")
+@pytest.mark.parametrize("response", [OK, CHUNKED + chunked(b"o", b"k")], ids=["a known length", "chunks"])
+def test_one_byte_at_a_time_makes_the_same_response(client: Wire, backend: Lane, response: bytes) -> None:
+    client.send(get(backend.path))
+    upstream = backend.accept()
+    upstream.read_request()
+    upstream.send(*(response[at : at + 1] for at in range(len(response))))
+
+    assert client.read_response().content == b"ok"
+
+
+@clause("RFC 9112 9.6", "RFC 9110 7.6.1")
+def test_the_end_of_the_backends_connection_is_not_the_clients(client: Wire, backend: Lane) -> None:
+    seen = exchange(client, backend, get(backend.path), OK.replace(b"OK\r\n", b"OK\r\nConnection: close\r\n"))
+
+    assert b"close" not in seen.response.items(b"connection")
+    assert exchange(client, backend, get(backend.path)).response.content == b"ok"
+
+
+@clause("RFC 9112 9.5", "RFC 9110 15.5.14", needs=Capability.FULL_DUPLEX)
+def test_a_response_may_come_before_the_end_of_the_request(
+    gateway: Gateway, client: Wire, backend: Lane
+) -> None:
+    client.send(get(backend.path, b"Content-Length: 10", method=b"POST") + b"abc")
+    upstream = backend.accept()
+    upstream.read_head()
+    upstream.send(b"HTTP/1.1 413 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+
+    assert client.read_response().content == b"no"
