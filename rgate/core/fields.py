@@ -10,7 +10,6 @@ from typing import Final
 
 from rgate.core.message import (
     CHUNKED,
-    UNTIL_CLOSE,
     Fields,
     RequestHead,
     ResponseHead,
@@ -170,14 +169,14 @@ class ClientFraming:
     closes: bool
 
 
-def frame_for_client(request: RequestHead, response: ResponseHead, *, closing: bool = False) -> ClientFraming:
-    """Return the framing of *response* towards the client that sent *request* (RFC 9112 6, 9.3).
+def frame_for_client(request: RequestHead, *, length_known: bool, closing: bool = False) -> ClientFraming:
+    """Return how a response to *request* is framed for its client (RFC 9112 6, 9.3).
 
-    *closing*: this side is about to close the connection, whatever the client asked for.
+    *length_known*: a Content-Length field says it, or there is no content. *closing*: this side
+    closes the connection behind the response, whatever the client asked for.
     """
-    unknown_length = response.framing is CHUNKED or response.framing is UNTIL_CLOSE
-    chunks = unknown_length and request.minor_version >= 1
-    closes = closing or not request.keep_alive or (unknown_length and not chunks)
+    chunks = not length_known and request.minor_version >= 1
+    closes = closing or not request.keep_alive or not (length_known or chunks)
     made = [(b"Transfer-Encoding", b"chunked")] if chunks else []
     return ClientFraming((*made, *connection_fields(request, closes=closes)), chunks, closes)
 

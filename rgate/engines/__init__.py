@@ -1,0 +1,6 @@
+"""What carries out the decisions of core/: bytes in, steps out. One engine is chosen by its name."""
+
+from typing import Final
+
+ENGINES: Final = {"flask": "rgate.engines.flask_engine:FlaskEngine"}
+"""Each engine's class, by the name that `--engine` takes. Not imported: `--help` needs none of them."""
