@@ -6,9 +6,10 @@ behind it. So nothing that one case leaves behind, such as a pooled connection, 
 
 import random
 import select
+import socket
 from dataclasses import dataclass
 
-from tests.contract.http.wire import DEADLINE_S, Late, Listener, Wire, connect
+from tests.contract.http.wire import DEADLINE_S, Late, Listener, Wire
 
 DEFAULT_STATUS = 403
 DEFAULT_BODY = b"This is not reachable"
@@ -75,6 +76,18 @@ class Lane:
             raise Late("the gateway did not connect to the backend")
         return next(one for one in self.listeners if one.sock in ready).accept()
 
+    def accept_or(self, present: Wire) -> Wire:
+        """Return the connection that brings the next request: *present*, or a new one."""
+        ready, _, _ = select.select([present.sock, *(one.sock for one in self.listeners)], [], [], DEADLINE_S)
+        if present.sock in ready and not present.is_at_end():
+            return present
+        return self.accept()
+
+    def is_closed_or_visited(self, client: Wire) -> bool:
+        """Whether the gateway connects here, or says something to *client* or ends its connection."""
+        listening = [one.sock for one in self.listeners]
+        return bool(select.select([client.sock, *listening], [], [], DEADLINE_S)[0])
+
     def is_unvisited(self) -> bool:
         """Whether no connection of the gateway's waits to be accepted."""
         return all(one.is_unvisited() for one in self.listeners if one.listens)
@@ -121,7 +134,10 @@ class FullListener:
 
     def __init__(self, listener: Listener) -> None:
         listener.listen(0)
-        self._fillers = [connect(listener.port)]
+        self._fillers = [socket.socket() for _ in range(3)]  # one more than are let in
+        for filler in self._fillers:
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", listener.port))
 
     def close(self) -> None:
         for filler in self._fillers:

@@ -95,9 +95,7 @@ def test_a_response_to_head_has_no_content_and_keeps_the_connection_with(
     if b"Length" in lines:
         assert seen.response.values(b"content-length") == [b"1234"]
     client.send(get(backend.path))
-    following = seen.upstream if b"Length" in lines else None
-    if following is None or following.is_closed(0.05):
-        following = backend.accept() if not backend.is_unvisited() or following is not None else seen.upstream
+    following = backend.accept_or(seen.upstream)
     assert answer(client, following, b"GET").response.content == b"ok"
 
 

@@ -186,6 +186,17 @@ class Wire:
         """Whether nothing, not even an end, is there to be read now."""
         return not self._buffer and not select.select([self.sock], [], [], 0)[0]
 
+    def take_buffered(self) -> bytes:
+        """Return what was read from the socket and not yet asked for."""
+        return self._take(len(self._buffer))
+
+    def is_at_end(self) -> bool:
+        """Whether the other end's FIN or RST is the next thing to be read. To be asked when readable."""
+        try:
+            return self.sock.recv(1, socket.MSG_PEEK) == b""
+        except OSError:
+            return True
+
     # Messages.
 
     def read_head(self, within_s: float = DEADLINE_S) -> Message:
