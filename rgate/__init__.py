@@ -1,3 +1,5 @@
 """rgate: an HTTP gateway to Docker containers, found by their labels."""
 
-__version__ = "0.1.0"
+from rgate._version import __version__
+
+__all__ = ["__version__"]
