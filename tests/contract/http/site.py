@@ -8,6 +8,7 @@ import random
 import select
 import socket
 from dataclasses import dataclass
+from typing import Self
 
 from tests.contract.http.wire import DEADLINE_S, Late, Listener, Wire
 
@@ -69,24 +70,26 @@ class Lane:
     def __repr__(self) -> str:
         return f"<Lane {self.name}>"
 
+    def _listening(self) -> list[socket.socket]:
+        return [one.sock for one in self.listeners if one.listens]
+
     def accept(self, within_s: float = DEADLINE_S) -> Wire:
         """Return the next connection that the gateway makes, to whichever backend it chose."""
-        ready, _, _ = select.select([one.sock for one in self.listeners if one.listens], [], [], within_s)
+        ready, _, _ = select.select(self._listening(), [], [], within_s)
         if not ready:
             raise Late("the gateway did not connect to the backend")
         return next(one for one in self.listeners if one.sock in ready).accept()
 
     def accept_or(self, present: Wire) -> Wire:
         """Return the connection that brings the next request: *present*, or a new one."""
-        ready, _, _ = select.select([present.sock, *(one.sock for one in self.listeners)], [], [], DEADLINE_S)
+        ready, _, _ = select.select([present.sock, *self._listening()], [], [], DEADLINE_S)
         if present.sock in ready and not present.is_at_end():
             return present
         return self.accept()
 
     def is_closed_or_visited(self, client: Wire) -> bool:
         """Whether the gateway connects here, or says something to *client* or ends its connection."""
-        listening = [one.sock for one in self.listeners]
-        return bool(select.select([client.sock, *listening], [], [], DEADLINE_S)[0])
+        return bool(select.select([client.sock, *self._listening()], [], [], DEADLINE_S)[0])
 
     def is_unvisited(self) -> bool:
         """Whether no connection of the gateway's waits to be accepted."""
@@ -139,6 +142,9 @@ class FullListener:
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", listener.port))
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         for filler in self._fillers:
             filler.close()

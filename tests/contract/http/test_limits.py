@@ -1,0 +1,199 @@
+"""How much of anything is taken, and what is said of more."""
+
+import pytest
+
+from tests.contract.http.clauses import clause
+from tests.contract.http.gateways import Gateway
+from tests.contract.http.script import OK, answer, check_nothing_reached, chunked, exchange, get, post
+from tests.contract.http.site import MOST_BODY_BYTES, MOST_CONNECTIONS, Lane
+from tests.contract.http.wire import Late, Wire
+
+TOO_MUCH = 1 << 18
+
+
+@clause("RFC 6585 5", "behaviour 2", "behaviour 6")
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param([b"X-%d: 1" % number for number in range(101)], id="a hundred and one fields"),
+        pytest.param([b"X-A: " + b"x" * TOO_MUCH], id="one long field"),
+        pytest.param([b"X-%d: " % number + b"x" * 4000 for number in range(60)], id="many bytes in all"),
+        pytest.param([b"x" * TOO_MUCH + b": 1"], id="a long name"),
+    ],
+)
+def test_too_large_a_head_is_431_and_closed(
+    gateway: Gateway, client: Wire, backend: Lane, lines: list[bytes]
+) -> None:
+    client.try_send(get(backend.path, *lines))
+
+    gateway.check_answer(client.read_response(), 431, "fields_too_large")
+    check_nothing_reached(gateway, backend)
+
+
+@clause("RFC 6585 5", "behaviour 6")
+def test_a_head_without_end_is_431_before_it_ends(gateway: Gateway, client: Wire) -> None:
+    client.try_send(b"GET / HTTP/1.1\r\nHost: a\r\nX-A: " + b"x" * 70000)
+
+    gateway.check_answer(client.read_response(), 431, "fields_too_large")
+
+
+@clause("behaviour 2")
+def test_a_head_of_60000_bytes_is_forwarded(client: Wire, backend: Lane) -> None:
+    lines = [b"X-%02d: " % number + b"x" * 6000 for number in range(10)]
+
+    assert exchange(client, backend, get(backend.path, *lines)).request.values(b"x-09") == [b"x" * 6000]
+
+
+@clause("RFC 9110 15.5.15", "behaviour 6")
+def test_too_long_a_target_is_414_and_closed(gateway: Gateway, client: Wire, backend: Lane) -> None:
+    client.try_send(get(backend.path + b"/" + b"x" * TOO_MUCH))
+
+    gateway.check_answer(client.read_response(), 414, "uri_too_long")
+    check_nothing_reached(gateway, backend)
+
+
+@clause("behaviour 6")
+def test_too_long_a_method_is_an_error(client: Wire) -> None:
+    client.try_send(b"X" * TOO_MUCH)
+
+    assert 400 <= client.read_response().status < 500
+
+
+@clause("RFC 9110 15.5.14", "behaviour 6")
+def test_a_length_over_the_limit_is_413_before_the_content_comes(limited: Gateway) -> None:
+    lane = limited.lane()
+    with limited.client() as client:
+        client.send(get(lane.path, b"Content-Length: %d" % (MOST_BODY_BYTES + 1), method=b"POST"))
+
+        limited.check_answer(client.read_response(), 413, "body_too_large")
+    check_nothing_reached(limited, lane)
+
+
+@clause("RFC 9110 15.5.14", "RFC 9110 10.1.1", "behaviour 6")
+def test_a_length_over_the_limit_is_413_and_no_100(limited: Gateway) -> None:
+    with limited.client() as client:
+        client.send(
+            get(limited.lane().path, b"Expect: 100-continue", b"Content-Length: 9999", method=b"POST")
+        )
+        response = client.read_response()
+
+    limited.check_answer(response, 413, "body_too_large")
+    assert response.interim == ()
+
+
+@clause("RFC 9110 15.5.14", "behaviour 6")
+def test_chunks_over_the_limit_are_413_and_closed(limited: Gateway) -> None:
+    lane = limited.lane()
+    with limited.client() as client:
+        head = get(lane.path, b"Transfer-Encoding: chunked", method=b"POST")
+        client.try_send(head + chunked(*[b"x" * 100] * 11) + get(lane.path + b"/smuggled"))
+
+        limited.check_answer(client.read_response(), 413, "body_too_large")
+        assert client.is_closed()
+
+
+@clause("behaviour 2")
+@pytest.mark.parametrize("framing", ["a known length", "chunks"])
+def test_content_of_just_the_limit_is_forwarded_with(limited: Gateway, framing: str) -> None:
+    lane = limited.lane()
+    content = b"x" * MOST_BODY_BYTES
+    as_chunks = get(lane.path, b"Transfer-Encoding: chunked", method=b"POST") + chunked(content)
+    with limited.client() as client:
+        sent = as_chunks if framing == "chunks" else post(lane.path, content)
+
+        assert exchange(client, lane, sent).request.content == content
+
+
+@clause("behaviour 2")
+def test_the_limit_is_not_for_responses(limited: Gateway) -> None:
+    lane = limited.lane()
+    content = b"x" * MOST_BODY_BYTES * 9
+    with limited.client() as client:
+        sent = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content
+
+        assert exchange(client, lane, get(lane.path), sent).response.content == content
+
+
+@clause("behaviour 2", own_choice="others refuse or close connections over the limit")
+def test_at_the_limit_no_connection_is_accepted_until_one_closes(limited: Gateway) -> None:
+    lane = limited.lane()
+    clients = [limited.client() for _ in range(MOST_CONNECTIONS)]
+    for client in clients:
+        client.send(get(b"/nowhere"))
+        client.read_response()
+    late = limited.client()
+    late.send(get(lane.path))
+    with pytest.raises(Late):
+        late.read_head(within_s=0.3)
+
+    clients[0].close()
+
+    assert answer(late, lane.accept(), b"GET").response.content == b"ok"
+    limited.close_clients()
+
+
+@clause("behaviour 2", "behaviour 6")
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param([b"X-%d: 1" % number for number in range(101)], id="a hundred and one fields"),
+        pytest.param([b"X-A: " + b"x" * TOO_MUCH], id="one long field"),
+        pytest.param([b"X-%d: " % number + b"x" * 4000 for number in range(60)], id="many bytes in all"),
+    ],
+)
+def test_too_large_a_response_head_is_502(
+    gateway: Gateway, client: Wire, backend: Lane, lines: list[bytes]
+) -> None:
+    client.send(get(backend.path))
+    upstream = backend.accept()
+    upstream.read_request()
+    upstream.try_send(b"\r\n".join([b"HTTP/1.1 200 OK", *lines, b"Content-Length: 0", b"", b""]))
+
+    gateway.check_answer(client.read_response(), 502, "bad_response")
+
+
+@clause("RFC 9112 7.1.1")
+@pytest.mark.parametrize(
+    "flood", [b"1;" + b"x" * TOO_MUCH, b"0" * TOO_MUCH], ids=["an extension", "leading zeros"]
+)
+def test_a_chunks_size_line_without_end_is_refused(client: Wire, backend: Lane, flood: bytes) -> None:
+    client.try_send(get(backend.path, b"Transfer-Encoding: chunked", method=b"POST") + flood)
+
+    assert 400 <= client.read_response().status < 500
+
+
+@clause("RFC 9112 7.1.2")
+def test_trailers_without_end_are_refused(client: Wire, backend: Lane) -> None:
+    head = get(backend.path, b"Transfer-Encoding: chunked", method=b"POST")
+    client.try_send(head + b"0\r\n" + b"X-T: 1\r\n" * (TOO_MUCH // 8))
+
+    assert 400 <= client.read_response().status < 500
+
+
+@pytest.mark.slow
+@clause("RFC 9110 15.5.9", "behaviour 6")
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n"], ids=["nothing", "half a head"])
+def test_a_head_that_does_not_come_in_ten_seconds_ends_the_connection(
+    gateway: Gateway, client: Wire, sent: bytes
+) -> None:
+    client.send(sent)
+
+    answered = client.read_to_end(within_s=14)
+
+    if sent:
+        assert answered.startswith(b"HTTP/1.1 408 ")
+
+
+@clause("behaviour 5")
+def test_a_body_of_any_size_passes_where_no_limit_is_set(client: Wire, backend: Lane) -> None:
+    content = bytes(3 << 20)
+    client.send(get(backend.path, b"Content-Length: %d" % len(content), method=b"POST"), content[: 1 << 16])
+    upstream = backend.accept()
+    upstream.read_head()
+    for at in range(1 << 16, len(content), 1 << 16):
+        client.send(content[at : at + (1 << 16)])
+        upstream.read(1 << 16)
+    upstream.read(1 << 16)
+    upstream.send(OK)
+
+    assert client.read_response().content == b"ok"
