@@ -1,7 +1,4 @@
-"""What `config.yml` may say, and every way in which it can be wrong.
-
-PLACEHOLDER of shape: frozen values. Parsing and located errors are built on top.
-"""
+"""What `config.yml` may say, as frozen values. How it is read: `config_file.py`."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -9,22 +6,30 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 
 class Match(Enum):
+    """How a route's prefix is compared."""
+
     PREFIX = "prefix"
     SEGMENT = "segment"
 
 
 class ResponseFormat(Enum):
+    """What a client gets of a backend's response."""
+
     RAW = "raw"
     ENVELOPE = "envelope"
 
 
 class AddressKind(Enum):
+    """Which of a container's addresses is used."""
+
     AUTO = "auto"
     PUBLISHED = "published"
     CONTAINER = "container"
 
 
 class Policy(Enum):
+    """Who is picked among several candidates."""
+
     RANDOM = "random"
     ROUND_ROBIN = "round_robin"
     LEAST_INFLIGHT = "least_inflight"
@@ -32,6 +37,8 @@ class Policy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
+    """Paths that begin with *path_prefix* go to *backend*."""
+
     path_prefix: str
     backend: str
     match: Match = Match.PREFIX
@@ -72,12 +79,16 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
+    """Where the figures are kept, and shown."""
+
     database: str = "sqlite:///rgate.db"
     path: str = "/stats"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
+    """Bounds of what clients and backends may send, and of open connections."""
+
     header_bytes: int = 65536
     header_fields: int = 100
     body_bytes: int | None = None
@@ -86,6 +97,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Config:
+    """A whole configuration, checked."""
+
     routes: tuple[Route, ...]
     backends: tuple[Backend, ...]
     default_response: DefaultResponse = field(default_factory=DefaultResponse)

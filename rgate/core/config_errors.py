@@ -1,0 +1,26 @@
+"""What is wrong with a configuration: every error of a file at once, each with its place."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ConfigError:
+    """One thing that is wrong. *line* counts from 1; 0 where the whole file is meant."""
+
+    file: str
+    line: int
+    path: str  # of the key, such as `backends[0].policy`; "" for the whole file
+    message: str  # what was found, and what is allowed
+
+    def __str__(self) -> str:
+        """Return `file:line: path: message`."""
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+
+
+class ConfigErrors(Exception):
+    """All that is wrong with one file, sorted by line."""
+
+    def __init__(self, errors: tuple[ConfigError, ...]) -> None:
+        self.errors = tuple(sorted(errors))
+        super().__init__("\n".join(map(str, self.errors)))
