@@ -1,6 +1,7 @@
 """What is known of one request after it ended, and the port that takes it."""
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 
@@ -36,3 +37,22 @@ class RequestLog(Protocol):
 
     def add(self, record: Record) -> None:
         """Take *record*; it shows in whatever is asked for after this call returns."""
+
+
+class Outcome(Enum):
+    """What a response counts as in the figures (behaviour 7)."""
+
+    SUCCESS = "success"
+    ERROR = "error"
+
+
+def outcome(status: int, *, cut: bool) -> Outcome | None:
+    """Return what a response with *status* counts as; None for one that is no final response.
+
+    One that was *cut* is an error, whatever status its client saw before.
+    """
+    if cut or status > 399:
+        return Outcome.ERROR
+    if status == 101 or status >= 200:
+        return Outcome.SUCCESS
+    return None

@@ -1,0 +1,1 @@
+"""Which containers there are: asked of Docker, and kept current."""

@@ -1,0 +1,125 @@
+"""Where a container can be reached from here (behaviour 4). Pure: Docker and the host are values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from rgate.core.candidates import Address
+from rgate.core.config import AddressKind, Backend
+from rgate.core.containers import Container, PublishedPort
+
+PORT_LABEL = "rgate.port"
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """What rgate knows of where it runs itself.
+
+    *published_host*: where Docker publishes ports, "" for this machine. *own_networks*: ids of the
+    networks that rgate's own container is on, None where rgate does not run in a container.
+    """
+
+    published_host: str = ""
+    own_networks: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoAddress:
+    """There is none; *detail* says why, and what to do."""
+
+    detail: str
+
+
+def address_of(
+    container: Container, backend: Backend, host: HostView, others: Mapping[str, Container] | None = None
+) -> Address | NoAddress:
+    """Return where to connect for *container*. *others*, by id, are for a network that it shares."""
+    port = _port(container, backend)
+    if isinstance(port, NoAddress):
+        return port
+    if container.network_mode == "host":
+        return Address(host.published_host or "127.0.0.1", port)
+    owner_id = container.network_mode.partition("container:")[2]
+    if owner_id and others is not None:
+        owner = others.get(owner_id)
+        if owner is None:
+            return NoAddress(f"it shares the network of the container {owner_id[:12]}, which is not there")
+        container = owner
+    found: Address | None = None
+    if host.own_networks is not None and backend.address is not AddressKind.PUBLISHED:
+        found = _attached(container, port, host.own_networks)
+    if found is None and backend.address is not AddressKind.CONTAINER:
+        found = _published(container, port, host)
+    if found is None and backend.address is not AddressKind.PUBLISHED:
+        found = _attached(container, port, None)
+    return found or NoAddress(_why_none(container, backend, port))
+
+
+def _port(container: Container, backend: Backend) -> int | NoAddress:
+    """Return the container's port: the configured one, its label's, or the only one there is."""
+    if backend.port is not None:
+        return backend.port
+    published = sorted({binding.container_port for binding in container.published})
+    ports = sorted({*published, *container.exposed})
+    if len(ports) == 1:
+        return ports[0]
+    label = container.labels.get(PORT_LABEL, "")
+    if label:
+        if label.isascii() and label.isdigit() and 0 < int(label) < 65536:
+            return int(label)
+        return NoAddress(f"its label {PORT_LABEL}={label} is no port number")
+    if len(published) == 1:
+        return published[0]
+    if not ports:
+        return NoAddress(f"it has no port: publish or expose one, or set `port` or the label {PORT_LABEL}")
+    listed = ", ".join(map(str, ports))
+    return NoAddress(f"it has the ports {listed}: set `port` in the backend or the label {PORT_LABEL}")
+
+
+def _published(container: Container, port: int, host: HostView) -> Address | None:
+    bindings = [
+        binding for binding in container.published if binding.container_port == port and binding.host_port
+    ]
+    if not bindings:
+        return None
+    best = min(bindings, key=_preference)
+    return Address(_reachable(best.host_ip, host), best.host_port)
+
+
+def _preference(binding: PublishedPort) -> tuple[int, str, int]:
+    """Order bindings: this machine's IPv4 first, as every container listens there at the least."""
+    try:
+        address = ip_address(binding.host_ip or "0.0.0.0")
+    except ValueError:
+        return 4, binding.host_ip, binding.host_port
+    local = address.is_loopback or address.is_unspecified
+    return (0 if local else 2) + (address.version == 6), binding.host_ip, binding.host_port
+
+
+def _reachable(host_ip: str, host: HostView) -> str:
+    if host.published_host:
+        return host.published_host
+    if host_ip in ("", "0.0.0.0"):
+        return "127.0.0.1"
+    return "::1" if host_ip == "::" else host_ip
+
+
+def _attached(container: Container, port: int, networks: frozenset[str] | None) -> Address | None:
+    """Return the address on the first network by name; on one of *networks* only, where given."""
+    for attachment in sorted(container.attachments, key=lambda attachment: attachment.network):
+        if attachment.ip and (networks is None or attachment.network_id in networks):
+            return Address(attachment.ip, port)
+    return None
+
+
+def _why_none(container: Container, backend: Backend, port: int) -> str:
+    published = ", ".join(
+        f"{binding.container_port} at {binding.host_ip}:{binding.host_port}"
+        for binding in container.published
+    )
+    if backend.address is AddressKind.PUBLISHED:
+        return f"its port {port} is not published on the host (published: {published or 'none'})"
+    return (
+        f"it has no address on any network, and its port {port} is not published "
+        f"(published: {published or 'none'})"
+    )

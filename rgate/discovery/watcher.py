@@ -1,0 +1,168 @@
+"""Keeps a registry true to its source: events as they come, full lists against what they miss.
+
+Subscribe before listing: a container that starts in between would be missed until the next list.
+Any end of the events is a break; a ping on a second connection finds links that are half open.
+"""
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from rgate.discovery.registry import Registry
+from rgate.discovery.source import ContainerSource, Event, EventStream, SourceError
+
+log = logging.getLogger("rgate")
+
+RESYNC_S: Final = 30.0
+PING_S: Final = 5.0
+FIRST_PAUSE_S: Final = 0.5
+# Not longer: who starts Docker again expects its containers within seconds.
+LONGEST_PAUSE_S: Final = 4.0
+_TICK_S: Final = 0.5
+# Network events name containers by their state of a moment later; both come within milliseconds.
+_START: Final = "start"
+_KILL: Final = "kill"
+
+
+@dataclass(frozen=True, slots=True)
+class DockerStatus:
+    """Whether the source answers, its version, and what went wrong where it does not."""
+
+    connected: bool
+    version: str = ""
+    error: str = ""
+
+
+class Watcher:
+    """Runs two threads: one follows events, one applies them, lists, and pings. Neither keeps a
+    process from its end.
+    """
+
+    def __init__(self, source: ContainerSource, registry: Registry) -> None:
+        self._source = source
+        self._registry = registry
+        self._stopped = threading.Event()
+        self._looked = threading.Event()
+        self._events: queue.SimpleQueue[tuple[EventStream, Event | None] | None] = queue.SimpleQueue()
+        self._status = DockerStatus(connected=False)
+        self._told_away = False
+        self._began = False
+
+    @property
+    def docker(self) -> DockerStatus:
+        """Whether Docker answers now."""
+        return self._status
+
+    def start(self) -> None:
+        """Begin to look; once, further calls do nothing."""
+        if not self._began:
+            self._began = True
+            threading.Thread(target=self._run, name="rgate-docker", daemon=True).start()
+
+    def stop(self) -> None:
+        """End, without waiting for a daemon that does not answer."""
+        self._stopped.set()
+        self._events.put(None)
+
+    def wait_first_look(self, timeout_s: float) -> bool:
+        """Wait until the first look at Docker has ended, either way; whether it has."""
+        return self._looked.wait(timeout_s)
+
+    def _run(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while not self._stopped.is_set():
+            try:
+                self._follow()
+                pause_s = FIRST_PAUSE_S
+            except SourceError as error:
+                if self._status.connected:
+                    pause_s = FIRST_PAUSE_S
+                self._away(str(error))
+                self._source.close()
+                self._stopped.wait(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            except Exception:
+                # A defect here must not leave the gateway blind for good: the next round starts anew.
+                log.exception("watching Docker failed")
+                self._stopped.wait(LONGEST_PAUSE_S)
+
+    def _follow(self) -> None:
+        """Subscribe, list, and apply events until the stream breaks. Raises SourceError."""
+        version = self._source.ping()
+        stream = self._source.subscribe()
+        try:
+            threading.Thread(target=self._pump, args=(stream,), name="rgate-events", daemon=True).start()
+            self._registry.replace(self._source.containers(), time.monotonic())
+            self._there(version)
+            self._apply_until_break(stream)
+        finally:
+            stream.close()
+
+    def _pump(self, stream: EventStream) -> None:
+        try:
+            for event in stream:
+                self._events.put((stream, event))
+        except SourceError as error:
+            log.debug("event stream ended error=%r", str(error))
+        finally:
+            self._events.put((stream, None))
+
+    def _apply_until_break(self, stream: EventStream) -> None:
+        now_s = time.monotonic()
+        resync_at_s, ping_at_s = now_s + RESYNC_S, now_s + PING_S
+        while not self._stopped.is_set():
+            broke = self._apply(stream)
+            now_s = time.monotonic()
+            self._registry.sweep(now_s)
+            if broke:
+                return
+            if now_s >= resync_at_s:
+                self._registry.replace(self._source.containers(), now_s)
+                resync_at_s = time.monotonic() + RESYNC_S
+            if now_s >= ping_at_s:
+                self._source.ping()
+                ping_at_s = time.monotonic() + PING_S
+
+    def _apply(self, stream: EventStream) -> bool:
+        """Apply the events that are there, waiting a moment for the first; whether the stream broke."""
+        changed: dict[str, None] = {}  # what came several times at once is inspected once
+        broke = False
+        with contextlib.suppress(queue.Empty):
+            item = self._events.get(timeout=_TICK_S)
+            while True:
+                if item is not None and item[0] is stream:
+                    if item[1] is None:
+                        broke = True
+                    else:
+                        self._take(item[1])
+                        changed[item[1].container_id] = None
+                item = self._events.get_nowait()
+        for container_id in changed:
+            self._registry.update(container_id, self._source.container(container_id), time.monotonic())
+        return broke
+
+    def _take(self, event: Event) -> None:
+        """Apply what the event itself says, before Docker is asked for the rest."""
+        if event.action == _KILL:
+            self._registry.signalled(event.container_id, event.signal, time.monotonic())
+        elif event.action == _START:
+            self._registry.started(event.container_id)
+
+    def _there(self, version: str) -> None:
+        self._status = DockerStatus(connected=True, version=version)
+        if self._told_away:
+            log.warning("Docker answers again version=%s", version)
+            self._told_away = False
+        self._looked.set()
+
+    def _away(self, error: str) -> None:
+        self._status = DockerStatus(connected=False, error=error)
+        if not self._told_away:
+            log.warning("Docker does not answer; the last known containers stay in use error=%r", error)
+            self._told_away = True
+        self._registry.unavailable(error)
+        self._looked.set()
