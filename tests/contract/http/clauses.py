@@ -19,6 +19,8 @@ class Capability(Enum):
 LACKING: dict[str, dict[Capability, str]] = {
     "flask": {
         Capability.UPGRADES: "a WSGI application has no way to take over the connection",
+        Capability.INTERIM_RESPONSES: "WSGI knows one response a request, and http.client drops the others",
+        Capability.TRAILERS: "WSGI has no place for them, in either direction",
     },
 }
 """For each engine what it cannot carry, and why. Such a case must fail: one that passes is news."""

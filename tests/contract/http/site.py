@@ -47,9 +47,9 @@ KINDS = {
     "single": Kind(400),
     "pair": Kind(32, listening=(True, True)),
     "half": Kind(16, listening=(False, True)),  # the first of the two refuses
-    "dead": Kind(8, listening=(False, False)),
-    "alone": Kind(8, listening=(False,)),
-    "hasty": Kind(24, timeouts=HASTY),
+    "dead": Kind(12, listening=(False, False)),
+    "alone": Kind(32, listening=(False,)),
+    "hasty": Kind(32, timeouts=HASTY),
     "hasty_pair": Kind(4, listening=(True, True), timeouts=HASTY),
     "stripping": Kind(8, strip_prefix=True),
     "segmented": Kind(8, segment=True),

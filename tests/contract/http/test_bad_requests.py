@@ -13,8 +13,12 @@ HOST = b"Host: example.org\r\n"
 
 # Each is a request to PATH. What the clause forbids is its id.
 FRAMING = {
-    "Content-Length beside Transfer-Encoding": b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "Transfer-Encoding beside Content-Length": b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+    "Content-Length beside Transfer-Encoding": (
+        b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    ),
+    "Transfer-Encoding beside Content-Length": (
+        b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n"
+    ),
     "two Content-Length that differ": b"Content-Length: 0\r\nContent-Length: 5\r\n\r\n",
     "a list of Content-Length that differ": b"Content-Length: 0, 5\r\n\r\n",
     "a Content-Length with a plus sign": b"Content-Length: +0\r\n\r\n",
@@ -38,7 +42,9 @@ FRAMING = {
     "an obfuscated chunked with a high byte": b"Transfer-Encoding: \xa0chunked\r\n\r\n0\r\n\r\n",
     "a folded Transfer-Encoding": b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
     "chunked twice": b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
-    "two Transfer-Encoding fields": b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+    "two Transfer-Encoding fields": (
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n"
+    ),
     "a blank before the colon of Transfer-Encoding": b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
     "a tab before the colon of Content-Length": b"Content-Length\t: 5\r\n\r\n",
     "an empty Transfer-Encoding": b"Transfer-Encoding:\r\nContent-Length: 0\r\n\r\n",
@@ -117,7 +123,7 @@ CHUNKS = {
     "a chunk size with an underscore": b"0_2\r\nab\r\n0\r\n\r\n",
     "a chunk size behind a blank": b" 2\r\nab\r\n0\r\n\r\n",
     "a chunk size that overflows 64 bits": b"10000000000000002\r\nab\r\n0\r\n\r\n",
-    "a chunk size that overflows 32 bits into smaller ones": b"100000000000000000000000000000002\r\nab\r\n0\r\n\r\n",
+    "a chunk size that overflows 128 bits": b"100000000000000000000000000000002\r\nab\r\n0\r\n\r\n",
     "a chunk size that ends with a bare LF": b"2\nab\r\n0\r\n\r\n",
     "a chunk size that ends with a bare CR": b"2\rab\r\n0\r\n\r\n",
     "a chunk size with a doubled CR": b"2\r\r\nab\r\n0\r\n\r\n",

@@ -42,7 +42,9 @@ SHAPES = {
     "a control character in a value": b"HTTP/1.1 200 OK\r\nX-A: \x01\r\nContent-Length: 0\r\n\r\n",
     "a line without a colon": b"HTTP/1.1 200 OK\r\nX-A\r\nContent-Length: 0\r\n\r\n",
     "an empty name": b"HTTP/1.1 200 OK\r\n: 1\r\nContent-Length: 0\r\n\r\n",
-    "a 101 that nobody asked for": b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
+    "a 101 that nobody asked for": (
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"
+    ),
     "a head that ends early": b"HTTP/1.1 200 OK\r\nContent-Le",
     "a status line that ends early": b"HTTP/1.1 2",
     "an interim response and nothing more": b"HTTP/1.1 103 Early Hints\r\n\r\n",

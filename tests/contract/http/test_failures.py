@@ -136,9 +136,7 @@ def test_an_idempotent_request_goes_to_one_other_backend_after_closed_early(
 
 @clause("RFC 9110 9.2.2", "behaviour 6")
 @pytest.mark.parametrize("method", [b"POST", b"PATCH", b"BREW"])
-def test_another_request_goes_to_no_other_backend(
-    gateway: Gateway, client: Wire, pair: Lane, method: bytes
-) -> None:
+def test_another_request_goes_to_no_other_backend(client: Wire, pair: Lane, method: bytes) -> None:
     _asked(client, pair, post(pair.path, b"abc", method=method)).close()
 
     assert client.read_response().status in (502, 503)

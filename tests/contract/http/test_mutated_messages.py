@@ -131,7 +131,8 @@ def requests(draw: st.DrawFn) -> bytes:
 
 PIECES = st.sampled_from(
     [
-        b"\n", b"\r", b"\r\n", b" ", b"\t", b"\x00", b"\x0b", b":", b";", b",", b"0", b"1", b"+", b"-", b"x", b"\xff",
+        b"\n", b"\r", b"\r\n", b" ", b"\t", b"\x00", b"\x0b",
+        b":", b";", b",", b"0", b"1", b"+", b"-", b"x", b"\xff",
         b"Content-Length: 1\r\n", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n",
         b"Transfer-Encoding: identity\r\n", b"Transfer-Encoding : chunked\r\n", b"0\r\n\r\n", b"\r\n\r\n",
         b"GET PATH/injected HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.0", b"Host: b\r\n",

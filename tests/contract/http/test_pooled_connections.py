@@ -83,9 +83,7 @@ def test_an_idempotent_request_is_sent_anew_where_a_used_connection_closes_on_it
 
 @clause("RFC 9112 9.3.1", "RFC 9110 9.2.2", "behaviour 5")
 @pytest.mark.parametrize("method", [b"POST", b"PATCH", b"BREW"])
-def test_another_request_is_not_sent_anew(
-    gateway: Gateway, client: Wire, backend: Lane, method: bytes
-) -> None:
+def test_another_request_is_not_sent_anew(client: Wire, backend: Lane, method: bytes) -> None:
     upstream = exchange(client, backend, get(backend.path)).upstream
     client.send(post(backend.path, b"abc", method=method))
     assert upstream.read_request().content == b"abc"

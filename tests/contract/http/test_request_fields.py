@@ -273,7 +273,8 @@ def test_nothing_else_is_added(client: Wire, backend: Lane) -> None:
 def test_credentials_and_preferences_reach_the_backend_unchanged(client: Wire, backend: Lane) -> None:
     lines = (
         b"Authorization: Bearer x==", b"Accept-Encoding: br;q=0.1, zstd", b"User-Agent: a (b)",
-        b"Range: bytes=0-1", b'If-None-Match: W/"x"', b"Forwarded: for=192.0.2.1", b"Origin: null", b"Cookie: a=b; c",
+        b"Range: bytes=0-1", b'If-None-Match: W/"x"', b"Forwarded: for=192.0.2.1", b"Origin: null",
+        b"Cookie: a=b; c",
     )  # fmt: skip
 
     request = exchange(client, backend, get(backend.path, *lines)).request

@@ -3,7 +3,6 @@
 import pytest
 
 from tests.contract.http.clauses import Capability, clause
-from tests.contract.http.gateways import Gateway
 from tests.contract.http.script import OK, answer, chunked, exchange, get, post
 from tests.contract.http.site import Lane
 from tests.contract.http.wire import Wire
@@ -126,7 +125,7 @@ def test_a_connection_carries_one_request_after_another(client: Wire, backend: L
 @clause("RFC 9112 9.3.2", "behaviour 5")
 @pytest.mark.parametrize("framing", ["no content", "a known length", "chunks"])
 def test_pipelined_requests_are_answered_in_order_after_a_request_with(
-    gateway: Gateway, client: Wire, backend: Lane, framing: str
+    client: Wire, backend: Lane, framing: str
 ) -> None:
     first = {
         "no content": get(backend.path + b"/1"),

@@ -189,7 +189,7 @@ def test_a_dot_segment_does_not_reach_a_route_under_another_routes_name(
 
     client.send(get(other.path + rest + backend.path[1:] + b"/secret"))
 
-    client.read_response() if gateway.gives_reasons else None
+    exchange(gateway.client(), other, get(other.path))  # behind it, the first is dealt with
     assert backend.is_unvisited()
 
 
@@ -227,12 +227,17 @@ def test_without_a_route_the_default_response_is_given_exactly(client: Wire, met
     assert response.framing == "length"
 
 
-@clause("behaviour 3")
-def test_without_a_route_a_request_with_content_gets_the_default_response(client: Wire) -> None:
+@clause("RFC 9112 9.3", "behaviour 3")
+def test_without_a_route_content_is_not_taken_for_the_next_request(client: Wire) -> None:
     client.send(b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd" + get(b"/elsewhere"))
 
-    assert _is_default(client.read_response())
-    assert _is_default(client.read_response())
+    first = client.read_response()
+
+    assert _is_default(first)
+    if b"close" in first.items(b"connection"):  # instead of reading what nobody wants
+        assert client.is_closed()
+    else:
+        assert _is_default(client.read_response())
 
 
 @clause("RFC 9110 9.3.2", "behaviour 3")

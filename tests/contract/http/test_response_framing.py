@@ -3,7 +3,6 @@
 import pytest
 
 from tests.contract.http.clauses import Capability, clause
-from tests.contract.http.gateways import Gateway
 from tests.contract.http.script import OK, answer, chunked, exchange, get
 from tests.contract.http.site import Lane
 from tests.contract.http.wire import Wire
@@ -183,9 +182,7 @@ def test_the_end_of_the_backends_connection_is_not_the_clients(client: Wire, bac
 
 
 @clause("RFC 9112 9.5", "RFC 9110 15.5.14", needs=Capability.FULL_DUPLEX)
-def test_a_response_may_come_before_the_end_of_the_request(
-    gateway: Gateway, client: Wire, backend: Lane
-) -> None:
+def test_a_response_may_come_before_the_end_of_the_request(client: Wire, backend: Lane) -> None:
     client.send(get(backend.path, b"Content-Length: 10", method=b"POST") + b"abc")
     upstream = backend.accept()
     upstream.read_head()

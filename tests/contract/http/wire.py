@@ -20,11 +20,11 @@ DEADLINE_S = float(os.environ.get("CONTRACT_DEADLINE_S", "5"))
 Fields = tuple[tuple[bytes, bytes], ...]
 
 
-class Late(AssertionError):  # noqa: N818 - what it tells, in one word
+class Late(AssertionError):
     """What was awaited did not come in time."""
 
 
-class Cut(AssertionError):  # noqa: N818 - as above
+class Cut(AssertionError):
     """The connection ended, or was reset, before the message did."""
 
 
