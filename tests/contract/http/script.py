@@ -36,7 +36,7 @@ class Seen:
 def exchange(client: Wire, lane: Lane, request: bytes, response: bytes = OK) -> Seen:
     """Send *request*, answer it with *response* on a new connection, and return what arrived."""
     client.send(request)
-    return answer(client, lane.accept(), request, response)
+    return answer(client, lane.accept_for(client), request, response)
 
 
 def answer(client: Wire, upstream: Wire, request: bytes, response: bytes = OK) -> Seen:

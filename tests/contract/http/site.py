@@ -80,6 +80,13 @@ class Lane:
             raise Late("the gateway did not connect to the backend")
         return next(one for one in self.listeners if one.sock in ready).accept()
 
+    def accept_for(self, client: Wire) -> Wire:
+        """Return the next connection; fails at once where the gateway answers *client* instead."""
+        select.select([client.sock, *self._listening()], [], [], DEADLINE_S)
+        if self.is_unvisited() and client.is_readable():
+            raise Late(f"the gateway did not connect to the backend, but said {client.peek()!r}")
+        return self.accept()
+
     def accept_or(self, present: Wire) -> Wire:
         """Return the connection that brings the next request: *present*, or a new one."""
         ready, _, _ = select.select([present.sock, *self._listening()], [], [], DEADLINE_S)

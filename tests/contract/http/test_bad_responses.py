@@ -68,7 +68,7 @@ def _next_is_its_own(gateway: Gateway, backend: Lane) -> None:
     """Assert that the next request gets a connection of its own, and the response sent there."""
     client = gateway.client()
     client.send(get(backend.path))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_request()
     upstream.send(OK)
     assert client.read_response().content == b"ok"
@@ -80,7 +80,7 @@ def test_answered_with_502_and_nothing_of_it_is_taken_for_the_next_response(
     gateway: Gateway, client: Wire, backend: Lane, shape: bytes
 ) -> None:
     client.send(get(backend.path))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_request()
     cut_short = "early" in shape.decode("latin-1") or not shape.endswith(b"\r\n\r\n") or b" 103 " in shape
     upstream.try_send(shape if cut_short else shape + POISON)
@@ -99,7 +99,7 @@ def test_a_body_breaks_the_response_and_nothing_is_taken_for_the_next(
     gateway: Gateway, client: Wire, backend: Lane, body: bytes
 ) -> None:
     client.send(get(backend.path))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_request()
     upstream.try_send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body + POISON)
 
@@ -128,7 +128,7 @@ def test_bytes_behind_a_response_are_never_taken_for_the_next_after(
     gateway: Gateway, client: Wire, backend: Lane, method: bytes, response: bytes
 ) -> None:
     client.send(get(backend.path, method=method))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_request()
     upstream.send(response + POISON)
 
@@ -149,7 +149,7 @@ def test_what_an_idle_backend_connection_sends_is_never_taken_for_the_next_respo
 @clause("RFC 9112 6.3")
 def test_content_that_204_may_not_have_reaches_no_client(client: Wire, backend: Lane) -> None:
     client.send(get(backend.path))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_request()
     upstream.send(b"HTTP/1.1 204 No Content\r\n\r\nunasked")
     upstream.end_writing()

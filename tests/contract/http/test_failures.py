@@ -15,7 +15,7 @@ TABLE = "the table of section 6; others use 502 or 504"
 
 def _asked(client: Wire, lane: Lane, request: bytes) -> Wire:
     client.send(request)
-    upstream = lane.accept()
+    upstream = lane.accept_for(client)
     upstream.read_request()
     return upstream
 
@@ -93,7 +93,7 @@ def test_a_long_upload_is_no_timeout(client: Wire, hasty: Lane) -> None:
     for _ in range(9):
         time.sleep(HASTY.response / 6)  # time is the subject: half as long again as `response` in all
         client.send(b"x")
-    upstream = hasty.accept()
+    upstream = hasty.accept_for(client)
     client.send(b"x")
     assert upstream.read_request().content == b"x" * 10
     upstream.send(OK)
@@ -256,7 +256,7 @@ def test_the_content_of_a_failed_request_is_not_taken_for_the_next(
 @clause("RFC 9112 9.5", "behaviour 6")
 def test_a_backend_that_dies_during_the_upload_is_an_error(client: Wire, backend: Lane) -> None:
     client.send(get(backend.path, b"Content-Length: 100", method=b"POST") + b"abc")
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_head()
     upstream.reset()
     client.try_send(b"x" * 97)

@@ -145,7 +145,7 @@ def test_too_large_a_response_head_is_502(
     gateway: Gateway, client: Wire, backend: Lane, lines: list[bytes]
 ) -> None:
     client.send(get(backend.path))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_request()
     upstream.try_send(b"\r\n".join([b"HTTP/1.1 200 OK", *lines, b"Content-Length: 0", b"", b""]))
 
@@ -183,7 +183,7 @@ def test_a_head_that_does_not_end_within_ten_seconds_is_408(gateway: Gateway, cl
 def test_a_body_of_any_size_passes_where_no_limit_is_set(client: Wire, backend: Lane) -> None:
     content = bytes(3 << 20)
     client.send(get(backend.path, b"Content-Length: %d" % len(content), method=b"POST"), content[: 1 << 16])
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_head()
     for at in range(1 << 16, len(content), 1 << 16):
         client.send(content[at : at + (1 << 16)])

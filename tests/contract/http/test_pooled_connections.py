@@ -108,7 +108,7 @@ def test_two_requests_at_once_use_two_connections(gateway: Gateway, client: Wire
 @clause("RFC 9112 9.6")
 def test_the_connection_of_a_broken_response_is_not_used_again(client: Wire, backend: Lane) -> None:
     client.send(get(backend.path))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_request()
     upstream.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokX")
     with pytest.raises(Cut):
@@ -122,7 +122,7 @@ def test_the_connection_of_a_client_that_left_is_not_used_again(
     gateway: Gateway, client: Wire, backend: Lane
 ) -> None:
     client.send(get(backend.path))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_request()
     upstream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")
     client.read_head()

@@ -134,7 +134,7 @@ def test_pipelined_requests_are_answered_in_order_after_a_request_with(
         + chunked(b"GET /"),
     }[framing]
     client.send(first + get(backend.path + b"/2") + get(backend.path + b"/3"))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
 
     for number in (1, 2, 3):
         request = upstream.read_request()

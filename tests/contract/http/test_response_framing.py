@@ -50,7 +50,7 @@ def test_content_that_ends_with_the_backends_connection_does_not_end_the_clients
     client: Wire, backend: Lane
 ) -> None:
     client.send(get(backend.path))
-    with backend.accept() as upstream:
+    with backend.accept_for(client) as upstream:
         upstream.read_request()
         upstream.send(b"HTTP/1.1 200 OK\r\n\r\nuntil the end")
 
@@ -68,7 +68,7 @@ def test_an_http_1_0_client_gets_no_chunks_but_the_end_of_the_connection(
     client: Wire, backend: Lane, response: bytes
 ) -> None:
     client.send(get(backend.path, version=b"HTTP/1.0"))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_request()
     upstream.send(response)
     upstream.end_writing()
@@ -153,7 +153,7 @@ def test_an_interim_response_is_never_taken_for_the_final_one(client: Wire, back
 @clause("RFC 9112 2.3", "RFC 9112 9.3")
 def test_an_http_1_0_backend_is_understood(client: Wire, backend: Lane) -> None:
     client.send(get(backend.path))
-    with backend.accept() as upstream:
+    with backend.accept_for(client) as upstream:
         upstream.read_request()
         upstream.send(b"HTTP/1.0 200 OK\r\n\r\nold")
 
@@ -166,7 +166,7 @@ def test_an_http_1_0_backend_is_understood(client: Wire, backend: Lane) -> None:
 @pytest.mark.parametrize("response", [OK, CHUNKED + chunked(b"o", b"k")], ids=["a known length", "chunks"])
 def test_one_byte_at_a_time_makes_the_same_response(client: Wire, backend: Lane, response: bytes) -> None:
     client.send(get(backend.path))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_request()
     upstream.send(*(response[at : at + 1] for at in range(len(response))))
 
@@ -184,7 +184,7 @@ def test_the_end_of_the_backends_connection_is_not_the_clients(client: Wire, bac
 @clause("RFC 9112 9.5", "RFC 9110 15.5.14", needs=Capability.FULL_DUPLEX)
 def test_a_response_may_come_before_the_end_of_the_request(client: Wire, backend: Lane) -> None:
     client.send(get(backend.path, b"Content-Length: 10", method=b"POST") + b"abc")
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_head()
     upstream.send(b"HTTP/1.1 413 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
 

@@ -25,7 +25,7 @@ HEADS = {
 
 def _ask(client: Wire, backend: Lane) -> Wire:
     client.send(get(backend.path))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_request()
     return upstream
 
@@ -82,7 +82,7 @@ def test_a_piece_of_a_request_arrives_before_the_next_is_sent_with(
 def test_request_and_response_may_flow_at_the_same_time(client: Wire, backend: Lane) -> None:
     client.send(get(backend.path, b"Transfer-Encoding: chunked", method=b"POST"))
     client.send(b"5\r\nping0\r\n")
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_head()
     assert upstream.read_chunk() == b"ping0"
     upstream.send(HEADS["chunks"] + b"5\r\npong0\r\n")
@@ -139,7 +139,7 @@ def test_a_gibibyte_to_the_backend_takes_no_memory(gateway: Gateway, client: Wir
     client.send(get(backend.path, b"Content-Length: %d" % GIB, method=b"POST"))
     writer = threading.Thread(target=_pour, args=(client, GIB), daemon=True)
     writer.start()
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_head()
     buffered = upstream.take_buffered()
 
@@ -181,7 +181,7 @@ def test_a_client_that_does_not_read_stops_the_backend(client: Wire, backend: La
 def test_a_backend_that_does_not_read_stops_the_client(client: Wire, backend: Lane) -> None:
     size = MOST_UNREAD * 2
     client.send(get(backend.path, b"Content-Length: %d" % size, method=b"POST"))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
 
     taken = _fill(client, size)
 
@@ -203,7 +203,7 @@ def test_a_client_that_goes_away_ends_the_request_to_the_backend(
         client.send(get(backend.path, b"Content-Length: 10", method=b"POST") + b"abc")
     else:
         client.send(get(backend.path))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_head()
     if when == "during the request":
         upstream.read(3)

@@ -21,7 +21,7 @@ UPGRADES = Capability.UPGRADES
 
 def _tunnel(client: Wire, backend: Lane) -> Wire:
     client.send(get(backend.path, *WEBSOCKET))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_request()
     upstream.send(SWITCHING)
     assert client.read_response().status == 101
@@ -31,7 +31,7 @@ def _tunnel(client: Wire, backend: Lane) -> Wire:
 @clause("RFC 9110 7.8", "RFC 6455 4", "behaviour 5", needs=UPGRADES)
 def test_both_ends_see_each_others_handshake(client: Wire, backend: Lane) -> None:
     client.send(get(backend.path, *WEBSOCKET))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     request = upstream.read_request()
     upstream.send(SWITCHING)
     response = client.read_response()
@@ -59,7 +59,7 @@ def test_bytes_go_both_ways_unchanged(client: Wire, backend: Lane) -> None:
 @clause("behaviour 5", needs=UPGRADES)
 def test_bytes_right_behind_the_101_are_part_of_the_tunnel(client: Wire, backend: Lane) -> None:
     client.send(get(backend.path, *WEBSOCKET))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_request()
     upstream.send(SWITCHING + b"early")
 
@@ -113,7 +113,7 @@ def test_a_tunnel_carries_ten_megabytes_each_way(client: Wire, backend: Lane) ->
 )
 def test_any_protocol_may_be_tunnelled(client: Wire, backend: Lane) -> None:
     client.send(get(backend.path, b"Connection: upgrade", b"Upgrade: echo/1"))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     assert upstream.read_request().values(b"upgrade") == [b"echo/1"]
     upstream.send(b"HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: echo/1\r\n\r\n")
 
@@ -126,7 +126,7 @@ def test_any_protocol_may_be_tunnelled(client: Wire, backend: Lane) -> None:
 @pytest.mark.parametrize("status", [b"200 OK", b"426 Upgrade Required", b"403 No"])
 def test_a_backend_may_answer_without_switching(client: Wire, backend: Lane, status: bytes) -> None:
     client.send(get(backend.path, *WEBSOCKET))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     upstream.read_request()
     upstream.send(b"HTTP/1.1 %b\r\nContent-Length: 2\r\n\r\nno" % status)
 
@@ -138,7 +138,7 @@ def test_a_backend_may_answer_without_switching(client: Wire, backend: Lane, sta
 @clause("RFC 9110 7.8", "RFC 9110 7.6.1")
 def test_an_upgrade_that_connection_does_not_name_is_no_upgrade(client: Wire, backend: Lane) -> None:
     client.send(get(backend.path, b"Upgrade: websocket"))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
 
     assert b"upgrade" not in upstream.read_request().names()
     upstream.send(OK)
@@ -148,7 +148,7 @@ def test_an_upgrade_that_connection_does_not_name_is_no_upgrade(client: Wire, ba
 @clause("RFC 9110 7.8")
 def test_an_http_1_0_client_cannot_upgrade(client: Wire, backend: Lane) -> None:
     client.send(get(backend.path, *WEBSOCKET, version=b"HTTP/1.0"))
-    upstream = backend.accept()
+    upstream = backend.accept_for(client)
     assert b"upgrade" not in upstream.read_request().names()
     upstream.send(OK)
 

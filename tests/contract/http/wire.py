@@ -184,7 +184,17 @@ class Wire:
 
     def received_nothing(self) -> bool:
         """Whether nothing, not even an end, is there to be read now."""
-        return not self._buffer and not select.select([self.sock], [], [], 0)[0]
+        return not self._buffer and not self.is_readable()
+
+    def is_readable(self) -> bool:
+        return bool(select.select([self.sock], [], [], 0)[0])
+
+    def peek(self) -> bytes:
+        """Return what is there to be read, without taking it. To be asked when readable."""
+        try:
+            return self.sock.recv(1000, socket.MSG_PEEK)
+        except OSError as error:
+            return repr(error).encode()
 
     def take_buffered(self) -> bytes:
         """Return what was read from the socket and not yet asked for."""
