@@ -137,6 +137,7 @@ def test_pipelined_requests_are_answered_in_order_after_a_request_with(
     upstream = backend.accept_for(client)
 
     for number in (1, 2, 3):
+        upstream = backend.accept_or(upstream)
         request = upstream.read_request()
         assert request.target == backend.path + b"/%d" % number
         upstream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
