@@ -68,8 +68,10 @@ class Gateway:
         self._forget_changed(views)
 
     def swap_views(self, views: Mapping[str, BackendView]) -> None:
-        """Put *views*, of the same configuration's backends, in force."""
+        """Put *views* in force. Those of another configuration's backends are left: `swap` brings both."""
         old = self._snapshot
+        if views.keys() != old.backends.keys():
+            return
         self._snapshot = Snapshot(old.config, old.router, old.backends, views)
         self._forget_changed(views)
 

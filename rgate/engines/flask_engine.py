@@ -19,7 +19,7 @@ from rgate.core.envelope import MOST_BYTES, envelope, enveloped_fields, may_be_e
 from rgate.core.exchange import Attempt, Exchange, Own
 from rgate.core.fields import ClientConnection, response_fields
 from rgate.core.gateway import Gateway
-from rgate.core.message import Fields, Refused, RequestHead, ResponseHead, parse_request_head, values
+from rgate.core.message import Fields, Refused, RequestHead, ResponseHead, parse_request_head
 from rgate.core.problem import CLIENT_CLOSED_REQUEST, OwnResponse, problem
 from rgate.core.reasons import Reason
 from rgate.core.record import Record, RequestLog
@@ -121,7 +121,7 @@ class _Carrier:
         response = Response.from_app(self._web.wsgi_app, environ, buffered=True)
         fields = [(name, value) for name, value in response.headers]
         fields.append(("Date", date().decode("ascii")))
-        return _Exact(response.status, fields, response.response)
+        return _Exact(f"{response.status_code} {phrase_of(response.status_code)}", fields, response.response)
 
     def _whole(self, served: ServedRequest, own: OwnResponse, told: "_Told") -> Response:
         """Return an answer of rgate's own."""
@@ -390,6 +390,7 @@ class _Exact(Response):
         self._exact = (status, fields, pieces)
 
     def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+        del environ
         status, fields, pieces = self._exact
         start_response(status, fields)
         return pieces

@@ -330,7 +330,10 @@ class _WireResponse:
             raise UpstreamFailed(Failure.BAD_RESPONSE, sent=True)
 
     def _receive(self, timeout_s: float, *, from_end_of_request: bool = False) -> bytes:
-        """Return the next bytes, b"" at the connection's end. Raises OSError (TimeoutError), ClientGone, Refused."""
+        """Return the next bytes, b"" at the connection's end.
+
+        Raises OSError (TimeoutError where nothing comes in time), ClientGone, Refused.
+        """
         began_s = time.monotonic()
         while True:
             wait_s = timeout_s - (time.monotonic() - began_s)
@@ -359,7 +362,7 @@ class _WireResponse:
             raise self._pump.client_failure
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the content as it comes. Raises UpstreamCut, ClientGone, or Refused of the request's body."""
+        """Yield the content as it comes; see `UpstreamResponse.pieces`."""
         framing = self.head.framing
         try:
             if framing is CHUNKED:

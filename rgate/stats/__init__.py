@@ -1,0 +1,23 @@
+"""How many requests, how they ended and how long they took: counted now, kept for good.
+
+`open_stats` gives what rgate runs with; `MemoryStats` holds the same contract in tests.
+"""
+
+from rgate.stats.figures import Figures, Grouping
+from rgate.stats.lasting import LastingStats, Stats, open_stats
+from rgate.stats.memory import MemoryStats
+from rgate.stats.query import BadQuery, StatsQuery, parse_stats_query
+from rgate.stats.store import StatsError
+
+__all__ = [
+    "BadQuery",
+    "Figures",
+    "Grouping",
+    "LastingStats",
+    "MemoryStats",
+    "Stats",
+    "StatsError",
+    "StatsQuery",
+    "open_stats",
+    "parse_stats_query",
+]

@@ -1,0 +1,1 @@
+"""What rgate answers itself."""

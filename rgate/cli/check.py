@@ -1,0 +1,21 @@
+"""`check`: whether a configuration is right, without starting anything."""
+
+import sys
+from argparse import Namespace
+
+from rgate.cli.config_file import load_config
+from rgate.core.config_errors import ConfigErrors
+from rgate.core.config_warnings import warnings
+
+
+def check(options: Namespace) -> int:
+    """Print what is wrong or doubtful. Returns the exit status: 0, or 2 where there are errors."""
+    try:
+        config = load_config(options.config)
+    except ConfigErrors as errors:
+        print(errors, file=sys.stderr)
+        return 2
+    for warning in warnings(config):
+        print(f"{options.config}: warning: {warning}")
+    print(f"{options.config}: ok: {len(config.routes)} routes, {len(config.backends)} backends")
+    return 0

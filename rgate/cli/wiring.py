@@ -1,0 +1,105 @@
+"""Puts the parts together: configuration, discovery, figures, pages and an engine."""
+
+import os
+import random
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, cast
+
+from flask import Flask
+
+from rgate.core.config import Config
+from rgate.core.gateway import Gateway
+from rgate.core.record import Record, RequestLog
+from rgate.discovery.docker_source import DockerSource, published_host
+from rgate.discovery.registry import Registry
+from rgate.discovery.watcher import Watcher
+from rgate.engines import ENGINES
+from rgate.stats import Stats, open_stats
+from rgate.web.app import create_web
+
+
+class Engine(Protocol):
+    """Serves a gateway. See `rgate.engines`."""
+
+    def start(self, listener: socket.socket) -> None:
+        """Begin to accept on *listener*, and return."""
+
+    def drain(self, within_s: float) -> bool:
+        """Stop accepting, and wait for what is under way; whether all ended in time."""
+
+    def stop(self) -> None:
+        """End at once."""
+
+
+class _All:
+    """A RequestLog that hands each record to several."""
+
+    def __init__(self, logs: Iterable[RequestLog]) -> None:
+        self._logs = tuple(logs)
+
+    def add(self, record: Record) -> None:
+        for request_log in self._logs:
+            request_log.add(record)
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """One gateway with all that it needs."""
+
+    gateway: Gateway
+    registry: Registry
+    watcher: Watcher
+    stats: Stats
+    web: Flask
+    log: RequestLog
+
+    def watch_if_needed(self) -> None:
+        """Look for containers where a backend names any: fixed `urls` need no Docker."""
+        if needs_docker(self.gateway.config):
+            self.watcher.start()
+
+    def reload(self, config: Config) -> None:
+        """Put *config* in force, whole."""
+        self.gateway.swap(config, self.registry.configure(config.backends))
+        # What changed between the two came under other names, and was left.
+        self.gateway.swap_views(self.registry.views)
+        self.watch_if_needed()
+
+    def close(self) -> None:
+        """End what runs beside the requests, and store the figures."""
+        self.watcher.stop()
+        self.stats.close()
+
+
+def needs_docker(config: Config) -> bool:
+    """Whether any backend is found by labels."""
+    return any(backend.match_labels for backend in config.backends)
+
+
+def wire(
+    config: Config, *, database: str | None = None, seed: int | None = None, logs: Iterable[RequestLog] = ()
+) -> Wired:
+    """Return a gateway for *config*. Raises StatsError where the database cannot be used."""
+    stats = open_stats(database or config.stats.database)
+    registry = Registry(config.backends, published_host=published_host(), own_id=_own_container_id())
+    pick: Callable[[], float] = random.Random(seed).random
+    gateway = Gateway(config, registry.views, pick)
+    registry.subscribe(gateway.swap_views)
+    watcher = Watcher(DockerSource(), registry)
+    web = create_web(gateway, stats, lambda: watcher.docker)
+    return Wired(gateway, registry, watcher, stats, web, _All((stats, *logs)))
+
+
+def make_engine(name: str, wired: Wired) -> Engine:
+    """Return the engine called *name*, one of ENGINES."""
+    module, _, attribute = ENGINES[name].partition(":")
+    engine = getattr(import_module(module), attribute)
+    return cast(Engine, engine(wired.gateway, wired.web, wired.log))
+
+
+def _own_container_id() -> str:
+    """Return the id of the container that rgate runs in, as Docker sets it for a host name; "" for none."""
+    return socket.gethostname() if os.path.exists("/.dockerenv") else ""

@@ -1,0 +1,246 @@
+"""Counts in a live file now, in a database for good: the statistics that rgate runs with."""
+
+import hashlib
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, Protocol
+
+import sqlalchemy as sa
+
+from rgate.core.record import Record, RequestLog
+from rgate.stats.figures import Figures, Grouping, Label, figures, grouped_figures
+from rgate.stats.histogram import Histogram
+from rgate.stats.live_file import Arena, LiveFile, leftovers
+from rgate.stats.recorder import Recorder
+from rgate.stats.store import StatsError, Store, Stored, StoreUnavailableError, first_minute, open_store
+
+_log: Final = logging.getLogger("rgate")
+
+
+class Stats(RequestLog, Protocol):
+    """Takes records, and gives their figures. Any thread may call; none of these raise.
+
+    What `add` took is in whatever is asked for after it returned. A window of N minutes holds the
+    present minute and the N before it: never less than asked for, and up to a minute more.
+    """
+
+    def totals(self, window_minutes: int | None = None) -> Figures:
+        """Return the figures of the window; None: of the whole lifetime, restarts included."""
+
+    def grouped(self, by: Grouping, window_minutes: int | None = None) -> dict[str, Figures]:
+        """Return the figures of each group by name, "" for requests that have none."""
+
+    def close(self) -> None:
+        """Store what was counted. What is added later is not kept."""
+
+
+def open_stats(
+    database_url: str,
+    *,
+    state_dir: Path | None = None,
+    now: Callable[[], float] = time.time,
+    fold_every_s: float | None = 1.0,
+) -> "LastingStats":
+    """Return the statistics in the database at *database_url*, with what a killed rgate left over.
+
+    The live file is beside a SQLite database, else in *state_dir* (default: `$XDG_STATE_HOME/rgate`).
+    *now* gives seconds since the epoch. *fold_every_s* None: only `fold` folds, no thread does.
+    Open in the process that counts: a process forked later must open its own.
+    Raises StatsError, with one line that says what to do.
+    """
+    store, passing = open_store(database_url)
+    if passing:
+        _log.warning("stats_database_unavailable error=%r counting_goes_on=true", passing)
+    try:
+        prefix = _live_prefix(sa.make_url(database_url), state_dir)
+    except OSError as error:
+        store.close()
+        raise StatsError(
+            f"The state directory cannot be made: {error}: set XDG_STATE_HOME to one."
+        ) from error
+    return LastingStats(store, prefix, now, fold_every_s)
+
+
+def _live_prefix(url: sa.URL, state_dir: Path | None) -> Path:
+    """Return what the names of live files begin with: one prefix a database. Raises OSError."""
+    if url.get_backend_name() == "sqlite":
+        return Path(url.database or "").absolute()
+    default = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "rgate"
+    directory = (state_dir or default).absolute()
+    directory.mkdir(parents=True, exist_ok=True)
+    database = url.set(password=None).render_as_string()
+    return directory / hashlib.sha256(database.encode()).hexdigest()[:16]
+
+
+class LastingStats:
+    """The `Stats` on a live file and a store. Made by `open_stats`."""
+
+    def __init__(
+        self, store: Store, prefix: Path, now: Callable[[], float], fold_every_s: float | None
+    ) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._now = now
+        self._told: set[str] = set()  # the troubles that were told of and last
+        # Protects folding, which the thread and close() do. No request ever waits for it.
+        self._folding = threading.Lock()
+        self._live_file = self._new_live_file()
+        self._recorder = Recorder(*(self._live_file.arenas if self._live_file else _in_memory()))
+        self._leftovers: list[LiveFile] = []
+        self._last_stored = Stored()
+        self._minute_done = -1
+        self.fold()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        if fold_every_s is not None:
+            self._thread = threading.Thread(
+                target=self._fold_until_stopped, args=(fold_every_s,), name="rgate-stats", daemon=True
+            )
+            self._thread.start()
+
+    def add(self, record: Record) -> None:
+        """Count *record*: some microseconds, never raises."""
+        self._recorder.add(record)
+
+    def totals(self, window_minutes: int | None = None) -> Figures:
+        """Return the figures of the window, or of the whole lifetime."""
+        return figures(self._counted(window_minutes))
+
+    def grouped(self, by: Grouping, window_minutes: int | None = None) -> dict[str, Figures]:
+        """Return the figures of each group."""
+        return grouped_figures(self._counted(window_minutes), by)
+
+    def _counted(self, window_minutes: int | None) -> Iterator[tuple[Label, Histogram]]:
+        # Memory first: what is folded in between is then known from the generations, and is
+        # neither counted twice nor missed.
+        unfolded = self._recorder.unfolded()
+        now_minute = int(self._now()) // 60
+        stored = self._stored(window_minutes, now_minute)
+        yield from stored.counts.items()
+        first = None if window_minutes is None else first_minute(window_minutes, now_minute)
+        for part in unfolded:
+            if part.generation > stored.folded.get(part.live_id, 0):
+                for (minute, label), histogram in part.counts.items():
+                    if first is None or minute >= first:
+                        yield label, histogram
+
+    def _stored(self, window_minutes: int | None, now_minute: int) -> Stored:
+        """Return what the database says; while it does not answer, the lifetime as last known."""
+        try:
+            return self._store.read(window_minutes, now_minute)
+        except StoreUnavailableError as error:
+            self._tell("read", "stats_read_failed error=%r figures=as_last_known", str(error))
+            return self._last_stored if window_minutes is None else Stored(folded=self._last_stored.folded)
+
+    def fold(self) -> bool:
+        """Bring the database up to date; False where that must be tried again later."""
+        with self._folding:
+            try:
+                return self._fold()
+            except (StoreUnavailableError, StatsError) as error:
+                self._tell("fold", "stats_fold_failed error=%r counting_goes_on=true", str(error))
+                return False
+
+    def _fold(self) -> bool:
+        now_minute = int(self._now()) // 60
+        arena = self._recorder.seal()
+        if arena is not None:
+            self._store.fold(arena.live_id, arena.generation, arena.histograms(), now_minute)
+            self._recorder.clear(arena)
+        if now_minute != self._minute_done:
+            self._fold_leftovers(now_minute)
+            self._store.sum_up(now_minute)
+            self._last_stored = self._store.read(None, now_minute)
+            self._minute_done = now_minute
+            self._mend_live_file()
+        elif arena is not None:
+            self._last_stored = self._store.read(None, now_minute)
+        self._mended()
+        return True
+
+    def _fold_leftovers(self, now_minute: int) -> None:
+        """Fold what processes left that ended without doing it themselves."""
+        try:
+            self._leftovers += leftovers(self._prefix)
+        except OSError as error:
+            self._tell("leftovers", "stats_leftovers_unreadable error=%r", str(error))
+        while self._leftovers:
+            left = self._leftovers[-1]
+            for arena in sorted(left.arenas, key=lambda arena: arena.generation):
+                if not arena.is_empty:
+                    self._store.fold(left.live_id, arena.generation, arena.histograms(), now_minute)
+            self._leftovers.pop().remove()
+            self._store.forget(left.live_id)
+            _log.info("stats_leftover_folded file=%s", left.path.name)
+
+    def _new_live_file(self) -> LiveFile | None:
+        try:
+            return LiveFile.create(self._prefix)
+        except OSError as error:
+            self._tell(
+                "live_file", "stats_live_file_failed error=%r sigkill_loses=the_last_second", str(error)
+            )
+            return None
+
+    def _mend_live_file(self) -> None:
+        """Make the live file that could not be made before."""
+        if self._live_file is not None or (made := self._new_live_file()) is None:
+            return
+        if self._recorder.adopt(made.arenas):
+            self._live_file = made
+            self._told.discard("live_file")
+            _log.info("stats_live_file_made file=%s", made.path.name)
+        else:
+            made.remove()
+
+    def _tell(self, trouble: str, message: str, *values: str) -> None:
+        if trouble not in self._told:
+            self._told.add(trouble)
+            _log.warning(message, *values)
+
+    def _mended(self) -> None:
+        if self._told & {"fold", "read"}:
+            self._told -= {"fold", "read"}
+            _log.info("stats_database_mended nothing_lost=true")
+
+    def _fold_until_stopped(self, every_s: float) -> None:
+        while not self._stop.wait(every_s):
+            try:
+                self.fold()
+            except Exception:  # outermost loop: the next second may go better
+                if "defect" not in self._told:
+                    self._told.add("defect")
+                    _log.exception("stats_fold_defect")
+
+    def close(self) -> None:
+        """Store what was counted, and end. What cannot be stored waits in the live file."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        # Twice: an arena whose folding failed before, then the one counted into meanwhile.
+        folded = self.fold() and self.fold()
+        if self._live_file is not None:
+            if folded:
+                self._remove_live_file(self._live_file)
+            else:
+                self._live_file.close()
+        elif not folded:
+            _log.error("stats_lost what=not_yet_folded why=neither_database_nor_live_file")
+        self._store.close()
+
+    def _remove_live_file(self, live_file: LiveFile) -> None:
+        try:
+            live_file.remove()
+            self._store.forget(live_file.live_id)
+        except (OSError, StoreUnavailableError) as error:
+            _log.warning("stats_live_file_not_removed error=%r", str(error))
+
+
+def _in_memory() -> tuple[Arena, Arena]:
+    live_id = secrets.token_hex(8)
+    return Arena.in_memory(live_id, 1), Arena.in_memory(live_id, 0)

@@ -1,0 +1,40 @@
+"""Statistics that keep every record: the plain meaning of the figures, and a stand-in for tests."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from rgate.core.record import Record
+from rgate.stats.figures import Figures, Grouping, Label, figures, grouped_figures
+from rgate.stats.histogram import Histogram
+from rgate.stats.store import first_minute
+
+
+class MemoryStats:
+    """Holds what every `Stats` must hold, but for lasting. Grows without bound."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._records: list[Record] = []
+
+    def add(self, record: Record) -> None:
+        """Count *record*."""
+        self._records.append(record)
+
+    def totals(self, window_minutes: int | None = None) -> Figures:
+        """Return the figures of the window, or of all."""
+        return figures(self._counted(window_minutes))
+
+    def grouped(self, by: Grouping, window_minutes: int | None = None) -> dict[str, Figures]:
+        """Return the figures of each group."""
+        return grouped_figures(self._counted(window_minutes), by)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def _counted(self, window_minutes: int | None) -> Iterator[tuple[Label, Histogram]]:
+        for record in list(self._records):
+            if window_minutes is None or record.ended_at_s // 60 >= first_minute(
+                window_minutes, int(self._now()) // 60
+            ):
+                label = Label(record.route, record.backend, record.container, record.status, record.cut)
+                yield label, Histogram([record.latency_ns])

@@ -1,0 +1,145 @@
+"""The pages that rgate answers itself: `stats.path`, and all under `/_rgate/` (behaviour 7 and 8)."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.routing import BaseConverter, Rule
+
+from rgate.core.candidates import BackendView, ContainerView
+from rgate.core.fields import is_in
+from rgate.core.gateway import Gateway
+from rgate.core.problem import OwnResponse, problem
+from rgate.core.reasons import Reason
+from rgate.discovery.watcher import DockerStatus
+from rgate.stats import BadQuery, Stats, parse_stats_query
+
+READ_METHODS = ("GET", "HEAD")
+
+
+def create_web(gateway: Gateway, stats: Stats, docker_status: Callable[[], DockerStatus]) -> Flask:
+    """Return the application. Which paths come here is decided in core/own.py."""
+    app = Flask("rgate.web", static_folder=None)
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider, which this is
+    app.url_map.converters["everything"] = _Everything
+    # One rule for all, as stats.path may change by a reload, and paths are compared undecoded.
+    app.url_map.add(Rule("/<everything:path>", endpoint="own", merge_slashes=False))
+    pages = _Pages(gateway, stats, docker_status)
+
+    @app.endpoint("own")
+    def own(path: str) -> Response:
+        raw_path: str = request.environ.get("rgate.path", "/" + path)
+        answer = pages.answer(raw_path)
+        answer.headers["Cache-Control"] = "no-store"
+        answer.headers["X-Request-ID"] = _request_id()
+        return answer
+
+    return app
+
+
+class _Everything(BaseConverter):
+    regex = ".*"
+    part_isolating = False
+
+
+class _Pages:
+    def __init__(self, gateway: Gateway, stats: Stats, docker_status: Callable[[], DockerStatus]) -> None:
+        self._gateway = gateway
+        self._stats = stats
+        self._docker_status = docker_status
+
+    def answer(self, path: str) -> Response:
+        is_stats = path == self._gateway.config.stats.path
+        pages: dict[str, Callable[[], Response]] = {
+            "/_rgate/healthz": self._healthz,
+            "/_rgate/readyz": self._readyz,
+            "/_rgate/backends": self._backends,
+        }
+        public = is_stats or path in ("/_rgate/healthz", "/_rgate/readyz")
+        if not public and not self._allowed():
+            return _problem(
+                Reason.FORBIDDEN, f"{request.remote_addr} is not in `admin.allow`: ask from there, or add it."
+            )
+        page = self._stats_page if is_stats else pages.get(path)
+        if page is None:
+            return _problem(Reason.NOT_FOUND, f"There is: {', '.join(pages)}.")
+        if request.method not in READ_METHODS:
+            refused = _problem(Reason.METHOD_NOT_ALLOWED, f"{request.method} is not for this page; GET is.")
+            refused.headers["Allow"] = ", ".join(READ_METHODS)
+            return refused
+        return page()
+
+    def _allowed(self) -> bool:
+        return is_in(request.remote_addr or "", self._gateway.config.admin_allow)
+
+    def _stats_page(self) -> Response:
+        try:
+            asked = parse_stats_query(request.query_string.decode("latin-1"))
+        except BadQuery as error:
+            return _problem(Reason.BAD_QUERY, error.detail)
+        if asked.by is None:
+            return jsonify(self._stats.totals(asked.window_minutes).as_json())
+        grouped = self._stats.grouped(asked.by, asked.window_minutes)
+        return jsonify({name: figures.as_json() for name, figures in grouped.items()})
+
+    def _healthz(self) -> Response:
+        return jsonify({"status": "ok"})
+
+    def _readyz(self) -> Response:
+        without = [name for name, view in self._gateway.views.items() if not view.candidates]
+        document: dict[str, Any] = {"status": "not ready" if without else "ready"}
+        if without and self._allowed():
+            document["backends_without_candidates"] = without
+        answer = jsonify(document)
+        answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE if without else HTTPStatus.OK
+        return answer
+
+    def _backends(self) -> Response:
+        docker = self._docker_status()
+        return jsonify(
+            {
+                "docker": {"connected": docker.connected, "version": docker.version, "error": docker.error},
+                "backends": {name: _backend_json(view) for name, view in self._gateway.views.items()},
+            }
+        )
+
+
+def _backend_json(view: BackendView) -> dict[str, Any]:
+    fixed = [] if view.containers else [str(candidate.address) for candidate in view.candidates]
+    return {
+        "candidates": [
+            {"name": candidate.name, "address": str(candidate.address)} for candidate in view.candidates
+        ],
+        "reason": view.reason.value if view.reason is not None else None,
+        "detail": view.detail,
+        "containers": [_container_json(container) for container in view.containers],
+        **({"urls": fixed} if fixed else {}),
+    }
+
+
+def _container_json(container: ContainerView) -> dict[str, Any]:
+    return {
+        "name": container.name,
+        "id": container.container_id[:12],
+        "state": container.state,
+        "health": container.health,
+        "address": str(container.address) if container.address is not None else None,
+        "candidate": container.left_out is None,
+        "left_out": container.left_out.value if container.left_out is not None else None,
+        "detail": container.detail,
+    }
+
+
+def _problem(reason: Reason, detail: str) -> Response:
+    own: OwnResponse = problem(
+        reason, detail, request_id=_request_id(), accept=request.headers.get("Accept", "").encode("latin-1")
+    )
+    answer = Response(own.body, own.status)
+    for name, value in own.fields:
+        answer.headers[name.decode("ascii")] = value.decode("latin-1")
+    return answer
+
+
+def _request_id() -> str:
+    return str(request.environ.get("rgate.request_id", ""))
