@@ -1,0 +1,91 @@
+"""Containers for one test, and the services of docker-compose.yml for all, under labels of this run."""
+
+import contextlib
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.integration.containers import Containers
+from tests.integration.gateway import ROOT, Gateway, backend_config, running
+
+
+@pytest.fixture(scope="session")
+def demo_image() -> None:
+    subprocess.run([ROOT / "scripts" / "build-images"], check=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="session")
+def docker_client(demo_image: None) -> Iterator[docker.DockerClient]:  # noqa: ARG001 # only that it is there
+    with contextlib.closing(docker.from_env(timeout=30)) as client:
+        yield client
+
+
+@pytest.fixture
+def containers(docker_client: docker.DockerClient) -> Iterator[Containers]:
+    started = Containers(docker_client)
+    try:
+        yield started
+    finally:
+        started.remove()
+
+
+@pytest.fixture
+def gateway(containers: Containers, tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway that sends /api to the containers with both labels of this test."""
+    config = backend_config(containers.app, containers.env, timeouts={"response": 3})
+    with running(tmp_path, config) as gateway:
+        yield gateway
+
+
+# The services of docker-compose.yml: pytest-docker starts them once, and takes them down.
+
+SERVICES = """
+services:
+  payment:
+    extends: {{file: {root}/docker-compose.yml, service: payment}}
+    labels: {{env: {env}}}
+  orders:
+    extends: {{file: {root}/docker-compose.yml, service: orders}}
+    labels: {{env: {env}}}
+"""
+
+
+@pytest.fixture(scope="session")
+def compose_env() -> str:
+    """The value of the label `env` in this run."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def docker_compose_project_name(compose_env: str) -> str:
+    return f"rgate-{compose_env}"
+
+
+@pytest.fixture(scope="session")
+def docker_compose_command() -> str:
+    return str(ROOT / "scripts" / "compose")
+
+
+@pytest.fixture(scope="session")
+def docker_compose_file(
+    tmp_path_factory: pytest.TempPathFactory,
+    compose_env: str,
+    demo_image: None,  # noqa: ARG001 # only that it is there
+) -> str:
+    file = tmp_path_factory.mktemp("compose") / "docker-compose.yml"
+    file.write_text(SERVICES.format(root=ROOT, env=compose_env))
+    return str(file)
+
+
+@pytest.fixture(scope="session")
+def docker_setup() -> list[str]:
+    return ["up --detach --wait --no-build --scale payment=3"]
+
+
+@pytest.fixture(scope="session")
+def docker_cleanup() -> list[str]:
+    return ["down --timeout 2"]
