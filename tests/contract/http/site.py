@@ -87,11 +87,13 @@ class Lane:
             raise Late(f"the gateway did not connect to the backend, but said {client.peek()!r}")
         return self.accept()
 
-    def accept_or(self, present: Wire) -> Wire:
-        """Return the connection that brings the next request: *present*, or a new one."""
-        ready, _, _ = select.select([present.sock, *self._listening()], [], [], DEADLINE_S)
-        if present.sock in ready and not present.is_at_end():
-            return present
+    def accept_or(self, *present: Wire) -> Wire:
+        """Return the connection that brings the next request: one of *present*, or a new one."""
+        sockets = [wire.sock for wire in present]
+        ready, _, _ = select.select([*sockets, *self._listening()], [], [], DEADLINE_S)
+        for wire in present:
+            if wire.sock in ready and not wire.is_at_end():
+                return wire
         return self.accept()
 
     def is_closed_or_visited(self, client: Wire) -> bool:

@@ -20,12 +20,19 @@ def test_a_connection_is_used_again_for_the_same_client(client: Wire, backend: L
 
 @clause("RFC 9112 9.3", "behaviour 5")
 def test_a_connection_is_used_again_for_another_client(gateway: Gateway, client: Wire, backend: Lane) -> None:
-    upstream = exchange(client, backend, get(backend.path)).upstream
+    upstreams = [exchange(client, backend, get(backend.path)).upstream]
     client.close()
-    other = gateway.client()
-    other.send(get(backend.path))
 
-    assert answer(other, upstream, b"GET").response.content == b"ok"
+    # The pool may get the connection back a moment after the client got the response.
+    for _ in range(10):
+        with gateway.client() as other:
+            other.send(get(backend.path))
+            upstream = backend.accept_or(*upstreams)
+            assert answer(other, upstream, b"GET").response.content == b"ok"
+        if upstream in upstreams:
+            return
+        upstreams.append(upstream)
+    pytest.fail("ten requests made ten connections")
 
 
 @clause("RFC 9112 9.3", "RFC 9112 9.6")
@@ -140,7 +147,7 @@ def test_what_one_client_sent_does_not_stick_to_the_next(
     upstream = exchange(client, backend, get(backend.path, b"Authorization: secret", b"Cookie: a=b")).upstream
     other = gateway.client()
     other.send(get(backend.path))
-    request = answer(other, upstream, b"GET").request
+    request = answer(other, backend.accept_or(upstream), b"GET").request
 
     assert not {b"authorization", b"cookie"} & set(request.names())
 
@@ -152,4 +159,4 @@ def test_no_cookies_are_kept(client: Wire, backend: Lane) -> None:
     ).upstream
     client.send(get(backend.path))
 
-    assert b"cookie" not in answer(client, upstream, b"GET").request.names()
+    assert b"cookie" not in answer(client, backend.accept_or(upstream), b"GET").request.names()

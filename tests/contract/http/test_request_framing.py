@@ -110,7 +110,7 @@ def test_an_empty_line_before_the_request_line_is_ignored(client: Wire, backend:
 def test_an_empty_line_between_two_requests_is_ignored(client: Wire, backend: Lane) -> None:
     upstream = exchange(client, backend, post(backend.path, b"abc") + b"\r\n" + get(backend.path)).upstream
 
-    assert answer(client, upstream, get(backend.path)).response.status == 200
+    assert answer(client, backend.accept_or(upstream), get(backend.path)).response.status == 200
 
 
 @clause("RFC 9112 9.3", "behaviour 5")
@@ -177,7 +177,7 @@ def test_an_http_1_0_client_may_ask_to_keep_the_connection(client: Wire, backend
     client.send(sent)
 
     assert b"keep-alive" in first.response.items(b"connection")
-    assert answer(client, first.upstream, sent).response.content == b"ok"
+    assert answer(client, backend.accept_or(first.upstream), sent).response.content == b"ok"
 
 
 @clause("RFC 9112 3.2")
