@@ -87,7 +87,7 @@ def create_flask_app(
 
 
 class _Everything(BaseConverter):
-    regex = ".*"
+    regex = r"[\s\S]*"  # a path may hold an encoded line feed
     part_isolating = False
 
 

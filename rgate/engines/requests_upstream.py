@@ -283,6 +283,7 @@ class _WireResponse:
         self._reused = reused
         self._buffer = b""
         self._complete = False
+        self._interim = False  # a head came that announced another
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         if sending.client_descriptor is not None:
@@ -306,6 +307,7 @@ class _WireResponse:
                 raise UpstreamFailed(Failure.BAD_RESPONSE, sent=True)
             if not self.head.is_interim:
                 return
+            self._interim = True
 
     def _receive_head(self) -> None:
         try:
@@ -316,7 +318,7 @@ class _WireResponse:
             received = b""  # a reset says no more than an end
         if not received:
             self._raise_failed_request()
-            if self._buffer:
+            if self._buffer or self._interim:
                 raise UpstreamFailed(Failure.BAD_RESPONSE, sent=True)
             raise UpstreamFailed(Failure.STALE if self._reused else Failure.CLOSED_EARLY, sent=True)
         self._buffer += received
@@ -364,6 +366,8 @@ class _WireResponse:
     def pieces(self) -> Iterator[bytes]:
         """Yield the content as it comes; see `UpstreamResponse.pieces`."""
         framing = self.head.framing
+        if framing != 0 and not self._buffer:
+            yield b""  # the head goes on when it came, and does not wait for the content
         try:
             if framing is CHUNKED:
                 yield from self._chunked_pieces()

@@ -23,7 +23,7 @@ from urllib.parse import unquote_to_bytes
 
 from rgate.core.chunked import LAST_CHUNK, ChunkedDecoder, chunk
 from rgate.core.config import Limits
-from rgate.core.fields import ClientConnection, frame_for_client
+from rgate.core.fields import HOP_BY_HOP, ClientConnection, frame_for_client
 from rgate.core.message import (
     CHUNKED,
     Fields,
@@ -537,7 +537,8 @@ def environ(served: ServedRequest) -> dict[str, Any]:
     }
     for name, value in head.fields:
         key = "HTTP_" + name.decode("ascii").upper().replace("-", "_")
-        if b"_" not in name:  # else two names would fall on one key
+        # Two names would fall on one key; and what is meant for this hop is the server's (PEP 3333).
+        if b"_" not in name and name.lower() not in HOP_BY_HOP:
             text = value.decode("latin-1")
             variables[key] = f"{variables[key]},{text}" if key in variables else text
     for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):

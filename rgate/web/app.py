@@ -39,7 +39,7 @@ def create_web(gateway: Gateway, stats: Stats, docker_status: Callable[[], Docke
 
 
 class _Everything(BaseConverter):
-    regex = ".*"
+    regex = r"[\s\S]*"  # a path may hold an encoded line feed
     part_isolating = False
 
 
