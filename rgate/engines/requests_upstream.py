@@ -6,7 +6,6 @@ reads the response through core/'s strict parser. Pooling, and what `responses` 
 """
 
 import contextlib
-import errno
 import select
 import socket
 import threading
@@ -40,8 +39,9 @@ PIECE_BYTES: Final = 65536
 _POOLED_PER_ADDRESS: Final = 128
 # How often a wait for the response looks whether the request is all sent; only while it is being sent.
 _SENDING_TICK_S: Final = 0.1
+# A request's last byte is sent before the response's comes, but its thread may not have said so yet.
+_PUMP_END_S: Final = 0.05
 _CLIENT_ENDED: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
-_NEVER_OPENED: Final = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN)
 
 
 class RequestsUpstream:
@@ -204,11 +204,16 @@ class _Pump:
         self._sending = sending
         self._chunked = sending.request.framing is CHUNKED
         self.sent_at_s: float | None = None  # when the last byte went out
+        self._ended = threading.Event()
         self.client_failure: Exception | None = None  # what the request's content raised
 
-    @property
-    def ended(self) -> bool:
-        return self.sent_at_s is not None
+    def ended(self, within_s: float) -> bool:
+        """Wait until nothing more is sent, for *within_s* at most; whether it is so."""
+        return self._ended.wait(within_s)
+
+    def _end(self) -> None:
+        self.sent_at_s = time.monotonic()
+        self._ended.set()
 
     def begin(self) -> None:
         """Send the head and what is at hand. Never raises for the upstream: its answer tells."""
@@ -216,10 +221,10 @@ class _Pump:
         body = self._sending.body
         if body is None:
             self._send(head)
-            self.sent_at_s = time.monotonic()
+            self._end()
             return
         if not self._send(head):
-            self.sent_at_s = time.monotonic()
+            self._end()
             return
         threading.Thread(target=self._send_body, args=(body,), name="rgate-body", daemon=True).start()
 
@@ -235,7 +240,7 @@ class _Pump:
             self.client_failure = failure
             _shut_down(self._socket)
         finally:
-            self.sent_at_s = time.monotonic()
+            self._end()
 
     def _send(self, data: bytes) -> bool:
         """Send *data*; False where the upstream takes no more of it."""
@@ -422,7 +427,7 @@ class _WireResponse:
     @property
     def reusable(self) -> bool:
         """Whether the connection may carry another request: all was read, all was sent, nothing is left."""
-        return self._complete and not self._buffer and self._pump.ended and self.head.keep_alive
+        return self._complete and not self._buffer and self.head.keep_alive and self._pump.ended(_PUMP_END_S)
 
     def abandon(self) -> None:
         """End the connection, also for a thread that still sends on it."""
