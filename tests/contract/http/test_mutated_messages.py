@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import h11
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.contract.http.clauses import clause
@@ -163,7 +163,13 @@ def _read_answers(client: Wire, expected: int) -> None:
 
 
 @clause("RFC 9112 2.2", "RFC 9112 6.3", "RFC 9112 11.2")
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150,
+    deadline=None,
+    # No shrinking: the examples are small, and one that ends in a wait would be tried for minutes.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(sent=mutated(), cut=st.integers(0, 400))
 @example(
     sent=b"POST PATH HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
