@@ -310,6 +310,7 @@ class Envoy(Peer):
             "max_request_headers_kb": 64,
             "request_headers_timeout": "10s",
             "stream_idle_timeout": "60s",
+            "delayed_close_timeout": "0.1s",
             "common_http_protocol_options": {
                 "max_headers_count": 101,
                 "headers_with_underscores_action": "ALLOW",

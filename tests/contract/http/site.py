@@ -44,7 +44,7 @@ class Kind:
 
 
 KINDS = {
-    "single": Kind(400),
+    "single": Kind(600),
     "pair": Kind(32, listening=(True, True)),
     "half": Kind(16, listening=(False, True)),  # the first of the two refuses
     "dead": Kind(12, listening=(False, False)),
