@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import queue
 import signal
 import socket
 import sys
@@ -24,7 +23,33 @@ DRAIN_S: Final = 10.0
 _FIRST_LOOK_S: Final = 15.0
 _BACKLOG: Final = 1024
 
-_Signals = queue.SimpleQueue[int]
+
+class _Signals:
+    """The signals that came, in order; 0 stands for "drained".
+
+    Through Python's wake-up descriptor, which the C handler writes to in whatever thread the kernel
+    chose: a main thread that waits on a lock would not notice one that another thread took.
+    """
+
+    def __init__(self) -> None:
+        self._receiver, self._sender = socket.socketpair()
+        self._sender.setblocking(False)
+        for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"):
+            if number := getattr(signal, name, None):
+                signal.signal(number, _noted_by_descriptor)
+        signal.set_wakeup_fd(self._sender.fileno())
+
+    def get(self) -> int:
+        """Wait for the next."""
+        return self._receiver.recv(1)[0]
+
+    def tell_drained(self) -> None:
+        """Give 0 to whoever waits."""
+        self._sender.send(b"\0")
+
+
+def _noted_by_descriptor(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing: without a handler of Python's, the default action would end the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +67,7 @@ def serve(options: Namespace) -> int:
     except ConfigErrors as errors:
         print(errors, file=sys.stderr)
         return 2
-    signals = _catch_signals()
+    signals = _Signals()
     try:
         return _run(options, config, signals)
     except _Stop as stop:
@@ -82,19 +107,6 @@ def _log_to_stderr() -> None:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
-
-
-def _catch_signals() -> _Signals:
-    """Queue the signals from here on: none is lost, also while rgate starts."""
-    caught: _Signals = queue.SimpleQueue()
-
-    def put(number: int, _frame: FrameType | None) -> None:
-        caught.put(number)
-
-    for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"):
-        if number := getattr(signal, name, None):
-            signal.signal(number, put)
-    return caught
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -167,7 +179,7 @@ def _drain(engine: Engine, signals: _Signals) -> int:
 
     def drain() -> None:
         engine.drain(DRAIN_S)
-        signals.put(0)
+        signals.tell_drained()
 
     threading.Thread(target=drain, name="rgate-drain", daemon=True).start()
     again = signals.get()
