@@ -109,6 +109,12 @@ class Lane:
             listener.close()
 
 
+def first_of(client: Wire, *lanes: Lane) -> bool:
+    """Wait until the gateway answers *client* or connects to one of *lanes*; whether it did in time."""
+    sockets = [one.sock for lane in lanes for one in lane.listeners]
+    return bool(select.select([client.sock, *sockets], [], [], DEADLINE_S)[0])
+
+
 class Site:
     """All lanes of one gateway, the limits it is to hold, and what it answers elsewhere."""
 

@@ -1,6 +1,7 @@
 """Responses whose meaning is in doubt: 502, and nothing of them is taken for the next response."""
 
 import pytest
+from _pytest.mark import ParameterSet  # pytest has no public name for what pytest.param returns
 
 from tests.contract.http.clauses import clause
 from tests.contract.http.gateways import Gateway
@@ -61,7 +62,23 @@ CHUNKS = {
     "a trailer without a colon": b"2\r\nab\r\n0\r\nX-T\r\n\r\n",
     "a trailer section that ends with a bare LF": b"2\r\nab\r\n0\r\nX-T: 1\n\r\n",
 }
+LENIENT = {
+    "a folded line": "folded lines may be unfolded (RFC 9112 5.2)",
+    "a bare LF between fields": "a bare LF may be taken for a line's end (RFC 9112 2.2)",
+    "a trailer section that ends with a bare LF": "a bare LF may be taken for a line's end (RFC 9112 2.2)",
+    "an interim response and nothing more": "the status for a response that never came",
+    "a blank before a colon": "the blank may be removed instead (RFC 9112 5.1)",
+    "a head that ends early": "the status for a response that never came",
+    "a status line that ends early": "the status for a response that never came",
+}
 POISON = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
+
+
+def _cases(shapes: dict[str, bytes]) -> list[ParameterSet]:
+    return [
+        pytest.param(shape, id=name, marks=[clause(own_choice=LENIENT[name])] if name in LENIENT else [])
+        for name, shape in shapes.items()
+    ]
 
 
 def _next_is_its_own(gateway: Gateway, backend: Lane) -> None:
@@ -75,7 +92,7 @@ def _next_is_its_own(gateway: Gateway, backend: Lane) -> None:
 
 
 @clause("RFC 9110 15.6.3", "RFC 9112 4", "RFC 9112 6.3", "behaviour 6")
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+@pytest.mark.parametrize("shape", _cases(SHAPES))
 def test_answered_with_502_and_nothing_of_it_is_taken_for_the_next_response(
     gateway: Gateway, client: Wire, backend: Lane, shape: bytes
 ) -> None:
@@ -94,7 +111,7 @@ def test_answered_with_502_and_nothing_of_it_is_taken_for_the_next_response(
 
 
 @clause("RFC 9112 7.1", "RFC 9112 8", "behaviour 6")
-@pytest.mark.parametrize("body", CHUNKS.values(), ids=CHUNKS.keys())
+@pytest.mark.parametrize("body", _cases(CHUNKS))
 def test_a_body_breaks_the_response_and_nothing_is_taken_for_the_next(
     gateway: Gateway, client: Wire, backend: Lane, body: bytes
 ) -> None:
