@@ -6,7 +6,6 @@ What WSGI cannot carry: switching protocols (answered 501), interim responses, t
 
 import secrets
 import socket
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
@@ -36,8 +35,6 @@ from rgate.engines.wsgi_server import ServedRequest, WsgiServer, date, phrase_of
 
 # What of a request's content is kept to send it again after a failure; larger ones are sent once.
 REPLAYABLE_BYTES: Final = 65536
-# How long /stats waits for responses whose last byte is on its way, so that they are in its figures.
-_ENDING_WAIT_S: Final = 1.0
 
 
 class FlaskEngine:
@@ -99,7 +96,6 @@ class _Carrier:
         self._web = web
         self._log = log
         self._upstream = upstream
-        self._endings = _Endings()
 
     def answer(self, environ: dict[str, Any]) -> Response:
         """Return the response to the request that *environ* describes."""
@@ -109,7 +105,6 @@ class _Carrier:
         environ["rgate.request_id"] = begun.request_id.decode("latin-1")
         match begun.outcome:
             case Own():
-                self._endings.wait(_ENDING_WAIT_S)
                 return self._own(environ)
             case OwnResponse() as own:
                 return self._whole(served, own, _Told(begun.request_id))
@@ -134,7 +129,7 @@ class _Carrier:
             fields.append((b"Connection", b"close"))
         pieces = [] if bodiless or served.head.method == b"HEAD" else [own.body]
         delivery = _Delivery(
-            served, told, self._log, self._endings, own.status, iter(pieces), len(own.body) if pieces else 0
+            served, told, self._log, own.status, iter(pieces), len(own.body) if pieces else 0
         )
         return _exact(own.status, phrase_of(own.status).encode(), tuple(fields), delivery)
 
@@ -192,14 +187,12 @@ class _Carrier:
             fields = tuple(field for field in fields if field[0].lower() != b"content-length")
         elif enveloping and may_be_enveloped(head, method):
             fields, pieces, length = _enveloped(head, fields, pieces)
-        delivery = _Delivery(served, told, self._log, self._endings, head.status, pieces, length)
+        delivery = _Delivery(served, told, self._log, head.status, pieces, length)
         return _exact(head.status, head.phrase, fields, delivery)
 
     def _gone(self, served: ServedRequest, told: "_Told") -> Response:
         """Return a response that nobody reads: the client is gone."""
-        delivery = _Delivery(
-            served, told, self._log, self._endings, CLIENT_CLOSED_REQUEST, _nobody_reads(), None
-        )
+        delivery = _Delivery(served, told, self._log, CLIENT_CLOSED_REQUEST, _nobody_reads(), None)
         return _exact(CLIENT_CLOSED_REQUEST, b"", (), delivery)
 
 
@@ -245,37 +238,14 @@ class _Told:
         self.reason = ""
 
 
-class _Endings:
-    """Counts the responses whose last byte may be with the client while they are not recorded yet."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()  # protects the count
-        self._under_way = 0
-
-    def begin(self) -> None:
-        with self._changed:
-            self._under_way += 1
-
-    def end(self) -> None:
-        with self._changed:
-            self._under_way -= 1
-            self._changed.notify_all()
-
-    def wait(self, timeout_s: float) -> None:
-        """Wait until all are recorded, or for *timeout_s*, as a slow reader may hold its last byte back."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._under_way, timeout_s)
-
-
 class _Delivery:
-    """A response's pieces on their way to the client; recorded when the server closes it."""
+    """A response's pieces on their way to the client; recorded with the last, or when none can follow."""
 
     def __init__(
         self,
         served: ServedRequest,
         told: _Told,
         log: RequestLog,
-        endings: _Endings,
         status: int,
         pieces: Iterator[bytes],
         length: int | None,
@@ -283,7 +253,6 @@ class _Delivery:
         self._served = served
         self._told = told
         self._log = log
-        self._endings = endings
         self._status = status
         self._pieces = pieces
         self._length = length
@@ -291,7 +260,6 @@ class _Delivery:
         self._complete = False
         self._failed = False
         self._recorded = False
-        self._ending = False
 
     def __iter__(self) -> "_Delivery":
         return self
@@ -301,33 +269,31 @@ class _Delivery:
             piece = next(self._pieces)
         except StopIteration:
             self._complete = True
-            self._begin_ending()
+            self._record_once()
             raise
         except (UpstreamCut, ClientGone, Refused):
             self._failed = True
             raise
         self._sent += len(piece)
         if self._sent == self._length:
-            self._begin_ending()
+            # Now, and not behind its sending: who has the last byte finds the request in the figures,
+            # even if rgate is killed the moment after.
+            self._complete = True
+            self._record_once()
         return piece
 
-    def _begin_ending(self) -> None:
-        if not self._ending:
-            self._ending = True
-            self._endings.begin()
-
     def close(self) -> None:
-        """Record the request. Called by the server once the last byte went out, or none can any more."""
-        if self._recorded:
-            return
-        self._recorded = True
+        """Record the request, where it came to no good end. Called by the server when it is done."""
         if close := getattr(self._pieces, "close", None):
             close()
         if self._told.exchange is not None:
             self._told.exchange.ended()
-        self._log.add(self._record())
-        if self._ending:
-            self._endings.end()
+        self._record_once()
+
+    def _record_once(self) -> None:
+        if not self._recorded:
+            self._recorded = True
+            self._log.add(self._record())
 
     def _record(self) -> Record:
         head, exchange = self._served.head, self._told.exchange
