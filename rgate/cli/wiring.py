@@ -10,6 +10,7 @@ from typing import Protocol, cast
 
 from flask import Flask
 
+from rgate.cli.config_file import load_config
 from rgate.core.config import Config
 from rgate.core.gateway import Gateway
 from rgate.core.record import Record, RequestLog
@@ -17,6 +18,7 @@ from rgate.discovery.docker_source import DockerSource, published_host
 from rgate.discovery.registry import Registry
 from rgate.discovery.watcher import Watcher
 from rgate.engines import ENGINES
+from rgate.engines.flask_engine import create_flask_app
 from rgate.stats import Stats, open_stats
 from rgate.web.app import create_web
 
@@ -98,6 +100,13 @@ def make_engine(name: str, wired: Wired) -> Engine:
     module, _, attribute = ENGINES[name].partition(":")
     engine = getattr(import_module(module), attribute)
     return cast(Engine, engine(wired.gateway, wired.web, wired.log))
+
+
+def create_app(config: Config | str) -> Flask:
+    """Return a wired gateway as a WSGI application; see `rgate.create_app`."""
+    wired = wire(load_config(config) if isinstance(config, str) else config)
+    wired.watch_if_needed()
+    return create_flask_app(wired.gateway, wired.web, wired.log)
 
 
 def _own_container_id() -> str:
