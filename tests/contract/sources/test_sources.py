@@ -1,0 +1,300 @@
+"""What every `ContainerSource` holds, a fake's and Docker's; and the watcher on top of either."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Protocol
+
+import docker
+import pytest
+
+from rgate.core.config import Backend
+from rgate.core.containers import Container, PublishedPort, State
+from rgate.core.reasons import Reason
+from rgate.discovery.docker_source import DockerSource, signal_number
+from rgate.discovery.registry import Registry
+from rgate.discovery.source import ContainerSource, Details, Event, SourceError
+from rgate.discovery.watcher import Watcher
+
+IMAGE = "rgate/demo:local"
+WITHIN_S = 5.0  # Docker takes up to a second itself to start a container on a busy machine
+
+
+class World(Protocol):
+    """A source, and what makes things happen in it."""
+
+    source: ContainerSource
+    label: str
+
+    def run(self, name: str) -> str: ...
+    def pause(self, container_id: str) -> None: ...
+    def unpause(self, container_id: str) -> None: ...
+    def signal(self, container_id: str, signal: str) -> None: ...
+    def rename(self, container_id: str, name: str) -> None: ...
+    def remove(self, container_id: str) -> None: ...
+
+
+class FakeStream:
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._events: list[Event] = []
+        self._closed = False
+
+    def __iter__(self) -> Iterator[Event]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._events or self._closed)
+                if self._closed:
+                    return
+                event = self._events.pop(0)
+            yield event
+
+    def put(self, event: Event) -> None:
+        with self._changed:
+            self._events.append(event)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+class FakeWorld:
+    """A source in memory; it is its own world. `away` makes every call fail, as a stopped daemon does."""
+
+    def __init__(self) -> None:
+        self.source: ContainerSource = self
+        self.label = "fake"
+        self.away = False
+        self._containers: dict[str, Container] = {}
+        self._streams: list[FakeStream] = []
+
+    def _answer(self) -> None:
+        if self.away:
+            raise SourceError("away")
+
+    def ping(self) -> str:
+        self._answer()
+        return "fake"
+
+    def subscribe(self) -> FakeStream:
+        self._answer()
+        self._streams.append(FakeStream())
+        return self._streams[-1]
+
+    def containers(self) -> tuple[Details, ...]:
+        self._answer()
+        return tuple(map(Details, self._containers.values()))
+
+    def container(self, container_id: str) -> Details | None:
+        self._answer()
+        found = self._containers.get(container_id)
+        return Details(found) if found is not None else None
+
+    def close(self) -> None: ...
+
+    def break_streams(self) -> None:
+        for stream in self._streams:
+            stream.close()
+
+    def _tell(self, container_id: str, action: str, signal: int = 0) -> None:
+        for stream in self._streams:
+            stream.put(Event(container_id, action, signal))
+
+    def run(self, name: str) -> str:
+        identity = uuid.uuid4().hex
+        port = PublishedPort(8000, "127.0.0.1", 40000 + len(self._containers))
+        labels = {"rgate-test": self.label}
+        self._containers[identity] = Container(
+            identity, name, labels, State.RUNNING, published=(port,), exposed=(8000,)
+        )
+        self._tell(identity, "start")
+        return identity
+
+    def _change(self, container_id: str, action: str, **changes: Any) -> None:
+        self._containers[container_id] = replace(self._containers[container_id], **changes)
+        self._tell(container_id, action)
+
+    def pause(self, container_id: str) -> None:
+        self._change(container_id, "pause", state=State.PAUSED)
+
+    def unpause(self, container_id: str) -> None:
+        self._change(container_id, "unpause", state=State.RUNNING)
+
+    def signal(self, container_id: str, signal: str) -> None:
+        self._tell(container_id, "kill", signal_number(signal))
+        if signal == "SIGKILL":
+            self._change(container_id, "die", state=State.EXITED)
+
+    def rename(self, container_id: str, name: str) -> None:
+        self._change(container_id, "rename", name=name)
+
+    def remove(self, container_id: str) -> None:
+        self._containers.pop(container_id, None)
+        self._tell(container_id, "destroy")
+
+
+class DockerWorld:
+    def __init__(self) -> None:
+        self.source: ContainerSource = DockerSource()
+        self.label = uuid.uuid4().hex
+        self._client: Any = docker.from_env()  # types know no `None` for a free port
+
+    def _container(self, container_id: str) -> Any:
+        return self._client.containers.get(container_id)
+
+    def run(self, name: str) -> str:
+        made = self._client.containers.run(
+            IMAGE,
+            name=f"{name}-{self.label[:8]}",
+            labels={"rgate-test": self.label},
+            ports={"8000/tcp": ("127.0.0.1", None)},
+            healthcheck={"test": ["NONE"]},
+            detach=True,
+        )
+        return str(made.id)
+
+    def pause(self, container_id: str) -> None:
+        self._container(container_id).pause()
+
+    def unpause(self, container_id: str) -> None:
+        self._container(container_id).unpause()
+
+    def signal(self, container_id: str, signal: str) -> None:
+        self._container(container_id).kill(signal)
+
+    def rename(self, container_id: str, name: str) -> None:
+        self._container(container_id).rename(f"{name}-{self.label[:8]}")
+
+    def remove(self, container_id: str) -> None:
+        self._container(container_id).remove(force=True)
+
+    def end(self) -> None:
+        for made in self._client.containers.list(all=True, filters={"label": f"rgate-test={self.label}"}):
+            made.remove(force=True)
+        self.source.close()
+        self._client.close()
+
+
+@pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.docker)])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    if request.param == "fake":
+        yield FakeWorld()
+        return
+    real = DockerWorld()
+    try:
+        yield real
+    finally:
+        real.end()
+
+
+class Watched:
+    """A registry that follows a world, and a way to wait for what it says."""
+
+    def __init__(self, world: World) -> None:
+        self._changed = threading.Condition()
+        self.registry = Registry([Backend("b", match_labels=(("rgate-test", world.label),))])
+        self.registry.subscribe(self._note)
+        self.watcher = Watcher(world.source, self.registry)
+        self.watcher.start()
+
+    def _note(self, _views: object) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def names(self) -> list[str]:
+        return sorted(candidate.name.partition("-")[0] for candidate in self.registry.views["b"].candidates)
+
+    def wait(self, what: Callable[[], bool]) -> None:
+        with self._changed:
+            assert self._changed.wait_for(what, WITHIN_S), f"not in time; so far {self.registry.views['b']}"
+
+
+@pytest.fixture
+def watched(world: World) -> Iterator[Watched]:
+    made = Watched(world)
+    assert made.watcher.wait_first_look(10)
+    yield made
+    made.watcher.stop()
+
+
+def test_a_source_lists_what_runs_and_forgets_what_is_gone(world: World) -> None:
+    identity = world.run("one")
+    (mine,) = [
+        found.container
+        for found in world.source.containers()
+        if found.container.labels.get("rgate-test") == world.label
+    ]
+    assert (mine.id, mine.state, mine.exposed) == (identity, State.RUNNING, (8000,))
+    assert mine.published[0].host_ip == "127.0.0.1"
+    again = world.source.container(identity)
+    assert again is not None
+    assert again.container == mine
+    world.remove(identity)
+    assert world.source.container(identity) is None
+
+
+def test_what_starts_and_goes_is_in_and_out(world: World, watched: Watched) -> None:
+    assert watched.registry.views["b"].reason is Reason.NO_CONTAINER
+    one = world.run("one")
+    watched.wait(lambda: watched.names() == ["one"])
+    world.run("two")
+    watched.wait(lambda: watched.names() == ["one", "two"])
+    world.remove(one)
+    watched.wait(lambda: watched.names() == ["two"])
+
+
+def test_a_paused_container_is_out_until_it_goes_on(world: World, watched: Watched) -> None:
+    one = world.run("one")
+    watched.wait(lambda: watched.names() == ["one"])
+    world.pause(one)
+    watched.wait(lambda: watched.names() == [])
+    world.unpause(one)
+    watched.wait(lambda: watched.names() == ["one"])
+
+
+def test_a_signal_that_stops_takes_it_out_and_another_does_not(world: World, watched: Watched) -> None:
+    one = world.run("one")
+    watched.wait(lambda: watched.names() == ["one"])
+    world.signal(one, "SIGWINCH")
+    world.rename(one, "later")  # seen behind the signal, as events keep their order
+    watched.wait(lambda: watched.names() == ["later"])
+    world.signal(one, "SIGKILL")
+    watched.wait(lambda: watched.names() == [])
+
+
+def test_an_error_never_means_no_containers() -> None:
+    world = FakeWorld()
+    watched = Watched(world)
+    world.run("one")
+    watched.wait(lambda: watched.names() == ["one"])
+    world.away = True
+    world.break_streams()
+    deadline_s = time.monotonic() + WITHIN_S
+    while watched.watcher.docker.connected and time.monotonic() < deadline_s:
+        threading.Event().wait(0.01)
+    assert not watched.watcher.docker.connected
+    assert watched.names() == ["one"]
+    world.away = False
+    world.run("two")  # the event is missed: the list behind the break finds it
+    watched.wait(lambda: watched.names() == ["one", "two"])
+    watched.watcher.stop()
+
+
+def test_docker_that_never_answered_is_the_reason() -> None:
+    world = FakeWorld()
+    world.away = True
+    watched = Watched(world)
+    assert watched.watcher.wait_first_look(5)
+    assert watched.registry.views["b"].reason is Reason.DOCKER_UNAVAILABLE
+    watched.watcher.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("SIGTERM", 15), ("term", 15), ("9", 9), ("SIGNOSUCH", 0), ("", 0)]
+)
+def test_signals_are_known_by_name_and_number(name: str, number: int) -> None:
+    assert signal_number(name) == number
