@@ -117,7 +117,10 @@ class AccessLog:
                     log.warning("access log cannot be written; lines are lost error=%r", str(error))
             self._tell_dropped()
         try:
-            self._file.flush()
+            if self._path == STDOUT:
+                self._file.flush()
+            else:
+                self._file.close()
         except (OSError, ValueError):
             log.warning("access log could not be written to its end")
 

@@ -1,0 +1,109 @@
+"""What recorded answers of Docker mean. `record` records them anew; `version` says of which Docker."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rgate.core.address import HostView, NoAddress, address_of
+from rgate.core.config import Backend
+from rgate.core.containers import Container, Health, State
+from rgate.discovery.docker_source import DockerSource
+from rgate.discovery.source import Details
+
+HERE = Path(__file__).parent
+BACKEND = Backend("b", match_labels=(("x", "y"),))
+
+
+class _Api:
+    """Docker's low-level client, with one recorded answer."""
+
+    def __init__(self, found: dict[str, Any]) -> None:
+        self.api = self
+        self._found = found
+
+    def inspect_container(self, container_id: str) -> dict[str, Any]:
+        assert container_id == self._found["Id"]
+        return self._found
+
+
+def details_of(name: str, **state: Any) -> Details:
+    found = json.loads((HERE / f"{name}.json").read_text())
+    found["State"] |= state
+    details = DockerSource(lambda: _Api(found)).container(found["Id"])  # type: ignore[arg-type,return-value]  # a stand-in
+    assert details is not None
+    return details
+
+
+def container_of(name: str, **state: Any) -> Container:
+    return details_of(name, **state).container
+
+
+def test_ports_and_networks_are_sorted_and_a_port_in_two_families_is_there_twice() -> None:
+    found = container_of("several_networks_and_ports")
+    assert [(port.container_port, port.host_ip) for port in found.published] == [
+        (8000, "127.0.0.1"),
+        (9000, "0.0.0.0"),
+        (9000, "::"),
+    ]
+    assert [attachment.network[:6] for attachment in found.attachments] == ["bridge", "rgate-"]
+    assert all(attachment.ip and attachment.network_id for attachment in found.attachments)
+    answer = address_of(found, Backend("b", port=9000), HostView())
+    assert not isinstance(answer, NoAddress)
+    assert (answer.host, answer.port) == ("127.0.0.1", found.published[1].host_port)
+    assert isinstance(address_of(found, BACKEND, HostView()), NoAddress)
+
+
+def test_without_published_ports_the_containers_own_address_serves() -> None:
+    found = container_of("no_ports")
+    assert (found.published, found.exposed) == ((), (8000,))
+    answer = address_of(found, BACKEND, HostView())
+    assert not isinstance(answer, NoAddress)
+    assert (answer.host, answer.port) == (found.attachments[0].ip, 8000)
+
+
+def test_on_the_hosts_network_the_port_is_loopbacks() -> None:
+    answer = address_of(container_of("host_network"), BACKEND, HostView())
+    assert not isinstance(answer, NoAddress)
+    assert (answer.host, answer.port) == ("127.0.0.1", 8000)
+
+
+def test_without_a_network_there_is_no_address() -> None:
+    assert isinstance(address_of(container_of("no_network"), BACKEND, HostView()), NoAddress)
+
+
+def test_a_shared_network_has_its_owners_address() -> None:
+    shared, owner = container_of("shared_network"), container_of("several_networks_and_ports")
+    answer = address_of(shared, BACKEND, HostView(), {owner.id: owner})
+    assert not isinstance(answer, NoAddress)
+    assert (answer.host, answer.port) == ("127.0.0.1", owner.published[0].host_port)
+    assert isinstance(address_of(shared, BACKEND, HostView(), {}), NoAddress)
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "health"),
+    [
+        ("no_ports", State.RUNNING, Health.NONE),
+        ("health_starting", State.RUNNING, Health.STARTING),
+        ("paused", State.PAUSED, Health.NONE),
+        ("stopped", State.EXITED, Health.NONE),
+    ],
+)
+def test_states_and_health_are_told_apart(name: str, state: State, health: Health) -> None:
+    found = container_of(name)
+    assert (found.state, found.health) == (state, health)
+
+
+@pytest.mark.parametrize("status", ["healthy", "unhealthy"])
+def test_each_health_is_known(status: str) -> None:
+    assert container_of("health_starting", Health={"Status": status}).health is Health(status)
+
+
+def test_a_restart_by_policy_is_no_running_container() -> None:
+    assert container_of("no_ports", Status="restarting", Restarting=True).state is State.RESTARTING
+
+
+def test_a_containers_own_stop_signal_and_timeout_are_known() -> None:
+    assert (details_of("paused").stop_signal, details_of("paused").stop_timeout_s) == (3, 3)
+    assert (details_of("stopped").stop_signal, details_of("stopped").stop_timeout_s) == (15, 10)
