@@ -3,12 +3,13 @@ PORT ?= 8080
 CONFIG ?= config.yml
 export PYTHON
 
-.PHONY: help run demo test images dev lock down clean
+.PHONY: help run demo test conformance images dev lock down clean
 
 help:
 	@echo 'make run      the gateway on 127.0.0.1:$(PORT), in front of two containers (PORT=, CONFIG=)'
 	@echo 'make demo     the same without Docker, in front of two local processes'
 	@echo 'make test     lint, types and all tests'
+	@echo 'make conformance  docs/conformance.md anew: rgate and its installed peers, on the same raw bytes'
 	@echo 'make dev      .venv with everything, to run pytest, ruff and mypy by hand'
 	@echo 'make images   the image of the demo containers, for docker-compose by hand'
 	@echo 'make lock     requirements*.txt anew from pyproject.toml'
@@ -28,6 +29,9 @@ demo:
 test:
 	@scripts/setup-venv tox
 	@scripts/test
+
+conformance: dev
+	@.venv/bin/python scripts/conformance.py
 
 images:
 	@scripts/setup-docker
