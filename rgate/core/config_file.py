@@ -268,6 +268,8 @@ def _located_error(details: ErrorDetails, located: Located, file_name: str) -> C
         case "value_error":
             text = str(details.get("ctx", {}).get("error", details["msg"]))
             message = f"found {_shown(found)}: {text}" if isinstance(found, str) else text
+        case "too_short":
+            message = "is empty; allowed: a list of at least one"
         case "model_type" | "model_attributes_type" | "dict_type":
             message = f"found {_shown(found)}; allowed: a mapping of keys to values"
         case _:
