@@ -1,0 +1,284 @@
+"""What was counted lasts, whatever happens to the process, the disk and the database (behaviour 7)."""
+
+import itertools
+import logging
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from rgate.core.record import Record
+from rgate.stats import LastingStats, StatsError, open_stats
+from rgate.stats.live_file import FILE_BYTES
+
+NOW_S = 1_700_000_040.0
+
+
+def record(container: str = "c") -> Record:
+    return Record(NOW_S, "", "GET", "/", 200, 0, 1_000_000, "/api", "b", container)
+
+
+def url_in(directory: Path) -> str:
+    return f"sqlite:///{directory}/rgate.db"
+
+
+def opened(directory: Path) -> LastingStats:
+    return open_stats(url_in(directory), now=lambda: NOW_S, fold_every_s=None)
+
+
+def live_files(directory: Path) -> list[Path]:
+    return [path for path in directory.iterdir() if ".live-" in path.name]
+
+
+@contextmanager
+def killed_after_adding(directory: Path, requests: int, *, step: str = "") -> Iterator[Path]:
+    """Give the live file of a process that added *requests*, did *step*, and was killed."""
+    program = f"""
+import os, signal
+from rgate.core.record import Record
+from rgate.stats import open_stats
+stats = open_stats({url_in(directory)!r}, now=lambda: {NOW_S}, fold_every_s=None)
+for _ in range({requests}):
+    stats.add(Record({NOW_S}, "", "GET", "/", 200, 0, 1_000_000, "/api", "b", "c"))
+{step}
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    (left,) = live_files(directory)
+    yield left
+
+
+def found_in(directory: Path) -> int:
+    stats = opened(directory)
+    try:
+        return stats.totals().success
+    finally:
+        stats.close()
+
+
+def test_what_a_killed_process_counted_is_found_by_the_next_and_only_once(tmp_path: Path) -> None:
+    with killed_after_adding(tmp_path, 7):
+        assert [found_in(tmp_path) for _ in range(3)] == [7, 7, 7]
+    assert live_files(tmp_path) == []
+
+
+def test_being_killed_between_folding_and_clearing_counts_nothing_twice(tmp_path: Path) -> None:
+    step = (
+        "arena = stats._recorder.seal()\n"
+        "stats._store.fold(arena.live_id, arena.generation, arena.histograms(), 0)\n"
+        "stats.add(Record(0.0, '', 'GET', '/', 200, 0, 1, '/api', 'b', 'c'))"
+    )
+    with killed_after_adding(tmp_path, 7, step=step):
+        assert [found_in(tmp_path) for _ in range(2)] == [8, 8]
+
+
+def test_two_processes_on_one_database_do_not_take_each_others_counts(tmp_path: Path) -> None:
+    one, two = opened(tmp_path), opened(tmp_path)
+    for _ in range(5):
+        one.add(record())
+        two.add(record())
+        assert one.fold()
+        assert two.fold()
+    one.close()
+    assert two.totals().success == 10
+    two.close()
+    assert found_in(tmp_path) == 10
+
+
+@pytest.mark.parametrize(
+    ("at", "damage"),
+    [
+        (0, b"junk"),
+        (4096 + 8, b"\xff" * 8),
+        (4096 + 16, b"\xff" * 8),
+        (4096 + 64 + 8, b"junk"),
+        (FILE_BYTES, b"x"),
+    ],
+    ids=["magic", "cells used", "label bytes", "label", "length"],
+)
+def test_a_damaged_live_file_is_set_aside_and_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, at: int, damage: bytes
+) -> None:
+    with killed_after_adding(tmp_path, 7) as left:
+        with left.open("r+b") as file:
+            file.seek(at)
+            file.write(damage)
+        assert found_in(tmp_path) == 0
+        assert "live_file_torn" in caplog.text
+        assert left.with_name(left.name + ".torn").exists()
+        assert found_in(tmp_path) == 0
+
+
+def test_a_live_file_that_was_just_being_made_is_removed(tmp_path: Path) -> None:
+    found_in(tmp_path)
+    for number, size in enumerate((0, 10, FILE_BYTES)):
+        (tmp_path / f"rgate.db.live-{number:016x}").write_bytes(bytes(size))
+    assert found_in(tmp_path) == 0
+    assert live_files(tmp_path) == []
+
+
+def test_a_locked_database_stops_nothing_and_is_mended(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stats = opened(tmp_path)
+    stats.add(record())
+    blocker = sqlite3.connect(tmp_path / "rgate.db", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    for number in range(2, 4):
+        assert not stats.fold()
+        stats.add(record())
+        assert stats.totals().success == number
+    assert caplog.text.count("stats_fold_failed") == 1
+    blocker.execute("COMMIT")
+    blocker.close()
+    assert stats.fold()
+    stats.close()
+    assert found_in(tmp_path) == 3
+
+
+def test_what_cannot_be_stored_at_the_end_waits_for_the_next_start(tmp_path: Path) -> None:
+    stats = opened(tmp_path)
+    stats.add(record())
+    blocker = sqlite3.connect(tmp_path / "rgate.db", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    stats.close()
+    blocker.close()
+    assert len(live_files(tmp_path)) == 1
+    assert found_in(tmp_path) == 1
+
+
+def test_a_database_that_was_deleted_is_made_anew(tmp_path: Path) -> None:
+    stats = opened(tmp_path)
+    for path in tmp_path.glob("rgate.db*"):
+        if ".live-" not in path.name:
+            path.unlink()
+    stats.add(record())
+    assert stats.totals().success == 1
+    assert stats.fold()
+    assert stats.totals().success == 1
+    stats.close()
+    assert found_in(tmp_path) == 1
+
+
+def test_the_whole_directory_may_go_and_counting_goes_on(tmp_path: Path) -> None:
+    directory = tmp_path / "state"
+    directory.mkdir()
+    stats = opened(directory)
+    stats.add(record())
+    directory.rename(tmp_path / "gone")
+    for number in range(2, 5):
+        stats.add(record())
+        stats.fold()
+        assert stats.totals().success >= number
+    (tmp_path / "gone").rename(directory)
+    assert stats.fold()
+    stats.close()
+    assert found_in(directory) == 4
+
+
+FULL_DISK = """
+import logging, resource, sys
+from rgate.core.record import Record
+from rgate.stats import open_stats
+logging.basicConfig(stream=sys.stderr)
+def record(number):
+    return Record(1.7e9, "", "GET", "/", 200, 0, 1_000_000, "/api", "b", f"container-{number}")
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+if sys.argv[2] == "before":
+    limit(1 << 20)  # the database fits in, the live file does not
+now = 1.7e9
+stats = open_stats(sys.argv[1], now=lambda: now, fold_every_s=None)
+stats.add(record(0))
+assert stats.fold()
+limit(100)
+for number in range(1, 400):
+    stats.add(record(number))
+    if number % 100 == 0:
+        assert not stats.fold(), "the disk is not full"
+    assert stats.totals().success == number + 1, (number, stats.totals())
+limit(resource.RLIM_INFINITY)
+now += 60
+assert stats.fold() and stats.fold()
+assert stats.totals().success == 400
+stats.add(record(1))
+stats.close()
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "later"])
+def test_a_full_disk_stops_nothing_is_told_once_and_is_mended(tmp_path: Path, when: str) -> None:
+    # A limit on the size of files fails writes as a full disk does, without being root.
+    ended = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, url_in(tmp_path), when], check=False, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.count("stats_fold_failed") == 1
+    assert ended.stderr.count("stats_live_file_failed") == (1 if when == "before" else 0)
+    assert found_in(tmp_path) == 401
+
+
+def test_the_live_file_takes_its_room_before_it_is_used(tmp_path: Path) -> None:
+    # A hole in a mapped file is SIGBUS once the disk is full.
+    stats = opened(tmp_path)
+    (file,) = live_files(tmp_path)
+    assert file.stat().st_blocks * 512 >= FILE_BYTES
+    stats.close()
+
+
+def test_a_newer_schema_is_left_alone_and_told_of(tmp_path: Path) -> None:
+    found_in(tmp_path)
+    with sqlite3.connect(tmp_path / "rgate.db") as connection:
+        connection.execute("UPDATE rgate_schema SET version = 99")
+    connection.close()
+    with pytest.raises(StatsError, match="newer rgate"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("rgate.db", "sqlite:///rgate.db"),
+        ("", "sqlite:///rgate.db"),
+        ("sqlite://", "needs a file"),
+        ("mysql+nosuch://h/d", "no database URL"),
+        ("sqlite:////nowhere/at/all/x.db", "make it"),
+        ("sqlite:////proc", "is a directory"),
+        ("sqlite:////dev/null/x.db", "make it"),
+        ("postgresql+psycopg://u:secret@127.0.0.1:1/d", "See that the server runs"),
+    ],
+)
+def test_a_database_that_cannot_be_used_says_what_to_do(url: str, says: str) -> None:
+    with pytest.raises(StatsError) as error:
+        open_stats(url)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "rgate.db"
+    path.write_bytes(b"a letter to my aunt\n" * 500)
+    with pytest.raises(StatsError, match="move the file away"):
+        opened(tmp_path)
+    assert path.read_bytes().startswith(b"a letter")
+
+
+def test_the_thread_folds_by_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "rgate")
+    stats = open_stats(url_in(tmp_path), fold_every_s=0.001)
+    with sqlite3.connect(tmp_path / "rgate.db") as connection:
+        stats.add(record())
+        for _ in itertools.count():
+            if connection.execute("SELECT count(*) FROM rgate_labels").fetchone()[0]:
+                break
+            os.sched_yield()
+    connection.close()
+    stats.close()

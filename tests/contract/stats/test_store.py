@@ -1,0 +1,133 @@
+"""The store: sums survive, windows are covered, and storage is bounded; on every database at hand."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from rgate.stats.figures import OTHER, Label
+from rgate.stats.histogram import Histogram
+from rgate.stats.store import DAY_MINUTES, HOURS_KEPT, MINUTES_KEPT, Store, first_minute, open_store
+
+NOW = 28_333_334  # a minute, at no full hour
+A, B = Label("/a", "a", "a-1", 200, False), Label("/b", "b", "b-1", 503, True)
+
+DATABASES = [
+    "sqlite",
+    pytest.param(
+        "postgresql",
+        marks=pytest.mark.skipif(
+            "RGATE_TEST_POSTGRES" not in os.environ, reason="RGATE_TEST_POSTGRES names no database"
+        ),
+    ),
+]
+
+
+@pytest.fixture(params=DATABASES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    url = f"sqlite:///{tmp_path}/s.db" if request.param == "sqlite" else os.environ["RGATE_TEST_POSTGRES"]
+    opened, why = open_store(url)
+    assert why == ""
+    empty(opened)
+    yield opened
+    opened.close()
+
+
+def empty(store: Store) -> None:
+    with store._engine.begin() as connection:
+        for table in ("rgate_counts", "rgate_labels", "rgate_folds"):
+            connection.execute(sa.text(f"DELETE FROM {table}"))
+
+
+def rows(store: Store) -> int:
+    with store._engine.connect() as connection:
+        return int(connection.scalar(sa.text("SELECT count(*) FROM rgate_counts")) or 0)
+
+
+def found(store: Store, window: int | None = None, now: int = NOW) -> dict[Label, int]:
+    return {label: histogram.count for label, histogram in store.read(window, now).counts.items()}
+
+
+def test_folding_a_generation_twice_counts_it_once(store: Store) -> None:
+    for _ in range(2):
+        store.fold("live", 1, {(NOW, A): Histogram([5, 6])}, NOW)
+    store.fold("live", 2, {(NOW, A): Histogram([7])}, NOW)
+    store.fold("other", 1, {(NOW, A): Histogram([8])}, NOW)
+    stored = store.read(None, NOW)
+    assert stored.counts == {A: Histogram([5, 6, 7, 8])}
+    assert stored.folded == {"live": 2, "other": 1}
+
+
+ages = st.sampled_from(
+    [
+        *(0, 1, 14, 15, 16, 59, 60, 61, MINUTES_KEPT - 1, MINUTES_KEPT, MINUTES_KEPT + 1),
+        *(2 * DAY_MINUTES, HOURS_KEPT - 1, HOURS_KEPT + 1),
+        *(100 * DAY_MINUTES, 366 * DAY_MINUTES, 800 * DAY_MINUTES),
+    ]
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    counted=st.lists(st.tuples(ages, st.sampled_from([A, B])), max_size=12),
+    window=st.none() | ages.filter(lambda age: 0 < age <= 366 * DAY_MINUTES),
+    sums=st.integers(0, 2),
+)
+@example(counted=[(800 * DAY_MINUTES, A)], window=None, sums=2)
+def test_a_window_holds_what_a_naive_count_does_however_often_it_was_summed_up(
+    store: Store, counted: list[tuple[int, Label]], window: int | None, sums: int
+) -> None:
+    empty(store)
+    for generation, (age, label) in enumerate(counted, 1):
+        store.fold("live", generation, {(NOW - age, label): Histogram([age])}, NOW)
+        if sums:
+            store.sum_up(NOW)
+    for _ in range(sums):
+        store.sum_up(NOW)
+    first = 0 if window is None else first_minute(window, NOW)
+    naive: dict[Label, Histogram] = {}
+    for age, label in counted:
+        if NOW - age >= first:
+            naive.setdefault(label, Histogram()).merge(Histogram([age]))
+    assert store.read(window, NOW).counts == naive
+
+
+@given(window=st.integers(1, 366 * DAY_MINUTES), now=st.integers(366 * DAY_MINUTES, 10**9))
+def test_a_window_is_never_shorter_than_asked_and_a_period_longer_at_most(window: int, now: int) -> None:
+    longer = now - window - first_minute(window, now)
+    assert 0 <= longer < (1 if window <= MINUTES_KEPT else 60 if window <= HOURS_KEPT else DAY_MINUTES)
+
+
+def test_old_minutes_and_hours_go_and_the_lifetime_stays(store: Store) -> None:
+    for generation in range(1, 201):
+        store.fold("live", generation, {(NOW + generation, A): Histogram([generation])}, NOW)
+    store.sum_up(NOW + 201)
+    assert rows(store) > 200
+    later = NOW + 500 * DAY_MINUTES
+    store.sum_up(later)
+    assert rows(store) == 1
+    assert store.read(None, later).counts == {A: Histogram(range(1, 201))}
+
+
+def test_too_many_containers_are_counted_together_the_oldest_first(store: Store) -> None:
+    for number in range(30):
+        store.fold(
+            "live", number + 1, {(NOW + number, A._replace(container=f"c{number}")): Histogram([1])}, NOW
+        )
+    store.sum_up(NOW + 40, most_labels=20)
+    counted = found(store, now=NOW + 40)
+    assert len(counted) <= 20
+    assert sum(counted.values()) == 30
+    assert counted[A._replace(container=OTHER)] >= 10
+    assert counted[A._replace(container="c29")] == 1
+    assert "c0" not in {label.container for label in counted}
+
+
+def test_names_are_kept_as_they_are(store: Store) -> None:
+    label = Label("/ü'\"%", "", "🐳", 299, False)
+    store.fold("live", 1, {(NOW, label): Histogram([2**60])}, NOW)
+    assert store.read(None, NOW).counts == {label: Histogram([2**60])}
