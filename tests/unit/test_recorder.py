@@ -3,7 +3,6 @@
 import sys
 import threading
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -123,7 +122,7 @@ def test_threads_lose_no_count_to_each_other() -> None:
 def test_more_labels_than_allowed_a_minute_are_counted_without_names() -> None:
     recorder_ = new_recorder()
     for number in range(recorder.MOST_LABELS_A_MINUTE + 100):
-        recorder_.add(replace(PLAIN, container=f"c{number}"))
+        recorder_.add(PLAIN._replace(container=f"c{number}"))
     labels = {label for _, label in counted(recorder_)}
     assert len(labels) == recorder.MOST_LABELS_A_MINUTE + 1
     assert counted(recorder_)[10, Label(OTHER, OTHER, OTHER, 200, False)].count == 100
@@ -133,7 +132,7 @@ def test_what_does_not_fit_in_the_file_is_counted_in_memory() -> None:
     recorder_ = new_recorder()
     added = live_file.CELLS + 5000
     for number in range(added):
-        recorder_.add(replace(PLAIN, ended_at_s=60.0 * number))
+        recorder_.add(PLAIN._replace(ended_at_s=60.0 * number))
     assert requests(recorder_) == added
 
 
@@ -142,7 +141,7 @@ def test_memory_is_bounded_while_nothing_can_be_folded(monkeypatch: pytest.Monke
     recorder_ = new_recorder()
     added = live_file.CELLS + 6000
     for number in range(added):
-        recorder_.add(replace(PLAIN, ended_at_s=60.0 * number))
+        recorder_.add(PLAIN._replace(ended_at_s=60.0 * number))
     assert requests(recorder_) == added
     assert len(recorder_.unfolded()[0].counts) <= live_file.CELLS + 100 + 6000 // 60 + 1
 
@@ -150,8 +149,8 @@ def test_memory_is_bounded_while_nothing_can_be_folded(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 100_000, "é" * 5000])
 def test_a_name_that_no_database_takes_is_counted_under_one_that_it_does(name: str) -> None:
     recorder = new_recorder()
-    recorder.add(replace(PLAIN, container=name))
-    recorder.add(replace(PLAIN, container=name))
+    recorder.add(PLAIN._replace(container=name))
+    recorder.add(PLAIN._replace(container=name))
     ((_, label),) = counted(recorder)
     assert label.container.encode().count(b"\0") == 0
     assert len(label.container) <= 1000
