@@ -58,8 +58,3 @@ ORDINARY_RESPONSE: Final = re.compile(
     + rb")*+\r\n"
 )  # fmt: skip
 """Groups: status, kept (the lines that do not go on), length. A length has to be there."""
-
-
-def is_few_fields(head: bytes, most_fields: int) -> bool:
-    """Whether *head* has surely not more than *most_fields* field lines; the shortest has four bytes."""
-    return len(head) <= 4 * most_fields or head.count(b"\n") <= most_fields + 2

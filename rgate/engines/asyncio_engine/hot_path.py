@@ -16,7 +16,7 @@ from rgate.core.config import Config, Policy, ResponseFormat, Route
 from rgate.core.exchange import IDEMPOTENT
 from rgate.core.gateway import Snapshot
 from rgate.core.message import has_dot_segment, parse_request_head
-from rgate.core.ordinary import ORDINARY_REQUEST, ORDINARY_RESPONSE, is_few_fields
+from rgate.core.ordinary import ORDINARY_REQUEST, ORDINARY_RESPONSE
 from rgate.core.own import OWN_PREFIX
 from rgate.core.record import Record
 from rgate.engines.asyncio_engine.client import IDLE_TIMEOUT_NS, NS, Client
@@ -26,7 +26,7 @@ from rgate.engines.asyncio_engine.upstream import Pool, Pools, Upstream
 if TYPE_CHECKING:
     from rgate.engines.asyncio_engine.engine import Shared
 
-_RESPONSE_ADDED: Final = b"Via: 1.1 rgate\r\nX-Request-ID: %b\r\n\r\n"
+_RESPONSE_ADDED: Final = b"Via: 1.1 rgate\r\nX-Request-ID: "
 
 # 128 bits, as others make them: random for this process, and counted on from there.
 _id_prefix = secrets.token_hex(8).encode("ascii")
@@ -60,6 +60,7 @@ class HotRoutes:
         self.snapshot = snapshot
         self.own = (OWN_PREFIX, config.stats.path.encode())
         self.most_fields = config.limits.header_fields
+        self.few_bytes = 4 * self.most_fields  # no head this short can have too many: "a:" CR LF
         # A limit of the content's size is looked after by the general way.
         self.most_bytes = config.limits.header_bytes if config.limits.body_bytes is None else 0
         self._pools = pools
@@ -114,9 +115,10 @@ class HotClient(Client):
             host is None
             or len(data) - end != (int(length) if length else 0)
             or end > routes.most_bytes
-            or not is_few_fields(data[:end] if length else data, routes.most_fields)
+            or (end > routes.few_bytes and data.count(b"\n", 0, end) > routes.most_fields + 2)
             or path.startswith(routes.own)
-            or has_dot_segment(path)
+            or ((b"." in path or b"%" in path)
+            and has_dot_segment(path))
             or (route := routes.match(path)) is None
             or (index := shared.gateway.balancer.pick_unhindered(route.candidates)) < 0
             or (upstream := route.pools[index].take(certainly_open=method not in IDEMPOTENT)) is None
@@ -250,19 +252,24 @@ class HotUpstream(Upstream):
                 length is not None
                 and len(data) - end == int(length)
                 and end <= client.shared.routes.most_bytes
-                and is_few_fields(data[:end], client.shared.routes.most_fields)
+                and data.count(b"\n", 0, end) <= client.shared.routes.most_fields + 2
                 and status not in (b"204", b"304")
                 and not client.shared.draining
             ):
                 self.client = None
                 self.idle_since_ns = client.began_ns
                 self.pool.idle.append(self)
-                added = _RESPONSE_ADDED % client.request_id
-                if kept is None:
-                    response = b"".join((data[: end - 2], added, data[end:]))
-                else:
-                    start, stop = matched.span("kept")
-                    response = b"".join((data[:start], data[stop : end - 2], added, data[end:]))
+                start, stop = matched.span("kept") if kept else (end - 2, end - 2)
+                response = b"".join(
+                    (
+                        data[:start],
+                        data[stop : end - 2],
+                        _RESPONSE_ADDED,
+                        client.request_id,
+                        b"\r\n\r\n",
+                        data[end:],
+                    )
+                )
                 client.answered(int(status), response, len(data) - end)
                 return
         self.take_general_way()
