@@ -1,6 +1,7 @@
 """The gateways, set to do the same work: keep-alive on both sides, the same fields added, no access log."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -66,8 +67,9 @@ def _rgate(engine: str, workers: int) -> Callable[[Site, int, Path], list[str]]:
 def _nginx(site: Site, port: int, directory: Path) -> list[str]:
     servers = " ".join(f"server 127.0.0.1:{one};" for one in site.origins)
     locations = "\n".join(f"location {prefix} {{ proxy_pass http://origin; }}" for prefix in site.prefixes())
+    user = "user root;" if os.geteuid() == 0 else ""  # else its worker may not write its own directory
     text = f"""
-daemon off; worker_processes 1; pid {directory}/pid; error_log stderr; worker_rlimit_nofile 40000;
+{user} daemon off; worker_processes 1; pid {directory}/pid; error_log stderr; worker_rlimit_nofile 40000;
 events {{ worker_connections 20000; }}
 http {{
   access_log off; keepalive_requests 1000000000; client_max_body_size 0;

@@ -1,5 +1,6 @@
 """The backend behind every gateway: nginx, as it answers from memory and costs least."""
 
+import os
 from pathlib import Path
 
 JSON = '{"id": 42, "name": "a thing with a name", "price": 12.34, "tags": ["red", "green"], "stock": 12345}'
@@ -25,8 +26,10 @@ def configure(ports: tuple[int, ...], directory: Path) -> list[str]:
     fields = "\n".join(f'add_header {name} "{value}";' for name, value in TEN_FIELDS.items())
     listens = "\n".join(f"listen 127.0.0.1:{port} backlog=4096;" for port in ports)
     config = directory / "nginx.conf"
+    # As root, nginx would give its worker to a user who may not read a temporary directory.
+    user = "user root;" if os.geteuid() == 0 else ""
     config.write_text(f"""
-daemon off; worker_processes 1; pid {directory}/pid; error_log stderr; worker_rlimit_nofile 40000;
+{user} daemon off; worker_processes 1; pid {directory}/pid; error_log stderr; worker_rlimit_nofile 40000;
 events {{ worker_connections 20000; }}
 http {{
   access_log off; keepalive_requests 1000000000; keepalive_timeout 600s; client_max_body_size 0; sendfile on;
