@@ -117,8 +117,7 @@ class HotClient(Client):
             or end > routes.most_bytes
             or (end > routes.few_bytes and data.count(b"\n", 0, end) > routes.most_fields + 2)
             or path.startswith(routes.own)
-            or ((b"." in path or b"%" in path)
-            and has_dot_segment(path))
+            or ((b"." in path or b"%" in path) and has_dot_segment(path))
             or (route := routes.match(path)) is None
             or (index := shared.gateway.balancer.pick_unhindered(route.candidates)) < 0
             or (upstream := route.pools[index].take(certainly_open=method not in IDEMPOTENT)) is None
