@@ -45,6 +45,10 @@ records = st.builds(
     bytes_sent=st.just(0),
     latency_ns=st.sampled_from([-5, 0, 1, 127, 128, 10**6, 2**52 - 1, 2**52, 2**63, 2**64 - 1, 2**64, 2**70]),
     route=st.sampled_from(["", "/a"]),
+    backend=st.just("b"),
+    attempts=st.just(1),
+    reason=st.just(""),
+    request_id=st.just(""),
     container=st.sampled_from(["", "c", "ü"]),
     cut=st.booleans(),
 )
