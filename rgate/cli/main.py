@@ -61,7 +61,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         "--port", type=_port, default=8080, help="the port to listen on; 0: any free one (%(default)s)"
     )
     _add_config(parser)
-    parser.add_argument("--engine", choices=sorted(ENGINES), default="flask", help="(%(default)s)")
+    parser.add_argument("--engine", choices=sorted(ENGINES), default="asyncio", help="(%(default)s)")
     parser.add_argument("--seed", type=int, metavar="N", help="make the random pick of containers repeatable")
     parser.add_argument(
         "--access-log", metavar="PATH", help="write a line for each request; -: to standard output"

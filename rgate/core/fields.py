@@ -158,6 +158,12 @@ def interim_fields(fields: Fields, connection_options: Iterable[bytes]) -> Field
     return tuple((name, value) for name, value in fields if name.lower() not in dropped)
 
 
+def trailer_fields(fields: Fields) -> Fields:
+    """Return the trailer fields that go on: none that speaks of framing or routing (RFC 9110 6.5.1)."""
+    dropped = HOP_BY_HOP | _NEVER_DROPPED | _FORWARDED | _OURS_IN_RESPONSES
+    return tuple((name, value) for name, value in fields if name.lower() not in dropped)
+
+
 @dataclass(frozen=True, slots=True)
 class ClientFraming:
     """How a response is framed for the client: the *fields* that say so, whether content goes in

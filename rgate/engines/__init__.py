@@ -2,5 +2,8 @@
 
 from typing import Final
 
-ENGINES: Final = {"flask": "rgate.engines.flask_engine:FlaskEngine"}
+ENGINES: Final = {
+    "asyncio": "rgate.engines.asyncio_engine:AsyncioEngine",
+    "flask": "rgate.engines.flask_engine:FlaskEngine",
+}
 """Each engine's class, by the name that `--engine` takes. Not imported: `--help` needs none of them."""

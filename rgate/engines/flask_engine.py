@@ -16,12 +16,13 @@ from werkzeug.routing import BaseConverter, Rule
 
 from rgate.core.envelope import MOST_BYTES, envelope, enveloped_fields, may_be_enveloped
 from rgate.core.exchange import Attempt, Exchange, Own
-from rgate.core.fields import ClientConnection, response_fields
+from rgate.core.fields import response_fields
 from rgate.core.gateway import Gateway
 from rgate.core.message import Fields, Refused, RequestHead, ResponseHead, parse_request_head
 from rgate.core.problem import CLIENT_CLOSED_REQUEST, OwnResponse, problem
 from rgate.core.reasons import Reason
 from rgate.core.record import Record, RequestLog
+from rgate.engines.records import answer_to_no_request, record_of
 from rgate.engines.requests_upstream import PIECE_BYTES, RequestsUpstream
 from rgate.engines.upstream import (
     ClientGone,
@@ -31,7 +32,8 @@ from rgate.engines.upstream import (
     UpstreamFailed,
     UpstreamResponse,
 )
-from rgate.engines.wsgi_server import ServedRequest, WsgiServer, date, phrase_of
+from rgate.engines.wire import date, phrase_of
+from rgate.engines.wsgi_server import ServedRequest, WsgiServer
 
 # What of a request's content is kept to send it again after a failure; larger ones are sent once.
 REPLAYABLE_BYTES: Final = 65536
@@ -45,7 +47,7 @@ class FlaskEngine:
             create_flask_app(gateway, web, log),
             limits=lambda: gateway.config.limits,
             client=gateway.client,
-            refuse=lambda refused, client, began_ns: _refuse(refused, client, began_ns, log),
+            refuse=lambda refused, client, began_ns: answer_to_no_request(refused, client, began_ns, log),
         )
 
     def start(self, listener: socket.socket) -> None:
@@ -298,22 +300,16 @@ class _Delivery:
     def _record(self) -> Record:
         head, exchange = self._served.head, self._told.exchange
         gone = self._served.client_gone or not (self._complete or self._failed)
-        candidate = exchange.candidate if exchange is not None else None
-        return Record(
-            ended_at_s=time.time(),
-            client=self._served.client.peer,
-            method=head.method.decode("ascii"),
-            target=head.target.decode("latin-1"),
-            status=CLIENT_CLOSED_REQUEST if gone else self._status,
+        return record_of(
+            head,
+            self._served.client,
+            CLIENT_CLOSED_REQUEST if gone else self._status,
+            request_id=self._told.request_id,
+            started_ns=self._served.started_ns,
             bytes_sent=self._sent,
-            latency_ns=time.monotonic_ns() - self._served.started_ns,
-            route=exchange.route.path_prefix if exchange is not None else "",
-            backend=exchange.backend.name if exchange is not None else "",
-            container=candidate.name if candidate is not None else "",
-            attempts=exchange.attempts if exchange is not None else 0,
             reason=Reason.CLIENT_CLOSED.value if gone else self._told.reason,
-            request_id=self._told.request_id.decode("latin-1"),
             cut=self._failed and not gone,
+            exchange=exchange,
         )
 
 
@@ -365,27 +361,6 @@ class _Exact(Response):
 def _exact(status: int, phrase: bytes, fields: Fields, pieces: Iterable[bytes]) -> Response:
     text = [(name.decode("ascii"), value.decode("latin-1")) for name, value in fields]
     return _Exact(f"{status} {phrase.decode('latin-1')}", text, pieces)
-
-
-def _refuse(refused: Refused, client: ClientConnection, began_ns: int, log: RequestLog) -> OwnResponse:
-    """Return the answer to what is no request, and count it."""
-    identity = secrets.token_hex(16)
-    own = problem(refused.reason, refused.detail, request_id=identity)
-    now_ns = time.monotonic_ns()
-    log.add(
-        Record(
-            ended_at_s=time.time(),
-            client=client.peer,
-            method="",
-            target="",
-            status=own.status,
-            bytes_sent=len(own.body),
-            latency_ns=now_ns - (began_ns or now_ns),
-            reason=refused.reason.value,
-            request_id=identity,
-        )
-    )
-    return own
 
 
 class _PlainBody:

@@ -16,8 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from email.utils import formatdate
-from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -36,6 +34,7 @@ from rgate.core.message import (
 from rgate.core.problem import OwnResponse
 from rgate.core.reasons import Reason
 from rgate.engines.upstream import ClientGone
+from rgate.engines.wire import date, response_head, status_line
 
 log = logging.getLogger("rgate")
 
@@ -333,7 +332,7 @@ class _Connection:
     def write_refusal(self, own: OwnResponse) -> None:
         fields = (*own.fields, (b"Content-Length", b"%d" % len(own.body)), (b"Connection", b"close"))
         with contextlib.suppress(ClientGone):
-            self.send(response_head(_status_line(own.status), (*fields, (b"Date", date()))) + own.body)
+            self.send(response_head(status_line(own.status), (*fields, (b"Date", date()))) + own.body)
 
     def linger(self) -> None:
         """Close the sending side, and read on for a moment: else a reset may overtake the answer."""
@@ -545,26 +544,3 @@ def environ(served: ServedRequest) -> dict[str, Any]:
         if f"HTTP_{key}" in variables:
             variables[key] = variables.pop(f"HTTP_{key}")
     return variables
-
-
-def response_head(status_line: bytes, fields: Fields) -> bytes:
-    """Return the bytes of a response's head, with the empty line."""
-    lines = [b"%b\r\n" % status_line, *(b"%b: %b\r\n" % field for field in fields), b"\r\n"]
-    return b"".join(lines)
-
-
-def phrase_of(status: int) -> str:
-    """Return the standard reason phrase of *status*, or nothing where it has none."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""
-
-
-def _status_line(status: int) -> bytes:
-    return f"HTTP/1.1 {status} {phrase_of(status)}".encode()
-
-
-def date() -> bytes:
-    """Return the Date of now (RFC 9110 6.6.1)."""
-    return formatdate(usegmt=True).encode()

@@ -9,8 +9,17 @@ from pathlib import Path
 import docker
 import pytest
 
+from rgate.engines import ENGINES
+from tests.integration import gateway as gateway_process
 from tests.integration.containers import Containers
 from tests.integration.gateway import ROOT, Gateway, backend_config, running
+
+
+@pytest.fixture(params=sorted(ENGINES), autouse=True)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run every test with every engine."""
+    monkeypatch.setattr(gateway_process, "engine", request.param)
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")

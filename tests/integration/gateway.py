@@ -24,6 +24,9 @@ _READY = re.compile(r"rgate listening on http://127\.0\.0\.1:(\d+)")
 
 T = TypeVar("T")
 
+engine = "asyncio"
+"""What `running` starts; set for each test by the fixture that runs it with every engine."""
+
 
 def wait_until(ask: Callable[[], T], wanted: Callable[[T], bool], *, within_s: float) -> T:
     """Return the first answer of *ask* that is *wanted*; fails with the last one seen."""
@@ -179,7 +182,7 @@ def _process(
     directory: Path, options: tuple[str, ...], environment: Mapping[str, str] | None, stderr: IO[str]
 ) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command("--port", "0", "--config", "config.yml", *options),
+        command("--port", "0", "--config", "config.yml", "--engine", engine, *options),
         cwd=directory,
         env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
         stdin=subprocess.DEVNULL,
