@@ -67,5 +67,5 @@ def test_a_service_that_is_down_gives_503_with_its_reason_and_one_that_is_back_i
 
 
 def test_compose_tells_a_failure_whichever_program_it_is() -> None:
-    command = [ROOT / "scripts" / "compose", "no-such-command"]
+    command = [str(ROOT / "scripts" / "compose"), "no-such-command"]
     assert subprocess.run(command, capture_output=True, check=False).returncode != 0
