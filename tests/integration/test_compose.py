@@ -1,5 +1,6 @@
 """config.yml in front of docker-compose.yml, as the README tells."""
 
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,3 +64,8 @@ def test_a_service_that_is_down_gives_503_with_its_reason_and_one_that_is_back_i
     finally:
         compose("up --detach --wait --no-build --no-recreate --scale payment=3")
     wait_until(lambda: gateway.get("/api/orders"), lambda r: r.status == 200, within_s=1)
+
+
+def test_compose_tells_a_failure_whichever_program_it_is() -> None:
+    command = [str(ROOT / "scripts" / "compose"), "no-such-command"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
