@@ -11,7 +11,7 @@ from typing import Any
 from bench import report, scenarios
 from bench.gateways import OURS, PEERS, ROOT, Gateway, Site, program, workers_of
 from bench.load import LoadFailed
-from bench.machine import LOAD_CORE, free_port, running
+from bench.machine import LOAD_CORE, free_ports, running
 from bench.origin import configure
 from bench.scenarios import LOADS, say
 
@@ -65,7 +65,7 @@ def _measure(
 ) -> dict[str, Any]:
     rounds, seconds = (1, 1.0) if options.quick else (options.rounds, options.seconds)
     asked = options.scenario or list(ALL)
-    ports = tuple(free_port() for _ in range(100))
+    ports = free_ports(100)
     results: dict[str, Any] = {"about": report.about([*ours, *peers], rounds, seconds)}
     first = [one for one in ours if "asyncio" in one.name]
     with running(configure(ports, place / "origin"), LOAD_CORE, ports[0], place / "origin"):

@@ -104,7 +104,7 @@ def _haproxy(site: Site, port: int, directory: Path) -> list[str]:
     text = f"""
 global
   nbthread 1
-  maxconn 20000
+  maxconn 4000
 defaults
   mode http
   timeout connect 2s
