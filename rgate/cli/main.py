@@ -1,6 +1,7 @@
 """The command's words. Nothing heavy is imported before it is known which command is meant."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
@@ -62,12 +63,27 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
     _add_config(parser)
     parser.add_argument("--engine", choices=sorted(ENGINES), default="asyncio", help="(%(default)s)")
+    parser.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="N",
+        help="processes that share the port; auto: one for each core (%(default)s)",
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="make the random pick of containers repeatable")
     parser.add_argument(
         "--access-log", metavar="PATH", help="write a line for each request; -: to standard output"
     )
     parser.add_argument("--log-format", choices=("text", "json"), default="text", help="(%(default)s)")
     parser.add_argument("--db", metavar="URL", help="the database of the figures, instead of stats.database")
+
+
+def _workers(text: str) -> int:
+    if text == "auto":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 256:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers; allowed: 1 to 256, or auto")
+    return int(text)
 
 
 def _port(text: str) -> int:

@@ -7,11 +7,13 @@ import socket
 import sys
 import threading
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType
+from functools import partial
 from typing import Final
 
 from rgate.cli.config_file import load_config
+from rgate.cli.signals import Orders, Signals
 from rgate.cli.wiring import Engine, Wired, make_engine, needs_docker, wire
 from rgate.core.config import Config
 from rgate.core.config_errors import ConfigErrors
@@ -24,36 +26,8 @@ _FIRST_LOOK_S: Final = 15.0
 _BACKLOG: Final = 1024
 
 
-class _Signals:
-    """The signals that came, in order; 0 stands for "drained".
-
-    Through Python's wake-up descriptor, which the C handler writes to in whatever thread the kernel
-    chose: a main thread that waits on a lock would not notice one that another thread took.
-    """
-
-    def __init__(self) -> None:
-        self._receiver, self._sender = socket.socketpair()
-        self._sender.setblocking(False)
-        for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"):
-            if number := getattr(signal, name, None):
-                signal.signal(number, _noted_by_descriptor)
-        signal.set_wakeup_fd(self._sender.fileno())
-
-    def get(self) -> int:
-        """Wait for the next."""
-        return self._receiver.recv(1)[0]
-
-    def tell_drained(self) -> None:
-        """Give 0 to whoever waits."""
-        self._sender.send(b"\0")
-
-
-def _noted_by_descriptor(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing: without a handler of Python's, the default action would end the process."""
-
-
 @dataclass(frozen=True, slots=True)
-class _Stop(Exception):
+class Stop(Exception):
     """rgate cannot run. *message* is one line, and says what to do."""
 
     message: str
@@ -67,16 +41,31 @@ def serve(options: Namespace) -> int:
     except ConfigErrors as errors:
         print(errors, file=sys.stderr)
         return 2
-    signals = _Signals()
     try:
-        return _run(options, config, signals)
-    except _Stop as stop:
+        if options.workers > 1:
+            from rgate.cli.workers import supervise
+
+            return supervise(options, config)
+        listener, orders = listen(options.host, options.port), Signals()
+        return run(options, config, listener, orders, tell_ready, partial(reloaded, options.config))
+    except Stop as stop:
         print(f"rgate: {stop.message}", file=sys.stderr)
         return 1
 
 
-def _run(options: Namespace, config: Config, signals: _Signals) -> int:
-    listener = _listen(options.host, options.port)
+def run(
+    options: Namespace,
+    config: Config,
+    listener: socket.socket,
+    orders: Orders,
+    tell: Callable[[socket.socket, Gateway], None],
+    reload: Callable[[Config], Config | None],
+) -> int:
+    """Serve on *listener* until *orders* end it; returns the exit status.
+
+    *tell* is called once, when it is ready. *reload* takes the configuration in force, and returns the
+    one to put in its place, if any. Raises Stop.
+    """
     access_log = _access_log(options)
     try:
         wired = wire(
@@ -86,14 +75,14 @@ def _run(options: Namespace, config: Config, signals: _Signals) -> int:
             logs=[access_log] if access_log is not None else [],
         )
     except StatsError as error:
-        raise _Stop(str(error)) from error
+        raise Stop(str(error)) from error
     wired.watch_if_needed()
     if needs_docker(config):
         wired.watcher.wait_first_look(_FIRST_LOOK_S)
     engine = make_engine(options.engine, wired)
     engine.start(listener)
-    _tell_ready(listener.getsockname(), wired.gateway)
-    status = _until_stopped(options, wired, engine, access_log, signals)
+    tell(listener, wired.gateway)
+    status = _until_stopped(wired, engine, access_log, orders, reload)
     wired.close()
     if access_log is not None:
         access_log.close()
@@ -109,16 +98,17 @@ def _log_to_stderr() -> None:
     logger.propagate = False
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Return a socket that listens; *shared*: with SO_REUSEPORT, beside others of its kind. Raises Stop."""
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG, reuse_port=shared)
     except (OSError, OverflowError) as error:
         remedy = "choose another with --port, or end what listens there"
         reason = getattr(error, "strerror", None) or error
-        raise _Stop(f"cannot listen on {host}:{port}: {reason}; {remedy}") from error
+        raise Stop(f"cannot listen on {host}:{port}: {reason}; {remedy}") from error
 
 
 def _access_log(options: Namespace) -> AccessLog | None:
@@ -128,15 +118,25 @@ def _access_log(options: Namespace) -> AccessLog | None:
         return AccessLog(options.access_log, json_line if options.log_format == "json" else text_line)
     except OSError as error:
         message = f"cannot write the access log {options.access_log}: {error.strerror}; name another file"
-        raise _Stop(message) from error
+        raise Stop(message) from error
 
 
-def _tell_ready(address: tuple[str, int], gateway: Gateway) -> None:
-    host, port = address[0], address[1]
+def tell_ready(listener: socket.socket, gateway: Gateway) -> None:
+    """Print the address, and the table of routes."""
+    say_ready(ready_text(listener, gateway))
+
+
+def ready_text(listener: socket.socket, gateway: Gateway) -> str:
+    """Return what is said once the gateway is ready."""
+    host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    lines = [f"rgate listening on http://{shown}:{port}", *_table(gateway)]
+    return "\n".join([f"rgate listening on http://{shown}:{port}", *_table(gateway)])
+
+
+def say_ready(text: str) -> None:
+    """Print *text* to standard output."""
     with contextlib.suppress(OSError):  # nobody reads: the gateway runs all the same
-        print("\n".join(lines), flush=True)
+        print(text, flush=True)
 
 
 def _table(gateway: Gateway) -> list[str]:
@@ -152,38 +152,44 @@ def _table(gateway: Gateway) -> list[str]:
 
 
 def _until_stopped(
-    options: Namespace, wired: Wired, engine: Engine, access_log: AccessLog | None, signals: _Signals
+    wired: Wired,
+    engine: Engine,
+    access_log: AccessLog | None,
+    orders: Orders,
+    reload: Callable[[Config], Config | None],
 ) -> int:
-    while (number := signals.get()) not in (signal.SIGTERM, signal.SIGINT):
+    while (number := orders.get()) not in (signal.SIGTERM, signal.SIGINT):
         if access_log is not None:
             access_log.reopen()
         if number == signal.SIGHUP:
-            _reload(options, wired)
-    return _drain(engine, signals)
+            config = reload(wired.gateway.config)
+            if config is not None:
+                wired.reload(config)
+    return _drain(engine, orders)
 
 
-def _reload(options: Namespace, wired: Wired) -> None:
+def reloaded(file: str, old: Config) -> Config | None:
+    """Return what *file* says now, and tell of it; None where it is wrong, and *old* stays in force."""
     try:
-        config = load_config(options.config)
+        config = load_config(file)
     except ConfigErrors as errors:
         print(f"{errors}\nrgate: not reloaded; the old configuration stays in force", file=sys.stderr)
-        return
-    old = wired.gateway.config
-    wired.reload(config)
+        return None
     note = "" if config.stats.database == old.stats.database else "; stats.database changes at the next start"
-    print(f"rgate: reloaded {options.config}{note}", file=sys.stderr)
+    print(f"rgate: reloaded {file}{note}", file=sys.stderr)
+    return config
 
 
-def _drain(engine: Engine, signals: _Signals) -> int:
+def _drain(engine: Engine, orders: Orders) -> int:
     """Let what is under way end, for a while; a second signal ends it at once, with status 1."""
 
     def drain() -> None:
         engine.drain(DRAIN_S)
-        signals.tell_drained()
+        orders.tell_drained()
 
     threading.Thread(target=drain, name="rgate-drain", daemon=True).start()
-    again = signals.get()
+    again = orders.get()
     while again not in (0, signal.SIGTERM, signal.SIGINT):
-        again = signals.get()
+        again = orders.get()
     engine.stop()
     return 1 if again else 0

@@ -92,7 +92,9 @@ def wire(
     registry.subscribe(gateway.swap_views)
     watcher = Watcher(DockerSource(), registry)
     web = create_web(gateway, stats, lambda: watcher.docker)
-    return Wired(gateway, registry, watcher, stats, web, _All((stats, *logs)))
+    others = tuple(logs)
+    log: RequestLog = _All((stats, *others)) if others else stats
+    return Wired(gateway, registry, watcher, stats, web, log)
 
 
 def make_engine(name: str, wired: Wired) -> Engine:

@@ -63,6 +63,14 @@ class Balancer:
                 least = min(self._inflight.get(candidate, 0) for candidate in untried)
                 return self._any([c for c in untried if self._inflight.get(c, 0) == least])
 
+    def pick_unhindered(self, candidates: Sequence[Candidate]) -> int:
+        """Return the index of a random one; -1 where that one is left out, and `pick` has to look further.
+
+        For `Policy.RANDOM`. What `pick` makes of a -1 is uniform again among those that are not left out.
+        """
+        index = int(self._random() * len(candidates))
+        return -1 if self._pauses and candidates[index] in self._pauses else index
+
     def _any(self, candidates: Sequence[Candidate]) -> Candidate:
         return candidates[int(self._random() * len(candidates))]
 

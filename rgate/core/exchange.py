@@ -91,6 +91,12 @@ class Exchange:
             return self._answer(self.view.reason, self.view.detail)
         return self._attempt_another(now_s) or self._nobody_accepted()
 
+    def attempted(self, candidate: Candidate) -> None:
+        """Note that *candidate* was picked already, and has the request: the first Attempt."""
+        self.candidate = candidate
+        self.attempts = 1
+        self._tried.append(candidate)
+
     def accepted(self) -> None:
         """Note that the candidate of the last Attempt accepted a new connection."""
         if self.candidate is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rgate.core.balance import Balancer
 from rgate.core.candidates import BackendView
-from rgate.core.config import Backend, Config
+from rgate.core.config import Backend, Config, Route
 from rgate.core.exchange import Exchange, Own
 from rgate.core.fields import ClientConnection, is_in, request_id
 from rgate.core.message import RequestHead, has_dot_segment, values
@@ -78,6 +78,11 @@ class Gateway:
     def _forget_changed(self, views: Mapping[str, BackendView]) -> None:
         self._balancer.keep_only(c for view in views.values() for c in view.candidates)
 
+    @property
+    def balancer(self) -> Balancer:
+        """Who picks among candidates."""
+        return self._balancer
+
     def client(self, peer: str, local_port: int) -> ClientConnection:
         """Return what rgate holds of a connection from the address *peer*."""
         return ClientConnection(peer, local_port, trusted=is_in(peer, self.config.trusted_proxies))
@@ -93,7 +98,7 @@ class Gateway:
         self, head: RequestHead, client: ClientConnection, identity: bytes, can_tunnel: bool
     ) -> Exchange | Own | OwnResponse:
         snapshot = self._snapshot
-        accept = b",".join(values(head.fields, b"accept"))
+        accept = _accept(head)
         refused = _refusal(head, snapshot.config)
         if refused is not None:
             reason, detail = refused
@@ -111,17 +116,34 @@ class Gateway:
                 backend=route.backend,
                 accept=accept,
             )
+        return self.exchange(snapshot, route, head, client, identity, can_tunnel=can_tunnel)
+
+    def exchange(
+        self,
+        snapshot: Snapshot,
+        route: Route,
+        head: RequestHead,
+        client: ClientConnection,
+        identity: bytes,
+        *,
+        can_tunnel: bool,
+    ) -> Exchange:
+        """Return the exchange of a request that *route* of *snapshot* matches."""
         return Exchange(
             head=head,
             client=client,
             request_id=identity,
-            accept=accept,
+            accept=_accept(head),
             route=route,
             backend=snapshot.backends[route.backend],
             view=snapshot.views[route.backend],
             balancer=self._balancer,
             upgrading=can_tunnel,
         )
+
+
+def _accept(head: RequestHead) -> bytes:
+    return b",".join(values(head.fields, b"accept"))
 
 
 def _refusal(head: RequestHead, config: Config) -> tuple[Reason, str] | None:

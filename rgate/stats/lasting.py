@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from rgate.core.record import Record, RequestLog
 from rgate.stats.figures import Figures, Grouping, Label, figures, grouped_figures
 from rgate.stats.histogram import Histogram
-from rgate.stats.live_file import Arena, LiveFile, leftovers
+from rgate.stats.live_file import Arena, Counts, LiveFile, leftovers, unfolded_of_others
 from rgate.stats.recorder import Recorder
 from rgate.stats.store import StatsError, Store, Stored, StoreUnavailableError, first_minute, open_store
 
@@ -119,6 +119,7 @@ class LastingStats:
         # Memory first: what is folded in between is then known from the generations, and is
         # neither counted twice nor missed.
         unfolded = self._recorder.unfolded()
+        others = self._unfolded_of_others()
         now_minute = int(self._now()) // 60
         stored = self._stored(window_minutes, now_minute)
         yield from stored.counts.items()
@@ -128,6 +129,21 @@ class LastingStats:
                 for (minute, label), histogram in part.counts.items():
                     if first is None or minute >= first:
                         yield label, histogram
+        for path, live_id, generation, counts in others:
+            # A file that is gone was folded before, and its generations forgotten.
+            if generation > stored.folded.get(live_id, 0) and path.exists():
+                for (minute, label), histogram in counts.items():
+                    if first is None or minute >= first:
+                        yield label, histogram
+
+    def _unfolded_of_others(self) -> list[tuple[Path, str, int, Counts]]:
+        """Return what other processes on the same database counted, and did not fold yet."""
+        own = self._live_file.live_id if self._live_file is not None else ""
+        try:
+            return list(unfolded_of_others(self._prefix, own))
+        except OSError as error:
+            self._tell("others", "stats_of_others_unreadable error=%r", str(error))
+            return []
 
     def _stored(self, window_minutes: int | None, now_minute: int) -> Stored:
         """Return what the database says; while it does not answer, the lifetime as last known."""

@@ -44,6 +44,7 @@ FILE_BYTES: Final = _HEAD_BYTES + 2 * _ARENA_BYTES
 _GENERATION, _CELLS_USED, _LABEL_BYTES_USED = range(3)
 _LABEL_HEAD: Final = struct.Struct("=II")
 _MOST_MINUTES: Final = 1 << 32
+_MOST_LOOKS: Final = 3
 
 _log: Final = logging.getLogger("rgate")
 
@@ -257,6 +258,36 @@ def leftovers(prefix: Path) -> list[LiveFile]:
     with _locked(prefix.parent):
         paths = sorted(path for path in prefix.parent.iterdir() if named.fullmatch(path.name))
         return [found for path in paths if (found := _leftover(path)) is not None]
+
+
+def unfolded_of_others(prefix: Path, own_live_id: str) -> Iterator[tuple[Path, str, int, Counts]]:
+    """Yield (file, live id, generation, counts) of what other processes counted up to now.
+
+    They count on meanwhile: what is marked as used is whole at any moment. An arena that is emptied
+    while it is read is in the database by then, under its generation.
+    """
+    named = re.compile(re.escape(prefix.name) + r"\.live-([0-9a-f]{16})")
+    for path in sorted(prefix.parent.iterdir()):
+        matched = named.fullmatch(path.name)
+        if matched is None or matched[1] == own_live_id:
+            continue
+        for _ in range(_MOST_LOOKS):
+            try:
+                arenas = _look(path, matched[1])
+                counted = [(arena.generation, arena.histograms()) for arena in arenas]
+            except (OSError, TornError, ValueError):  # emptied, removed or just being made: look again
+                continue
+            yield from ((path, matched[1], generation, counts) for generation, counts in counted)
+            break
+
+
+def _look(path: Path, live_id: str) -> tuple[Arena, Arena]:
+    """Return the arenas of a file that belongs to somebody else, to be read only."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size != FILE_BYTES:
+            raise TornError("it is just being made")
+        buffer = memoryview(mmap.mmap(file.fileno(), FILE_BYTES, access=mmap.ACCESS_READ))
+    return _arenas(live_id, buffer, new=False)
 
 
 def _leftover(path: Path) -> LiveFile | None:

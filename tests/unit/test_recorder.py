@@ -3,7 +3,6 @@
 import sys
 import threading
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -46,6 +45,10 @@ records = st.builds(
     bytes_sent=st.just(0),
     latency_ns=st.sampled_from([-5, 0, 1, 127, 128, 10**6, 2**52 - 1, 2**52, 2**63, 2**64 - 1, 2**64, 2**70]),
     route=st.sampled_from(["", "/a"]),
+    backend=st.just("b"),
+    attempts=st.just(1),
+    reason=st.just(""),
+    request_id=st.just(""),
     container=st.sampled_from(["", "c", "ü"]),
     cut=st.booleans(),
 )
@@ -123,7 +126,7 @@ def test_threads_lose_no_count_to_each_other() -> None:
 def test_more_labels_than_allowed_a_minute_are_counted_without_names() -> None:
     recorder_ = new_recorder()
     for number in range(recorder.MOST_LABELS_A_MINUTE + 100):
-        recorder_.add(replace(PLAIN, container=f"c{number}"))
+        recorder_.add(PLAIN._replace(container=f"c{number}"))
     labels = {label for _, label in counted(recorder_)}
     assert len(labels) == recorder.MOST_LABELS_A_MINUTE + 1
     assert counted(recorder_)[10, Label(OTHER, OTHER, OTHER, 200, False)].count == 100
@@ -133,7 +136,7 @@ def test_what_does_not_fit_in_the_file_is_counted_in_memory() -> None:
     recorder_ = new_recorder()
     added = live_file.CELLS + 5000
     for number in range(added):
-        recorder_.add(replace(PLAIN, ended_at_s=60.0 * number))
+        recorder_.add(PLAIN._replace(ended_at_s=60.0 * number))
     assert requests(recorder_) == added
 
 
@@ -142,7 +145,7 @@ def test_memory_is_bounded_while_nothing_can_be_folded(monkeypatch: pytest.Monke
     recorder_ = new_recorder()
     added = live_file.CELLS + 6000
     for number in range(added):
-        recorder_.add(replace(PLAIN, ended_at_s=60.0 * number))
+        recorder_.add(PLAIN._replace(ended_at_s=60.0 * number))
     assert requests(recorder_) == added
     assert len(recorder_.unfolded()[0].counts) <= live_file.CELLS + 100 + 6000 // 60 + 1
 
@@ -150,8 +153,8 @@ def test_memory_is_bounded_while_nothing_can_be_folded(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 100_000, "é" * 5000])
 def test_a_name_that_no_database_takes_is_counted_under_one_that_it_does(name: str) -> None:
     recorder = new_recorder()
-    recorder.add(replace(PLAIN, container=name))
-    recorder.add(replace(PLAIN, container=name))
+    recorder.add(PLAIN._replace(container=name))
+    recorder.add(PLAIN._replace(container=name))
     ((_, label),) = counted(recorder)
     assert label.container.encode().count(b"\0") == 0
     assert len(label.container) <= 1000

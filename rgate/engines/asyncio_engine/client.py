@@ -118,6 +118,10 @@ class Client(asyncio.Protocol):
         else:
             self.transport.abort()
 
+    def is_idle(self) -> bool:
+        """Whether no request is under way, nor begun to be sent."""
+        return self.work is None and not self.received
+
     def _gone(self) -> None:
         self.received = b""
         if self.work is not None:

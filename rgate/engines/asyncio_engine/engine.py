@@ -18,6 +18,7 @@ from rgate.core.problem import OwnResponse
 from rgate.core.record import RequestLog
 from rgate.engines.asyncio_engine.client import IDLE_TIMEOUT_NS, NEVER_NS, Client
 from rgate.engines.asyncio_engine.forwarding import Forwarding
+from rgate.engines.asyncio_engine.hot_path import HotClient, HotRoutes, HotUpstream
 from rgate.engines.asyncio_engine.own import own_response, refusal
 from rgate.engines.asyncio_engine.upstream import Pools
 from rgate.engines.records import answer_to_no_request, record_of
@@ -74,7 +75,8 @@ class Shared:
         self.loop = loop
         self.gateway = gateway
         self.log = log
-        self.pools = Pools(loop)
+        self.pools = Pools(loop, HotUpstream)
+        self.routes = HotRoutes(gateway.snapshot, self.pools)
         self.draining = False
         self.drained = threading.Event()
         self._web = web
@@ -97,7 +99,7 @@ class Shared:
         assert self._listener is not None
         # A duplicate, as closing the server closes its socket; the kernel's queue stays with ours.
         self._server = await self.loop.create_server(
-            lambda: Client(self), sock=self._listener.dup(), backlog=1024
+            lambda: HotClient(self), sock=self._listener.dup(), backlog=1024
         )
 
     def opened(self, client: Client) -> None:
@@ -190,7 +192,7 @@ class Shared:
             self._listener.close()
             self._listener = None
         for client in list(self._clients):
-            if client.work is None and not client.received:
+            if client.is_idle():
                 client.transport.close()
         if not self._clients:
             self.drained.set()

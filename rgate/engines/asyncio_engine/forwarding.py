@@ -8,7 +8,7 @@ from rgate.core.candidates import Address
 from rgate.core.chunked import LAST_CHUNK, ChunkedDecoder, chunk
 from rgate.core.config import ResponseFormat
 from rgate.core.envelope import MOST_BYTES, envelope, enveloped_fields, may_be_enveloped
-from rgate.core.exchange import Attempt, Exchange, Step
+from rgate.core.exchange import IDEMPOTENT, Attempt, Exchange, Step
 from rgate.core.fields import SWITCHING_PROTOCOLS, frame_for_client, interim_fields, response_fields
 from rgate.core.message import (
     CHUNKED,
@@ -83,9 +83,10 @@ class Forwarding:
         self._carry_out(self._exchange.next(self._now_s()))
 
     def resume(self, upstream: Upstream, sent: bytes) -> None:
-        """Go on with a request that was sent to *upstream* already, with *sent* of its content."""
+        """Go on with a request that was sent to *upstream* already, with *sent*, its content."""
         self._client.work = self
         self._take_content(sent)
+        self._content.all_taken()
         self._upstream = upstream
         self._reused = True
         upstream.owner = self
@@ -97,7 +98,8 @@ class Forwarding:
                 self._answer(own)
             case Attempt(candidate, fresh):
                 pool = self._shared.pools.of(candidate.address)
-                upstream = None if fresh else pool.take()
+                idempotent = self._exchange.head.method in IDEMPOTENT
+                upstream = None if fresh else pool.take(certainly_open=not idempotent)
                 if upstream is not None:
                     self._send(upstream)
                 else:

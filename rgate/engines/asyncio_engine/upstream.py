@@ -1,6 +1,8 @@
 """Connections to upstreams: each serves one owner at a time, and waits in its address's pool between."""
 
 import asyncio
+import select
+import weakref
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
@@ -68,6 +70,12 @@ class Upstream(asyncio.Protocol):
         if self.owner is not None:
             self.owner.upstream_pausing(paused=False)
 
+    def is_quiet(self) -> bool:
+        """Whether nothing was sent that the loop has not told of yet, such as the end."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not poll.poll(0)
+
     def discard(self) -> None:
         """End the connection at once: it is in no state to serve another request."""
         self.owner = None
@@ -79,15 +87,23 @@ class Upstream(asyncio.Protocol):
 class Pool:
     """The idle connections to one address. The one used last comes first, so that the rest can go."""
 
-    __slots__ = ("address", "idle")
+    __slots__ = ("__weakref__", "address", "idle")
 
     def __init__(self, address: Address) -> None:
         self.address = address
         self.idle: list[Upstream] = []
 
-    def take(self) -> Upstream | None:
-        """Return an idle connection, or None."""
-        return self.idle.pop() if self.idle else None
+    def take(self, *, certainly_open: bool = False) -> Upstream | None:
+        """Return an idle connection, or None.
+
+        *certainly_open*: as far as one can tell before writing; for requests that may not be sent twice.
+        """
+        while self.idle:
+            upstream = self.idle.pop()
+            if not certainly_open or upstream.is_quiet():
+                return upstream
+            upstream.discard()
+        return None
 
     def give_back(self, upstream: Upstream, now_ns: int) -> None:
         """Keep *upstream* for the next request. Its last response was read to its end."""
@@ -113,7 +129,8 @@ class Pools:
     def __init__(self, loop: asyncio.AbstractEventLoop, make: Callable[[Pool], Upstream] = Upstream) -> None:
         self._loop = loop
         self._make = make
-        self._pools: dict[Address, Pool] = {}
+        # A pool stays as long as somebody refers to it: a connection, or the hot path.
+        self._pools: weakref.WeakValueDictionary[Address, Pool] = weakref.WeakValueDictionary()
 
     def of(self, address: Address) -> Pool:
         """Return the pool of *address*."""
@@ -132,11 +149,9 @@ class Pools:
         return upstream
 
     def sweep(self, now_ns: int) -> None:
-        """End connections that were idle for long, and forget addresses that nobody asks for any more."""
-        for address, pool in list(self._pools.items()):
+        """End connections that were idle for long."""
+        for pool in list(self._pools.values()):
             pool.close_idle_since(now_ns - IDLE_NS)
-            if not pool.idle:
-                del self._pools[address]
 
     def close(self) -> None:
         """End all idle connections."""

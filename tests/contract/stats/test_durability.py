@@ -36,21 +36,28 @@ def live_files(directory: Path) -> list[Path]:
     return [path for path in directory.iterdir() if ".live-" in path.name]
 
 
-@contextmanager
-def killed_after_adding(directory: Path, requests: int, *, step: str = "") -> Iterator[Path]:
-    """Give the live file of a process that added *requests*, did *step*, and was killed."""
-    program = f"""
+ADD_AND_DIE = """
 import os, signal
 from rgate.core.record import Record
 from rgate.stats import open_stats
-stats = open_stats({url_in(directory)!r}, now=lambda: {NOW_S}, fold_every_s=None)
+stats = open_stats({url!r}, now=lambda: {now}, fold_every_s=None)
 for _ in range({requests}):
-    stats.add(Record({NOW_S}, "", "GET", "/", 200, 0, 1_000_000, "/api", "b", "c"))
+    stats.add(Record({now}, "", "GET", "/", 200, 0, 1_000_000, "/api", "b", "c"))
 {step}
 os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+def add_beside_and_die(directory: Path, requests: int, step: str = "") -> None:
+    program = ADD_AND_DIE.format(url=url_in(directory), now=NOW_S, requests=requests, step=step)
     ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
+
+
+@contextmanager
+def killed_after_adding(directory: Path, requests: int, *, step: str = "") -> Iterator[Path]:
+    """Give the live file of a process that added *requests*, did *step*, and was killed."""
+    add_beside_and_die(directory, requests, step)
     (left,) = live_files(directory)
     yield left
 
@@ -90,6 +97,29 @@ def test_two_processes_on_one_database_do_not_take_each_others_counts(tmp_path: 
     assert two.totals().success == 10
     two.close()
     assert found_in(tmp_path) == 10
+
+
+def test_what_another_process_counted_shows_before_it_is_folded_and_once_after(tmp_path: Path) -> None:
+    one, two = opened(tmp_path), opened(tmp_path)
+    for number in range(1, 9):
+        one.add(record())
+        assert (one.totals().success, two.totals().success) == (number, number)
+        assert two.totals(5).success == number
+        if number % 3 == 0:
+            assert one.fold()
+            assert two.totals().success == number
+    one.close()
+    assert two.totals().success == 8
+    two.close()
+
+
+def test_what_a_killed_process_counted_shows_in_another_that_runs(tmp_path: Path) -> None:
+    stats = opened(tmp_path)
+    add_beside_and_die(tmp_path, 7)
+    assert len(live_files(tmp_path)) == 2
+    assert stats.totals().success == 7
+    stats.close()
+    assert found_in(tmp_path) == 7
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,108 @@
+"""Measure rgate beside its peers in one interleaved run, and write docs/benchmarks.md."""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import report, scenarios
+from bench.gateways import OURS, PEERS, ROOT, Gateway, Site, program, workers_of
+from bench.load import LoadFailed
+from bench.machine import LOAD_CORE, free_port, running
+from bench.origin import configure
+from bench.scenarios import LOADS, say
+
+RESULTS = ROOT / "bench" / "results.json"
+ALL = (*LOADS, "routes", "containers", "idle", "rate", "workers")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the scenarios; the exit status is 1 where any request failed."""
+    options = _parser().parse_args(arguments)
+    if options.render:
+        report.write(json.loads(RESULTS.read_text()))
+        return 0
+    peers = {name: peer for name, peer in PEERS.items() if program(name) and name in options.only}
+    engines = {name: ours for name, ours in OURS.items() if name in options.engine}
+    missing = [name for name in options.only if not program(name)]
+    if missing:
+        say(f"not installed, and left out: {', '.join(missing)} (`make peers` installs them)")
+    with tempfile.TemporaryDirectory(prefix="rgate-bench-") as place:
+        try:
+            results = _measure(options, list(engines.values()), list(peers.values()), Path(place))
+        except LoadFailed as failed:
+            print(f"bench: failed: {failed}", file=sys.stderr)
+            return 1
+    if options.save:
+        known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        known.update(results)
+        RESULTS.write_text(json.dumps(known, indent=1) + "\n")
+        report.write(known)
+        say(f"wrote {RESULTS.relative_to(ROOT)} and docs/benchmarks.md")
+    else:
+        print(json.dumps(results, indent=1))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("scenario", nargs="*", choices=[*ALL, []], help=f"some of {', '.join(ALL)}; all")
+    parser.add_argument("--engine", nargs="*", default=list(OURS), choices=list(OURS), help="rgate's engines")
+    parser.add_argument("--only", nargs="*", default=list(PEERS), choices=list(PEERS), help="the peers")
+    parser.add_argument("--rounds", type=int, default=5, help="of each gateway (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=3, help="of each round (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="one round of one second: only to see it work")
+    parser.add_argument("--save", action="store_true", help="keep the results, and write docs/benchmarks.md")
+    parser.add_argument("--render", action="store_true", help="only write docs/benchmarks.md anew")
+    return parser
+
+
+def _measure(
+    options: argparse.Namespace, ours: list[Gateway], peers: list[Gateway], place: Path
+) -> dict[str, Any]:
+    rounds, seconds = (1, 1.0) if options.quick else (options.rounds, options.seconds)
+    asked = options.scenario or list(ALL)
+    ports = tuple(free_port() for _ in range(100))
+    results: dict[str, Any] = {"about": report.about([*ours, *peers], rounds, seconds)}
+    first = [one for one in ours if "asyncio" in one.name]
+    with running(configure(ports, place / "origin"), LOAD_CORE, ports[0], place / "origin"):
+        site = Site(ports[:1])
+        for name, (title, load) in LOADS.items():
+            if name in asked:
+                say(title)
+                seen = scenarios.under_load([*ours, *peers], site, load, rounds, seconds, place)
+                results[name] = {gateway: figures.medians() for gateway, figures in seen.items()}
+        for name, large in (("routes", Site(ports[:1], 10_000)), ("containers", Site(ports))):
+            if name in asked:
+                for gateway in first:
+                    say(f"{name}: {gateway.name}")
+                    grown = scenarios.growth(gateway, site, large, max(rounds, 1) * 2, seconds, place)
+                    results[name] = {size: figures.medians() for size, figures in grown.items()}
+        if "rate" in asked:
+            say("2000 requests a second")
+            some = [*ours, *[one for one in peers if one.name in ("nginx", "envoy")]]
+            paced = scenarios.at_fixed_rate(some, site, 2000, rounds, seconds, place)
+            results["rate"] = {gateway: figures.medians() for gateway, figures in paced.items()}
+        if "idle" in asked:
+            count = scenarios.IDLE_CONNECTIONS if not options.quick else 1000
+            for gateway in [*first, *[one for one in peers if one.name == "nginx"]]:
+                say(f"{count} idle connections: {gateway.name}")
+                held = scenarios.idle_connections(gateway, site, count, place)
+                results.setdefault("idle", {})[gateway.name] = {**held, "count": count}
+        if "workers" in asked and _has_workers():
+            say("one and two workers, on one core")
+            pair = [workers_of("asyncio", 1), workers_of("asyncio", 2)]
+            seen = scenarios.under_load(pair, site, scenarios.SMALL, rounds, seconds, place)
+            results["workers"] = {gateway: figures.medians() for gateway, figures in seen.items()}
+    return results
+
+
+def _has_workers() -> bool:
+    return "--workers" in (ROOT / "rgate" / "cli" / "main.py").read_text()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

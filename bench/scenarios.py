@@ -1,0 +1,212 @@
+"""What is measured. Each scenario gives rows: a gateway, and figures by their names."""
+
+import asyncio
+import contextlib
+import http.client
+import resource
+import socket
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.gateways import Gateway, Site
+from bench.load import FixedRate, Load, LoadFailed, check, run
+from bench.machine import (
+    GATEWAY_CORE,
+    cpu_us,
+    descriptors,
+    free_port,
+    resident_bytes,
+    running,
+    wait_until,
+)
+from bench.origin import JSON, LARGE_BYTES
+
+BROWSER = (
+    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
+    ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
+    ("Accept-Language", "en-US,en;q=0.5"),
+    ("Accept-Encoding", "gzip, deflate, br, zstd"),
+    ("Connection", "keep-alive"),
+    ("Referer", "https://shop.example.org/catalogue/things?page=3"),
+    (
+        "Cookie",
+        "session=0123456789abcdef0123456789abcdef; theme=dark; consent=all; _id=GA1.1.1234567.1700000000",
+    ),
+    ("Upgrade-Insecure-Requests", "1"),
+    ("Sec-Fetch-Dest", "document"),
+    ("Sec-Fetch-Mode", "navigate"),
+    ("Sec-Fetch-Site", "same-origin"),
+)
+SMALL = Load("/api/json/42", len(JSON))
+LOADS = {
+    "json": ("100-byte JSON GET, 32 connections", SMALL),
+    "browser": (
+        "browser-like: 12 fields with cookies, response with 10 fields",
+        Load("/api/page", len(JSON), fields=BROWSER),
+    ),
+    "download": ("1 MiB response", Load("/api/large", LARGE_BYTES, connections=8)),
+    "upload": (
+        "64 KiB request body",
+        Load("/api/upload", len(JSON), "POST", content_bytes=65536, connections=8),
+    ),
+}  # fmt: skip
+IDLE_CONNECTIONS = 10_000
+
+
+@dataclass
+class Figures:
+    """What a gateway showed in one scenario, a value a round."""
+
+    cpu_us: list[float] = field(default_factory=list)  # a request
+    rate: list[float] = field(default_factory=list)  # requests a second
+    p99_ms: list[float] = field(default_factory=list)
+    resident_bytes: list[float] = field(default_factory=list)
+
+    def medians(self) -> dict[str, float]:
+        """Return the median of each, and the least and most of the CPU time."""
+        medians = {name: statistics.median(values) for name, values in vars(self).items() if values}
+        if self.cpu_us:
+            medians |= {"cpu_us_least": min(self.cpu_us), "cpu_us_most": max(self.cpu_us)}
+        return medians
+
+
+def say(text: str) -> None:
+    """Tell of progress."""
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A gateway that runs, on *port*."""
+
+    gateway: Gateway
+    port: int
+    pid: int
+    directory: Path
+
+
+@contextlib.contextmanager
+def started(gateway: Gateway, site: Site, directory: Path) -> Iterator[Started]:
+    """Run *gateway* on its core until the block ends."""
+    port = free_port()
+    place = directory / f"{gateway.name.replace(' ', '-')}-{port}"
+    place.mkdir(parents=True)
+    command = gateway.command(site, port, place)
+    with running(
+        command, GATEWAY_CORE, port, place, {**dict(gateway.environment), "HOME": str(place)}
+    ) as process:
+        yield Started(gateway, port, process.pid, place)
+
+
+def under_load(
+    gateways: list[Gateway], site: Site, load: Load, rounds: int, seconds: float, directory: Path
+) -> dict[str, Figures]:
+    """Measure *gateways* in turn, *rounds* times, each time in another order."""
+    figures = {gateway.name: Figures() for gateway in gateways}
+    with contextlib.ExitStack() as stack:
+        all_started = [stack.enter_context(started(gateway, site, directory)) for gateway in gateways]
+        for one in all_started:
+            run(load, one.port, 1, one.directory)  # what is made at first use is made
+        for number in range(rounds):
+            turn = number % len(all_started)
+            for one in all_started[turn:] + all_started[:turn]:
+                check(load, one.port)
+                before = cpu_us(one.pid)
+                answered = run(load, one.port, seconds, one.directory)
+                spent = cpu_us(one.pid) - before
+                check(load, one.port)
+                seen = figures[one.gateway.name]
+                seen.cpu_us.append(spent / answered.requests)
+                seen.rate.append(answered.requests / answered.seconds)
+                seen.p99_ms.append(answered.p99_ms)
+                seen.resident_bytes.append(resident_bytes(one.pid))
+            say(f"  round {number + 1} of {rounds}")
+    return figures
+
+
+def growth(
+    gateway: Gateway, small: Site, large: Site, rounds: int, seconds: float, directory: Path
+) -> dict[str, Figures]:
+    """Measure one gateway with a small and a large site, in turn."""
+    figures = {"small": Figures(), "large": Figures()}
+    with contextlib.ExitStack() as stack:
+        both = [stack.enter_context(started(gateway, site, directory)) for site in (small, large)]
+        for one in both:
+            run(SMALL, one.port, 1, one.directory)
+        for _ in range(rounds):
+            for name, one in zip(figures, both, strict=True):
+                before = cpu_us(one.pid)
+                answered = run(SMALL, one.port, seconds, one.directory)
+                figures[name].cpu_us.append((cpu_us(one.pid) - before) / answered.requests)
+    return figures
+
+
+def at_fixed_rate(
+    gateways: list[Gateway], site: Site, rate: int, rounds: int, seconds: float, directory: Path
+) -> dict[str, Figures]:
+    """Measure the 99th percentile of latency at a fixed rate."""
+    figures = {gateway.name: Figures() for gateway in gateways}
+    with contextlib.ExitStack() as stack:
+        all_started = [stack.enter_context(started(gateway, site, directory)) for gateway in gateways]
+        for number in range(rounds + 1):
+            for one in all_started:
+                asked = FixedRate(one.port, SMALL.path, JSON.encode(), rate, seconds if number else 1)
+                latencies_s = sorted(asyncio.run(asked.run()))
+                if number:  # the first is to warm up
+                    percentile = latencies_s[int(len(latencies_s) * 0.99)]
+                    figures[one.gateway.name].p99_ms.append(percentile * 1000)
+    return figures
+
+
+def idle_connections(gateway: Gateway, site: Site, count: int, directory: Path) -> dict[str, float]:
+    """Hold *count* keep-alive connections, twice; return what they take, and what they leave behind."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4 * count), hard))
+    try:
+        with started(gateway, site, directory) as one:
+            run(SMALL, one.port, 1, one.directory)
+            _hold(one, 100)  # what is made at first use is made
+            files, before = descriptors(one.pid), resident_bytes(one.pid)
+            taken, answered_s = _hold(one, count)
+            wait_until(lambda: descriptors(one.pid) <= files + 2, 20, "the closing of all connections")
+            _hold(one, count)
+            wait_until(lambda: descriptors(one.pid) <= files + 2, 20, "the closing of all connections")
+            return {
+                "bytes_each": (taken - before) / count,
+                "answered_ms": answered_s * 1000,
+                "left_bytes": resident_bytes(one.pid) - before,
+                "left_descriptors": descriptors(one.pid) - files,
+            }
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def _hold(one: Started, count: int) -> tuple[int, float]:
+    """Hold *count* connections; return the memory then, and the seconds that another request took."""
+    request = f"GET {SMALL.path} HTTP/1.1\r\nHost: 127.0.0.1:{one.port}\r\n\r\n".encode()
+    held = []
+    try:
+        for number in range(count):
+            sock = socket.create_connection(
+                ("127.0.0.1", one.port), 10, source_address=(f"127.0.0.{2 + number % 200}", 0)
+            )
+            held.append(sock)
+            sock.sendall(request)
+            answer = b""
+            while not answer.endswith(JSON.encode()):
+                answer += sock.recv(4096)
+        began_s = time.perf_counter()
+        connection = http.client.HTTPConnection("127.0.0.1", one.port, timeout=10)
+        connection.request("GET", SMALL.path)
+        if connection.getresponse().read() != JSON.encode():
+            raise LoadFailed("no answer beside idle connections")
+        took_s = time.perf_counter() - began_s
+        connection.close()
+        return resident_bytes(one.pid), took_s
+    finally:
+        for sock in held:
+            sock.close()

@@ -1,0 +1,60 @@
+"""Ordinary heads: those that go on as they came, but for a line or two. Most are, and one compiled
+pattern tells so in a microsecond; all others take the general way (`message.py`, `fields.py`).
+
+The pattern is stricter than the general way and never more lenient. That both ways make the same
+message of every ordinary head is held by tests/unit/test_ordinary.py.
+"""
+
+import re
+from typing import Final
+
+_TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+_VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
+
+
+def _ordinary_line(unusual_names: bytes, harmless_initials: bytes) -> bytes:
+    """Return the pattern of a field line that goes on as it is.
+
+    *harmless_initials*: no unusual name begins with one of these, so nothing more is looked at.
+    """
+    harmless = rb"[%b]%b*+" % (harmless_initials, _TCHAR)
+    other = rb"(?!(?i:%b))%b++" % (unusual_names, _TCHAR)
+    return rb"(?:%b|%b):%b\r\n" % (harmless, other, _VALUE)
+
+
+def _once(group: int, pattern: bytes) -> bytes:
+    """Return *pattern*, in which group number *group* is; it matches once only."""
+    return rb"(?(%d)(?!)|%b)" % (group, pattern)
+
+
+_HOST = rb"[Hh]ost: (?P<host>[A-Za-z0-9\-._~]++(?::[0-9]++)?+)\r\n"
+_KEEP_ALIVE = rb"(?P<kept>[Cc]onnection: [Kk]eep-[Aa]live\r\n(?:[Kk]eep-[Aa]live:%b\r\n)?+)" % _VALUE
+_LENGTH = rb"[Cc]ontent-[Ll]ength: (?P<length>[0-9]{1,15}+)\r\n"
+
+ORDINARY_REQUEST: Final = re.compile(
+    # No HEAD: what its response holds is told by the request. No OPTIONS: its target may be `*`.
+    rb"(?P<method>GET|POST|PUT|PATCH|DELETE) "
+    rb"(?P<path>/[\x21\x22\x24-\x3e\x40-\x7e\x80-\xff]*+)(?:\?[\x21\x22\x24-\x7e\x80-\xff]*+)?+ HTTP/1\.1\r\n"
+    rb"(?:"
+    + _ordinary_line(
+        rb"x-(?:forwarded-|request-id:)|connection:|content-length:|expect:|host:|keep-alive:|proxy-"
+        rb"|te:|transfer-encoding:|upgrade:",
+        rb"ABDFGIJLMNOQRSVWYZabdfgijlmnoqrsvwyz",
+    )
+    + b"|".join((b"", _once(3, _HOST), _once(4, _KEEP_ALIVE), _once(5, _LENGTH)))
+    + rb")*+\r\n"
+)  # fmt: skip
+"""Groups: method, path, host, kept (the lines that do not go on), length. Host has to be there."""
+
+ORDINARY_RESPONSE: Final = re.compile(
+    rb"HTTP/1\.1 (?P<status>[2-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*+)?+\r\n"
+    rb"(?:"
+    + _ordinary_line(
+        rb"x-(?:request-id:|rgate-reason:)|connection:|content-length:|keep-alive:|proxy-"
+        rb"|te:|transfer-encoding:|upgrade:",
+        rb"ABDEFGHIJLMNOQRSVWYZabdefghijlmnoqrsvwyz",
+    )
+    + b"|".join((b"", _once(2, _KEEP_ALIVE), _once(3, _LENGTH)))
+    + rb")*+\r\n"
+)  # fmt: skip
+"""Groups: status, kept (the lines that do not go on), length. A length has to be there."""
