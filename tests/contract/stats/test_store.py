@@ -1,6 +1,5 @@
 """The store: sums survive, windows are covered, and storage is bounded; on every database at hand."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,23 +15,15 @@ from rgate.stats.store import DAY_MINUTES, HOURS_KEPT, MINUTES_KEPT, Store, firs
 NOW = 28_333_334  # a minute, at no full hour
 A, B = Label("/a", "a", "a-1", 200, False), Label("/b", "b", "b-1", 503, True)
 
-DATABASES = [
-    "sqlite",
-    pytest.param(
-        "postgresql",
-        marks=pytest.mark.skipif(
-            "RGATE_TEST_POSTGRES" not in os.environ, reason="RGATE_TEST_POSTGRES names no database"
-        ),
-    ),
-]
 
-
-@pytest.fixture(params=DATABASES)
+@pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    url = f"sqlite:///{tmp_path}/s.db" if request.param == "sqlite" else os.environ["RGATE_TEST_POSTGRES"]
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path}/s.db"
+    else:
+        url = request.getfixturevalue("postgres_url")
     opened, why = open_store(url)
     assert why == ""
-    empty(opened)
     yield opened
     opened.close()
 
