@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.http.clauses import CLAUSE, LACKING, Capability
-from tests.contract.http.gateways import Gateway, Rgate
+from tests.contract.http.gateways import PLAIN_ASYNCIO, Gateway, Rgate
 from tests.contract.http.peers import PEERS
 from tests.contract.http.site import Lane, Site
 from tests.contract.http.wire import Wire
@@ -26,7 +26,7 @@ def _engines() -> list[str]:
 def _gateways() -> list[str]:
     if named := os.environ.get("CONTRACT_GATEWAYS"):
         return named.split(",")
-    return _engines()
+    return [*_engines(), PLAIN_ASYNCIO]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -30,6 +30,8 @@ START_S = 20.0
 
 T = TypeVar("T")
 
+PLAIN_ASYNCIO = "asyncio-without-uvloop"
+
 
 def wait_until(look: Callable[[], T], within_s: float, awaited: str) -> T:
     """Return the first true value of *look*; fails at the deadline with the last one seen."""
@@ -146,12 +148,15 @@ class Rgate(Gateway):
     def __init__(self, site: Site, directory: Path, engine: str) -> None:
         super().__init__(site, directory)
         self.name = engine
+        self._environment = {"PYTHONUNBUFFERED": "1"}
+        if engine == PLAIN_ASYNCIO:
+            self._environment["PYTHONPATH"] = str(Path(__file__).parent / "without_uvloop")
 
     def _launch(self) -> subprocess.Popen[bytes]:
         config = self.directory / "config.yml"
         config.write_text(json.dumps(rgate_config(self.site, self.directory), indent=1))  # JSON is YAML
-        options = ("--port", "0", "--config", str(config), "--engine", self.name)
-        return self._run(sys.executable, "rgate.py", *options, PYTHONUNBUFFERED="1")
+        options = ("--port", "0", "--config", str(config), "--engine", self.name.split("-")[0])
+        return self._run(sys.executable, "rgate.py", *options, **self._environment)
 
     def _find_port(self) -> int:
         said = (self.directory / "out").read_text(errors="replace")

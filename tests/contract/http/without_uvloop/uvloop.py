@@ -1,0 +1,3 @@
+"""Stands in for a uvloop that is not installed, where this directory is first in PYTHONPATH."""
+
+raise ImportError("not installed, for a test")
