@@ -1,4 +1,4 @@
-"""A container that is being stopped gets nothing till it starts, or outlives its stop time-out (behaviour 8)."""
+"""A container that is stopped gets nothing until it starts, or outlives its stop time-out (behaviour 8)."""
 
 from collections.abc import Callable
 from dataclasses import replace
