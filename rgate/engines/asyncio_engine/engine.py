@@ -60,7 +60,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     try:
         import uvloop
     except ImportError:
-        log.warning("uvloop is not installed: the asyncio engine runs on asyncio's own event loop, which is slower")
+        log.warning("uvloop is not installed: asyncio's own event loop is used, which is slower")
         return asyncio.new_event_loop()
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
     return loop
