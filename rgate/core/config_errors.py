@@ -13,9 +13,10 @@ class ConfigError:
     message: str  # what was found, and what is allowed
 
     def __str__(self) -> str:
-        """Return `file:line: path: message`."""
+        """Return `file:line: path: message`, in one line whatever keys and values hold."""
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+        text = f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class ConfigErrors(Exception):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import date
 from difflib import get_close_matches
 from ipaddress import ip_network
 from typing import Annotated, Any, Final, Literal
@@ -47,7 +48,7 @@ def parse_config(text: bytes, file_name: str) -> Config:
     try:
         model = _Config.model_validate(located.value)
     except ValidationError as error:
-        found = [_located_error(details, located, file_name) for details in error.errors()]
+        found = [one for details in error.errors() for one in _located_errors(details, located, file_name)]
         raise ConfigErrors((*located.errors, *found, *_references(located, file_name))) from error
     if errors := (*located.errors, *_references(located, file_name)):
         raise ConfigErrors(errors)
@@ -100,29 +101,42 @@ def _url(text: str) -> str:
     return text
 
 
+class _Several(ValueError):
+    """What is wrong within one value: messages, each with the path from there on."""
+
+    def __init__(self, *wrong: tuple[Path, str]) -> None:
+        super().__init__(wrong)
+        self.wrong = wrong
+
+
 def _labels(found: Any) -> Any:
     """Return labels in either form as (key, value) pairs."""
+    wrong: list[tuple[Path, str]] = []
+    pairs: dict[str, str] = {}
     if isinstance(found, dict):
         for key, value in found.items():
             if not isinstance(value, str):
-                raise ValueError(
-                    f"the value of `{key}` is read by YAML as {_shown(value)}, no string: quote it"
-                )
-        pairs = list(found.items())
+                wrong.append(((key,), f"YAML reads the value as {_shown(value)}, no string: quote it"))
+            elif not key:
+                wrong.append(((), "a label has an empty key"))
+        pairs = found
     elif isinstance(found, list):
-        pairs = []
-        for label in found:
-            if not isinstance(label, str) or "=" not in label:
-                raise ValueError(f"found {_shown(label)}; each label is `key=value`")
-            key, _, value = label.partition("=")
-            pairs.append((key, value))
+        for index, label in enumerate(found):
+            key, equals, value = label.partition("=") if isinstance(label, str) else ("", "", "")
+            if not key or not equals:
+                wrong.append(((index,), f"found {_shown(label)}; each label is `key=value`"))
+            elif pairs.setdefault(key, value) != value:
+                both = f"{_shown(pairs[key])} and {_shown(value)}"
+                wrong.append(
+                    ((index,), f"`{key}` cannot be both {both}: a container has one value for each label")
+                )
     else:
-        raise ValueError(f"found {_shown(found)}; allowed: a list of `key=value`, or a mapping")
-    if not pairs:
-        raise ValueError("is empty, and would match every container: name at least one label")
-    if any(not key for key, _ in pairs):
-        raise ValueError("a label has an empty key")
-    return pairs
+        wrong.append(((), f"found {_shown(found)}; allowed: a list of `key=value`, or a mapping"))
+    if not pairs and not wrong:
+        wrong.append(((), "is empty, and would match every container: name at least one label"))
+    if wrong:
+        raise _Several(*wrong)
+    return list(pairs.items())
 
 
 def _one_mapping(found: Any) -> Any:
@@ -130,8 +144,8 @@ def _one_mapping(found: Any) -> Any:
     if isinstance(found, list) and found and all(isinstance(item, dict) for item in found):
         merged: dict[str, Any] = {}
         for item in found:
-            if merged.keys() & item.keys():
-                raise ValueError("a key stands twice in the list")
+            for key in merged.keys() & item.keys():
+                raise ValueError(f"`{key}` stands twice in the list")
             merged |= item
         return merged
     return found
@@ -153,7 +167,7 @@ class _Model(BaseModel):
 
 
 _Port = Annotated[StrictInt, Field(ge=1, le=65535)]
-_Seconds = Annotated[StrictInt | StrictFloat, Field(gt=0, le=86400)]
+_Seconds = Annotated[StrictFloat, Field(gt=0, le=86400)]  # takes whole numbers too
 _Prefix = Annotated[StrictStr, AfterValidator(_printable)]
 _Cidrs = list[Annotated[StrictStr, AfterValidator(_network)]]
 
@@ -241,13 +255,29 @@ _MODELS: Final[dict[str, type[_Model]]] = {
 
 
 def _shown(found: Any) -> str:
-    text = repr(found)
+    if found is None:
+        return "nothing"
+    if isinstance(found, bool):
+        return str(found).lower()
+    text = str(found) if isinstance(found, date) else repr(found)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _nearest(name: str, names: list[str]) -> str:
     near = get_close_matches(name, names, n=1)
     return f'; did you mean "{near[0]}"?' if near else ""
+
+
+def _located_errors(details: ErrorDetails, located: Located, file_name: str) -> list[ConfigError]:
+    """Return pydantic's error as ours: one, or all that are within one value."""
+    several = details.get("ctx", {}).get("error")
+    if not isinstance(several, _Several):
+        return [_located_error(details, located, file_name)]
+    path = _known_path(details["loc"], located)
+    return [
+        ConfigError(file_name, located.line((*path, *inner)), show_path((*path, *inner)), message)
+        for inner, message in several.wrong
+    ]
 
 
 def _located_error(details: ErrorDetails, located: Located, file_name: str) -> ConfigError:
@@ -268,6 +298,8 @@ def _located_error(details: ErrorDetails, located: Located, file_name: str) -> C
         case "value_error":
             text = str(details.get("ctx", {}).get("error", details["msg"]))
             message = f"found {_shown(found)}: {text}" if isinstance(found, str) else text
+        case "string_too_short":
+            message = "is empty"
         case "too_short":
             message = "is empty; allowed: a list of at least one"
         case "model_type" | "model_attributes_type" | "dict_type":

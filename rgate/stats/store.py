@@ -80,6 +80,11 @@ _FOLDS: Final = sa.Table(
     sa.Column("minute", sa.BigInteger, nullable=False),
 )
 
+# On PostgreSQL a transaction does not keep others from writing. Before the tables are made there is no row
+# to lock, and `IF NOT EXISTS` fails where another makes them at that moment.
+_ONE_WRITER: Final = sa.select(_SCHEMA).with_for_update()
+_ONE_PREPARES: Final = sa.select(sa.func.pg_advisory_xact_lock(0x7267617465))  # "rgate"
+
 _Row = tuple[int, int, int]  # span, start, label
 
 
@@ -209,8 +214,8 @@ class Store:
         try:
             engine = self._engine.execution_options(rgate_begin="BEGIN IMMEDIATE")
             with engine.begin() as connection:
-                if prepared and not self._is_sqlite:
-                    connection.execute(sa.select(_SCHEMA).with_for_update())
+                if not self._is_sqlite:
+                    connection.execute(_ONE_WRITER if prepared else _ONE_PREPARES)
                 yield connection
         except (SQLAlchemyError, ValueError, OSError) as error:
             raise StoreUnavailableError(_in_one_line(error)) from error

@@ -1,10 +1,12 @@
 """The pages that rgate answers itself: `stats.path`, and all under `/_rgate/` (behaviour 7 and 8)."""
 
+import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Rule
 
 from rgate.core.candidates import BackendView, ContainerView
@@ -14,6 +16,8 @@ from rgate.core.problem import OwnResponse, problem
 from rgate.core.reasons import Reason
 from rgate.discovery.watcher import DockerStatus
 from rgate.stats import BadQuery, Stats, parse_stats_query
+
+log = logging.getLogger("rgate")
 
 READ_METHODS = ("GET", "HEAD")
 
@@ -30,7 +34,18 @@ def create_web(gateway: Gateway, stats: Stats, docker_status: Callable[[], Docke
     @app.endpoint("own")
     def own(path: str) -> Response:
         raw_path: str = request.environ.get("rgate.path", "/" + path)
-        answer = pages.answer(raw_path)
+        return pages.answer(raw_path)
+
+    # Else werkzeug answers with a page of its own.
+    @app.errorhandler(Exception)
+    def failed(error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
+            return _problem(Reason.BAD_REQUEST, f"This is no request for rgate's own pages: {error.name}.")
+        log.error("answering %r failed", request.path, exc_info=error)
+        return _problem(Reason.INTERNAL_ERROR, "A defect of rgate: its log says more.")
+
+    @app.after_request
+    def finished(answer: Response) -> Response:
         answer.headers["Cache-Control"] = "no-store"
         answer.headers["X-Request-ID"] = _request_id()
         return answer

@@ -120,6 +120,12 @@ class Gateway:
             if matched := _READY.search(line):
                 return int(matched[1])
 
+    def line(self, within_s: float = 10) -> str:
+        """The next line that it prints, behind the one that says it is ready."""
+        line = self._lines.get(timeout=within_s)
+        assert line is not None, f"it ended: {self.errors()}"
+        return line
+
     def errors(self) -> str:
         """What it wrote to stderr so far."""
         return self._errors.read_text()

@@ -1,5 +1,6 @@
 """How the command starts, complains and ends. These need no Docker."""
 
+import json
 import signal
 import socket
 from pathlib import Path
@@ -107,3 +108,122 @@ def test_sighup_with_a_wrong_config_reports_it_and_keeps_the_old_one(tmp_path: P
         gateway.send_signal(signal.SIGHUP)
         wait_until(gateway.errors, lambda errors: "rotues" in errors, within_s=5)
         assert default_body(gateway) == b"This is not reachable"
+
+
+def test_a_database_that_cannot_be_used_ends_it_with_1(tmp_path: Path) -> None:
+    write_config(tmp_path, CONFIG)
+    result = finished(
+        "--port", "0", "--db", "sqlite:///missing/rgate.db", cwd=tmp_path, environment=NO_DOCKER
+    )
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "missing" in result.stderr
+
+
+def test_an_access_log_that_cannot_be_written_ends_it_with_1(tmp_path: Path) -> None:
+    write_config(tmp_path, CONFIG)
+    result = finished("--port", "0", "--access-log", "missing/log", cwd=tmp_path, environment=NO_DOCKER)
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "missing/log" in result.stderr
+
+
+def test_when_it_is_ready_it_tells_its_routes_and_what_was_found(tmp_path: Path) -> None:
+    with running(tmp_path, CONFIG, environment=NO_DOCKER) as gateway:
+        lines = [gateway.line(), gateway.line()]
+        assert [line.split() for line in lines] == [
+            ["ROUTE", "BACKEND", "CONTAINERS"],
+            ["/api", "api", "none", "(docker_unavailable)"],
+        ]
+
+
+def test_the_access_log_has_a_line_for_each_request_as_json(tmp_path: Path) -> None:
+    options = ("--access-log", "access.log", "--log-format", "json")
+    with running(tmp_path, CONFIG, *options, environment=NO_DOCKER) as gateway:
+        gateway.get("/api/1?x=%0A")
+        gateway.get("/elsewhere")
+        assert gateway.stop() == 0
+    first, second = (json.loads(line) for line in (tmp_path / "access.log").read_text().splitlines())
+    assert list(first) == [
+        "time", "client", "method", "target", "status", "bytes", "seconds", "route", "container", "attempts",
+        "reason", "request_id",
+    ]  # fmt: skip
+    assert (first["target"], first["status"], first["route"]) == ("/api/1?x=%0A", 503, "/api")
+    assert (first["reason"], first["client"]) == ("docker_unavailable", "127.0.0.1")
+    assert (second["status"], second["route"], second["reason"]) == (403, "", "")
+
+
+def test_a_dash_writes_the_access_log_to_standard_output(tmp_path: Path) -> None:
+    with running(tmp_path, CONFIG, "--access-log", "-", environment=NO_DOCKER) as gateway:
+        assert "ROUTE" in gateway.line()
+        assert "/api" in gateway.line()
+        gateway.get("/elsewhere")
+        assert " GET /elsewhere 403 " in gateway.line()
+
+
+def picks(directory: Path, *options: str) -> list[str]:
+    """The addresses that twelve requests are sent to first: all refuse, and are named in the log."""
+    urls = [f"http://127.0.0.{number}:9" for number in range(1, 9)]
+    config = {
+        "routes": [{"path_prefix": "/", "backend": "api"}],
+        "backends": [{"name": "api", "urls": urls}],
+    }
+    log = directory / "access.log"
+    log.unlink(missing_ok=True)
+    options = ("--access-log", "access.log", "--log-format", "json", *options)
+    with running(directory, config, *options, environment=NO_DOCKER) as gateway:
+        for _ in range(12):
+            gateway.get("/")
+        assert gateway.stop() == 0
+    return [json.loads(line)["container"] for line in log.read_text().splitlines()]
+
+
+def test_a_seed_makes_the_picks_repeatable(tmp_path: Path) -> None:
+    assert picks(tmp_path, "--seed", "1") == picks(tmp_path, "--seed", "1")
+    assert picks(tmp_path, "--seed", "1") != picks(tmp_path, "--seed", "2")
+
+
+def test_a_second_signal_ends_it_at_once_with_1(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        running(tmp_path, fixed(silent), environment=NO_DOCKER) as gateway,
+        socket.create_connection(("127.0.0.1", gateway.port)) as client,
+    ):
+        client.sendall(b"GET /api HTTP/1.1\r\nHost: a\r\n\r\n")
+        silent.settimeout(10)
+        with silent.accept()[0] as connection:
+            assert connection.recv(100)  # the request is under way
+            gateway.send_signal(signal.SIGTERM)
+            wait_until(lambda: accepts(gateway.port), lambda accepted: not accepted, within_s=5)
+            gateway.send_signal(signal.SIGTERM)
+            assert gateway.exit_status(within_s=3) == 1
+
+
+def fixed(listener: socket.socket) -> dict[str, Any]:
+    return {
+        "routes": [{"path_prefix": "/api", "backend": "api"}],
+        "backends": [{"name": "api", "urls": [f"http://127.0.0.1:{listener.getsockname()[1]}"]}],
+    }
+
+
+def accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def test_check_says_ok_and_warns(tmp_path: Path) -> None:
+    write_config(tmp_path, {**CONFIG, "routes": []})
+    result = finished("check", "--config", "config.yml", cwd=tmp_path, environment=NO_DOCKER)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "no route uses the backend api" in result.stdout
+    assert not (tmp_path / "rgate.db").exists()
+
+
+def test_check_ends_with_2_and_a_line_for_each_error(tmp_path: Path) -> None:
+    write_config(tmp_path, {"rotues": [], "backends": []})
+    result = finished("check", "--config", "config.yml", cwd=tmp_path, environment=NO_DOCKER)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert [line.split(": ")[1] for line in result.stderr.splitlines()] == ["rotues", "routes"]

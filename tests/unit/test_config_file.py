@@ -91,14 +91,14 @@ def test_the_default_response_is_text_json_or_a_list_of_one_key_mappings(
          'round_robin, least_inflight; did you mean "random"?'),
         (with_backend("polcy: random"), "c.yml:7: backends[0].polcy: unknown key; allowed: name, "
          'match_labels, urls, port, address, policy, timeouts; did you mean "policy"?'),
-        (with_backend("port: yes"), "c.yml:7: backends[0].port: found True; allowed: integer"),
+        (with_backend("port: yes"), "c.yml:7: backends[0].port: found true; allowed: integer"),
         (with_backend("name: two"), "c.yml:7: backends[0].name: the key stands twice, first in line 5"),
         (GOOD.replace("backend: one", "backend: oen"),
          'c.yml:3: routes[0].backend: no backend is called "oen"; defined: one; did you mean "one"?'),
         (GOOD.replace("[app=one]", "[app]"),
-         "c.yml:6: backends[0].match_labels: found 'app'; each label is `key=value`"),
-        (GOOD.replace("[app=one]", "{app: 1.10}"), "c.yml:6: backends[0].match_labels: the value of `app` "
-         "is read by YAML as 1.1, no string: quote it"),
+         "c.yml:6: backends[0].match_labels[0]: found 'app'; each label is `key=value`"),
+        (GOOD.replace("[app=one]", "{app: 1.10}"), "c.yml:6: backends[0].match_labels.app: "
+         "YAML reads the value as 1.1, no string: quote it"),
         (GOOD.replace("/a\n", "a\n"), "c.yml:2: routes[0].path_prefix: found 'a': must begin with `/`"),
         (GOOD.replace("    match_labels: [app=one]\n", ""),
          "c.yml:5: backends[0]: exactly one of `match_labels` and `urls` is required"),

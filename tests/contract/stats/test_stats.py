@@ -1,4 +1,4 @@
-"""What every `Stats` holds: in memory, and on SQLite (behaviour 7)."""
+"""What every `Stats` holds: in memory, on SQLite, and on PostgreSQL (behaviour 7)."""
 
 import os
 import signal
@@ -29,9 +29,17 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def stats(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Stats]:
-    made: Stats = MemoryStats(now=clock) if request.param == "memory" else lasting(tmp_path, clock)
+    made: Stats
+    match request.param:
+        case "memory":
+            made = MemoryStats(now=clock)
+        case "sqlite":
+            made = lasting(tmp_path, clock)
+        case _:
+            url = request.getfixturevalue("postgres_url")
+            made = open_stats(url, state_dir=tmp_path, now=clock, fold_every_s=None)
     yield made
     made.close()
 

@@ -1,7 +1,8 @@
 """The store: sums survive, windows are covered, and storage is bounded; on every database at hand."""
 
-import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,23 +17,18 @@ from rgate.stats.store import DAY_MINUTES, HOURS_KEPT, MINUTES_KEPT, Store, firs
 NOW = 28_333_334  # a minute, at no full hour
 A, B = Label("/a", "a", "a-1", 200, False), Label("/b", "b", "b-1", 503, True)
 
-DATABASES = [
-    "sqlite",
-    pytest.param(
-        "postgresql",
-        marks=pytest.mark.skipif(
-            "RGATE_TEST_POSTGRES" not in os.environ, reason="RGATE_TEST_POSTGRES names no database"
-        ),
-    ),
-]
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/s.db"
+    return str(request.getfixturevalue("postgres_url"))
 
 
-@pytest.fixture(params=DATABASES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    url = f"sqlite:///{tmp_path}/s.db" if request.param == "sqlite" else os.environ["RGATE_TEST_POSTGRES"]
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
     opened, why = open_store(url)
     assert why == ""
-    empty(opened)
     yield opened
     opened.close()
 
@@ -50,6 +46,21 @@ def rows(store: Store) -> int:
 
 def found(store: Store, window: int | None = None, now: int = NOW) -> dict[Label, int]:
     return {label: histogram.count for label, histogram in store.read(window, now).counts.items()}
+
+
+def test_several_may_open_a_new_database_at_once(url: str) -> None:
+    # Several gateways that start together on one PostgreSQL: making the tables is no atomic step there.
+    all_there = threading.Barrier(6)
+
+    def open_and_close() -> str:
+        all_there.wait()
+        opened, why = open_store(url)
+        opened.close()
+        return why
+
+    with ThreadPoolExecutor(all_there.parties) as pool:
+        opening = [pool.submit(open_and_close) for _ in range(all_there.parties)]
+    assert [one.result() for one in opening] == [""] * all_there.parties
 
 
 def test_folding_a_generation_twice_counts_it_once(store: Store) -> None:

@@ -1,0 +1,133 @@
+"""The pages of rgate's own through the real command, and who may see them (behaviour 3, 7, 8). No Docker."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.gateway import Gateway, running
+
+pytestmark = pytest.mark.integration
+
+NO_DOCKER = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
+CONFIG: dict[str, Any] = {
+    # Routes that claim rgate's own paths: those win all the same.
+    "routes": [
+        {"path_prefix": "/", "backend": "fixed"},
+        {"path_prefix": "/_rgate", "backend": "fixed"},
+        {"path_prefix": "/labelled", "backend": "labelled"},
+    ],
+    "backends": [
+        {"name": "fixed", "urls": ["http://127.0.0.1:9"]},
+        {"name": "labelled", "match_labels": ["app_name=rgate-nothing"]},
+    ],
+    "trusted_proxies": ["127.0.0.0/8"],
+}
+FORBIDDEN = ("/_rgate/backends", "/_rgate/nothing", "/_rgate", "/_rgate/")
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    with running(tmp_path, CONFIG, environment=NO_DOCKER) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway whose pages are for a network that nobody here is in."""
+    config = {**CONFIG, "admin": {"allow": ["192.0.2.0/24"]}}
+    with running(tmp_path, config, environment=NO_DOCKER) as gateway:
+        yield gateway
+
+
+def raw(gateway: Gateway, request: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as client:
+        client.sendall(request)
+        received = b""
+        while piece := client.recv(65536):
+            received += piece
+    return received
+
+
+def test_healthz_is_200_while_it_runs(gateway: Gateway) -> None:
+    assert gateway.get("/_rgate/healthz").status == 200
+
+
+def test_readyz_names_the_backends_without_a_candidate(gateway: Gateway) -> None:
+    response = gateway.get("/_rgate/readyz")
+    assert response.status == 503
+    assert response.json()["backends_without_candidates"] == ["labelled"]
+
+
+def test_backends_shows_each_ones_candidates_and_why_there_is_none(gateway: Gateway) -> None:
+    shown = gateway.get("/_rgate/backends").json()
+    assert shown["docker"]["connected"] is False
+    assert shown["docker"]["error"]
+    fixed, labelled = shown["backends"]["fixed"], shown["backends"]["labelled"]
+    assert [candidate["address"] for candidate in fixed["candidates"]] == ["127.0.0.1:9"]
+    assert (labelled["candidates"], labelled["reason"]) == ([], "docker_unavailable")
+
+
+def test_others_than_those_allowed_get_403_whatever_they_say_of_themselves(closed: Gateway) -> None:
+    for path in FORBIDDEN:
+        # Loopback is a trusted proxy here, so that routes would believe the field.
+        answer = raw(
+            closed,
+            f"GET {path} HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\nForwarded: for=192.0.2.1\r\n"
+            "Connection: close\r\n\r\n".encode(),
+        )
+        assert answer.startswith(b"HTTP/1.1 403 ")
+        assert b"X-Rgate-Reason: forbidden\r\n" in answer
+
+
+def test_healthz_and_the_status_of_readyz_are_for_everyone_its_names_are_not(closed: Gateway) -> None:
+    assert closed.get("/_rgate/healthz").status == 200
+    response = closed.get("/_rgate/readyz")
+    assert response.status == 503
+    assert b"labelled" not in response.body
+    assert closed.get("/stats").status == 200
+
+
+@pytest.mark.parametrize("path", ["/stats", "/_rgate/healthz", "/_rgate/backends"])
+def test_a_page_is_for_get_and_head_only(gateway: Gateway, path: str) -> None:
+    with gateway.client() as client:
+        refused = client.request("POST", path, b"x=1")
+        assert (refused.status, refused.reason) == (405, "method_not_allowed")
+        assert refused.fields["Allow"] == "GET, HEAD"
+        head = client.request("HEAD", path)
+        assert (head.status, head.body) == (200, b"")
+        assert client.get(path).status == 200
+
+
+@pytest.mark.parametrize(
+    "query", ["?window=0m", "?window=15", "?by=colour", "?windwo=5m", "?by=route&by=status"]
+)
+def test_an_unknown_question_to_stats_is_400(gateway: Gateway, query: str) -> None:
+    response = gateway.get(f"/stats{query}")
+    assert (response.status, response.reason) == (400, "bad_query")
+
+
+def test_stats_counts_all_but_rgates_own_pages_and_has_exactly_its_keys(gateway: Gateway) -> None:
+    for path in ("/x", "/labelled", "/a/../b", "/_rgate/healthz", "/_rgate/nothing", "/stats", "/stats?by=x"):
+        gateway.get(path)
+    raw(gateway, b"GET /\r\nx\r\n\r\n")
+    assert gateway.stats()["requests_count"] == {"success": 0, "error": 4}
+    assert set(gateway.stats()["latency_ms"]) == {"average", "p95", "p99"}
+    by_route = gateway.stats("?by=route")
+    assert {name: figures["requests_count"]["error"] for name, figures in by_route.items()} == {
+        "/": 1,
+        "/labelled": 1,
+        "": 2,
+    }
+    assert set(gateway.stats("?by=status&window=5m")) == {"503", "400"}
+    assert gateway.stats("?by=container")["127.0.0.1:9"]["requests_count"]["error"] == 1
+
+
+@pytest.mark.parametrize("host", ["a", "xn--a.example:1", "[::1]:8080", "a_b"])
+def test_any_host_gets_a_page_of_rgates_own(gateway: Gateway, host: str) -> None:
+    upgrade = "Connection: Upgrade, close\r\nUpgrade: websocket\r\n"
+    answer = raw(gateway, f"GET /_rgate/healthz HTTP/1.1\r\nHost: {host}\r\n{upgrade}\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"application/json" in answer

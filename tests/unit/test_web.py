@@ -1,0 +1,84 @@
+"""The pages that rgate answers itself never show a page of the library they are made with."""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from rgate.core.config import Config
+from rgate.core.gateway import Gateway
+from rgate.discovery.watcher import DockerStatus
+from rgate.stats import Stats
+from rgate.web.app import create_web
+
+
+def broken() -> DockerStatus:
+    raise RuntimeError("of nobody's business")
+
+
+@pytest.fixture
+def client() -> FlaskClient:
+    """A client on whose side everything breaks that can: the figures, and Docker's status."""
+    gateway = Gateway(Config(routes=(), backends=()), {}, lambda: 0.0)
+    return create_web(gateway, cast(Stats, None), broken).test_client()
+
+
+def ask(client: FlaskClient, path: str, method: str = "GET", **fields: str) -> TestResponse:
+    return client.open(
+        path,
+        method=method,
+        headers=fields,
+        environ_overrides={"REMOTE_ADDR": "127.0.0.1", "rgate.path": path, "rgate.request_id": "abc"},
+    )
+
+
+def document(response: TestResponse) -> Mapping[str, Any]:
+    assert response.content_type == "application/problem+json"
+    found: Mapping[str, Any] = json.loads(response.data)
+    assert found["status"] == response.status_code
+    assert found["reason"] == response.headers["X-Rgate-Reason"]
+    assert found["request_id"] == response.headers["X-Request-ID"] == "abc"
+    assert response.headers["Cache-Control"] == "no-store"
+    return found
+
+
+@pytest.mark.parametrize(
+    "path", ["/_rgate", "/_rgate/", "/_rgate/nothing", "/_rgate//healthz", "/_rgate/healthz/", "/_rgate/%0A"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "PURGE"])
+def test_an_unknown_path_is_a_problem_document_whatever_the_method(
+    client: FlaskClient, path: str, method: str
+) -> None:
+    response = ask(client, path, method)
+    assert response.status_code == 404
+    assert document(response)["reason"] == "not_found"
+
+
+@pytest.mark.parametrize("path", ["/stats", "/_rgate/backends"])
+def test_a_defect_is_a_problem_document_that_tells_nothing_of_it(
+    client: FlaskClient, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR, "rgate"):
+        response = ask(client, path)
+    assert path in caplog.text
+    assert response.status_code == 500
+    assert document(response)["reason"] == "internal_error"
+    assert b"business" not in response.data
+
+
+def test_a_defect_is_a_page_for_browsers(client: FlaskClient) -> None:
+    response = ask(client, "/_rgate/backends", Accept="text/html")
+    assert (response.status_code, response.headers["X-Rgate-Reason"]) == (500, "internal_error")
+    assert response.content_type.startswith("text/html")
+    assert b"internal_error" in response.data
+
+
+def test_what_the_library_refuses_is_a_problem_document(client: FlaskClient) -> None:
+    # Another server hands Upgrade on, and werkzeug then wants a rule for WebSockets.
+    response = ask(client, "/_rgate/healthz", Connection="Upgrade", Upgrade="websocket")
+    assert response.status_code == 400
+    assert document(response)["reason"] == "bad_request"
