@@ -136,7 +136,9 @@ def ready_text(listener: socket.socket, gateway: Gateway) -> str:
 def say_ready(text: str) -> None:
     """Print *text* to standard output."""
     with contextlib.suppress(OSError):  # nobody reads: the gateway runs all the same
-        print(text, flush=True)
+        # One write: a line of the access log to the same output must not come between.
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
 
 def _table(gateway: Gateway) -> list[str]:
