@@ -4,6 +4,7 @@ specification: it carries out what core/ decides, in the order in which it happe
 What WSGI cannot carry: switching protocols (answered 501), interim responses, trailers.
 """
 
+import logging
 import secrets
 import socket
 import time
@@ -22,7 +23,7 @@ from rgate.core.message import Fields, Refused, RequestHead, ResponseHead, parse
 from rgate.core.problem import CLIENT_CLOSED_REQUEST, OwnResponse, problem
 from rgate.core.reasons import Reason
 from rgate.core.record import Record, RequestLog
-from rgate.engines.records import answer_to_no_request, record_of
+from rgate.engines.records import answer_to_no_request, defect, record_of
 from rgate.engines.requests_upstream import PIECE_BYTES, RequestsUpstream
 from rgate.engines.upstream import (
     ClientGone,
@@ -34,6 +35,8 @@ from rgate.engines.upstream import (
 )
 from rgate.engines.wire import date, phrase_of
 from rgate.engines.wsgi_server import ServedRequest, WsgiServer
+
+log = logging.getLogger("rgate")
 
 # What of a request's content is kept to send it again after a failure; larger ones are sent once.
 REPLAYABLE_BYTES: Final = 65536
@@ -103,6 +106,13 @@ class _Carrier:
         """Return the response to the request that *environ* describes."""
         served = environ.get("rgate.request") or _served_by_another(environ, self._gateway)
         made_id = secrets.token_hex(16).encode("ascii")
+        try:
+            return self._answer(environ, served, made_id)
+        except Exception:  # a defect of ours costs one request its answer, and is told of
+            log.exception("request failed")
+            return self._whole(served, defect(made_id), _Told(made_id))
+
+    def _answer(self, environ: dict[str, Any], served: ServedRequest, made_id: bytes) -> Response:
         begun = self._gateway.begin(served.head, served.client, made_id, can_tunnel=False)
         environ["rgate.request_id"] = begun.request_id.decode("latin-1")
         match begun.outcome:

@@ -7,6 +7,7 @@ from rgate.core.exchange import Exchange
 from rgate.core.fields import ClientConnection
 from rgate.core.message import Refused, RequestHead
 from rgate.core.problem import OwnResponse, problem
+from rgate.core.reasons import Reason
 from rgate.core.record import Record, RequestLog
 
 
@@ -63,3 +64,9 @@ def answer_to_no_request(
         )
     )
     return own
+
+
+def defect(request_id: bytes) -> OwnResponse:
+    """Return the answer where rgate itself failed; what failed is in the log."""
+    detail = "rgate failed on this request: its log says how; please report it."
+    return problem(Reason.INTERNAL_ERROR, detail, request_id=request_id.decode("latin-1"))

@@ -1,6 +1,7 @@
 """A client's connection: heads in, one request at a time, and who works on it."""
 
 import asyncio
+import logging
 import secrets
 import socket
 import struct
@@ -12,9 +13,12 @@ from rgate.core.fields import ClientConnection
 from rgate.core.message import Refused, RequestHead, parse_request_head, refuse_hopeless_head
 from rgate.core.problem import OwnResponse
 from rgate.core.reasons import Reason
+from rgate.engines.records import defect
 
 if TYPE_CHECKING:
     from rgate.engines.asyncio_engine.engine import Shared
+
+log = logging.getLogger("rgate")
 
 NS: Final = 10**9
 HEAD_TIMEOUT_NS: Final = 10 * NS  # behaviour 6: no whole head in 10 s
@@ -141,7 +145,12 @@ class Client(asyncio.Protocol):
             self._refuse(refused)
             return
         if head is not None:
-            self._begin(head)
+            try:
+                self._begin(head)
+            except Exception:  # a defect of ours costs one request its answer, and is told of
+                log.exception("request failed")
+                self.work = None
+                self.shared.answer_whole(self, head, defect(made_id := _made_id()), made_id)
 
     def _take_head(self) -> RequestHead | None:
         """Return the next request's head; None where it is not whole yet. Raises Refused."""
@@ -164,8 +173,7 @@ class Client(asyncio.Protocol):
 
     def _begin(self, head: RequestHead) -> None:
         shared = self.shared
-        made_id = secrets.token_hex(16).encode("ascii")
-        begun = shared.gateway.begin(head, self.connection, made_id, can_tunnel=True)
+        begun = shared.gateway.begin(head, self.connection, _made_id(), can_tunnel=True)
         match begun.outcome:
             case Own():
                 shared.answer_own(self, head, begun.request_id)
@@ -253,6 +261,10 @@ class _Lingering:
 
     def expired(self) -> None:
         self._client.transport.abort()
+
+
+def _made_id() -> bytes:
+    return secrets.token_hex(16).encode("ascii")
 
 
 def _too_large(received: bytes, limit: int) -> Refused:
