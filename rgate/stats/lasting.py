@@ -39,12 +39,13 @@ class Stats(RequestLog, Protocol):
         """Store what was counted. What is added later is not kept."""
 
 
+# What is counted is safe in the live file at once; folding costs a pass over every container's histogram.
 def open_stats(
     database_url: str,
     *,
     state_dir: Path | None = None,
     now: Callable[[], float] = time.time,
-    fold_every_s: float | None = 1.0,
+    fold_every_s: float | None = 5.0,
 ) -> "LastingStats":
     """Return the statistics in the database at *database_url*, with what a killed rgate left over.
 
@@ -166,7 +167,9 @@ class LastingStats:
         now_minute = int(self._now()) // 60
         arena = self._recorder.seal()
         if arena is not None:
-            self._store.fold(arena.live_id, arena.generation, arena.histograms(), now_minute)
+            counts = arena.histograms()
+            self._store.fold(arena.live_id, arena.generation, counts, now_minute)
+            self._last_stored = _stored_with(self._last_stored, arena, counts)
             self._recorder.clear(arena)
         if now_minute != self._minute_done:
             self._fold_leftovers(now_minute)
@@ -174,8 +177,6 @@ class LastingStats:
             self._last_stored = self._store.read(None, now_minute)
             self._minute_done = now_minute
             self._mend_live_file()
-        elif arena is not None:
-            self._last_stored = self._store.read(None, now_minute)
         self._mended()
         return True
 
@@ -255,6 +256,18 @@ class LastingStats:
             self._store.forget(live_file.live_id)
         except (OSError, StoreUnavailableError) as error:
             _log.warning("stats_live_file_not_removed error=%r", str(error))
+
+
+def _stored_with(stored: Stored, arena: Arena, counts: Counts) -> Stored:
+    """Return what the database says after *counts* were folded: asking it would cost more each time."""
+    together = dict(stored.counts)
+    for (_, label), histogram in counts.items():
+        merged = Histogram()
+        for part in (together.get(label), histogram):
+            if part is not None:
+                merged.merge(part)
+        together[label] = merged
+    return Stored(together, {**stored.folded, arena.live_id: arena.generation})
 
 
 def _in_memory() -> tuple[Arena, Arena]:
