@@ -56,20 +56,47 @@ class Balancer:
             case Policy.RANDOM:
                 return self._any(untried)
             case Policy.ROUND_ROBIN:
-                turn = self._turns.get(backend, 0)
-                self._turns[backend] = turn + 1
-                return untried[turn % len(untried)]
+                return untried[self._next_turn(backend) % len(untried)]
             case Policy.LEAST_INFLIGHT:
-                least = min(self._inflight.get(candidate, 0) for candidate in untried)
-                return self._any([c for c in untried if self._inflight.get(c, 0) == least])
+                return self._any([untried[index] for index in self._least_inflight(untried)])
 
-    def pick_unhindered(self, candidates: Sequence[Candidate]) -> int:
-        """Return the index of a random one; -1 where that one is left out, and `pick` has to look further.
+    def picker(self, backend: str, policy: Policy, candidates: Sequence[Candidate]) -> Callable[[], int]:
+        """Return what gives the index of one of *candidates*; -1 where `pick` has to look further.
 
-        For `Policy.RANDOM`. What `pick` makes of a -1 is uniform again among those that are not left out.
+        It is -1 where the one whose turn it is is left out. What `pick` makes of that is fair again among
+        those that are not.
         """
-        index = int(self._random() * len(candidates))
-        return -1 if self._pauses and candidates[index] in self._pauses else index
+        random, count = self._random, len(candidates)
+
+        def unless_left_out(index: int) -> int:
+            return -1 if self._pauses and candidates[index] in self._pauses else index
+
+        def any_one() -> int:
+            return unless_left_out(int(random() * count))
+
+        def next_one() -> int:
+            return unless_left_out(self._next_turn(backend) % count)
+
+        def least_busy_one() -> int:
+            least = self._least_inflight(candidates)
+            return unless_left_out(least[int(random() * len(least))])
+
+        return {
+            Policy.RANDOM: any_one,
+            Policy.ROUND_ROBIN: next_one,
+            Policy.LEAST_INFLIGHT: least_busy_one,
+        }[policy]
+
+    def _next_turn(self, backend: str) -> int:
+        turn = self._turns.get(backend, 0)
+        self._turns[backend] = turn + 1
+        return turn
+
+    def _least_inflight(self, candidates: Sequence[Candidate]) -> list[int]:
+        """Return the indices of those with the fewest requests under way."""
+        counts = [self._inflight.get(candidate, 0) for candidate in candidates]
+        least = min(counts)
+        return [index for index, count in enumerate(counts) if count == least]
 
     def _any(self, candidates: Sequence[Candidate]) -> Candidate:
         return candidates[int(self._random() * len(candidates))]

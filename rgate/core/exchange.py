@@ -92,8 +92,9 @@ class Exchange:
         return self._attempt_another(now_s) or self._nobody_accepted()
 
     def attempted(self, candidate: Candidate) -> None:
-        """Note that *candidate* was picked already, and has the request: the first Attempt."""
+        """Note that *candidate* was picked and counted already, and has the request: the first Attempt."""
         self.candidate = candidate
+        self._counted = self.backend.policy is Policy.LEAST_INFLIGHT
         self.attempts = 1
         self._tried.append(candidate)
 

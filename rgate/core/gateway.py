@@ -43,45 +43,38 @@ class Gateway:
     *random* gives floats in [0, 1) for the pick among candidates.
     """
 
-    def __init__(self, config: Config, views: Mapping[str, BackendView], random: Callable[[], float]) -> None:
-        self._balancer = Balancer(random)
-        self._snapshot = _snapshot(config, views)
+    __slots__ = ("balancer", "snapshot")
 
-    @property
-    def snapshot(self) -> Snapshot:
-        """What is in force now; take it once where two of its parts have to fit."""
-        return self._snapshot
+    def __init__(self, config: Config, views: Mapping[str, BackendView], random: Callable[[], float]) -> None:
+        self.balancer = Balancer(random)
+        # What is in force now; take it once where two of its parts have to fit.
+        self.snapshot = _snapshot(config, views)
 
     @property
     def config(self) -> Config:
         """The configuration in force."""
-        return self._snapshot.config
+        return self.snapshot.config
 
     @property
     def views(self) -> Mapping[str, BackendView]:
         """What is known of each backend, by name."""
-        return self._snapshot.views
+        return self.snapshot.views
 
     def swap(self, config: Config, views: Mapping[str, BackendView]) -> None:
         """Put *config* and the views of its backends in force, for every request from now on."""
-        self._snapshot = _snapshot(config, views)
+        self.snapshot = _snapshot(config, views)
         self._forget_changed(views)
 
     def swap_views(self, views: Mapping[str, BackendView]) -> None:
         """Put *views* in force. Those of another configuration's backends are left: `swap` brings both."""
-        old = self._snapshot
+        old = self.snapshot
         if views.keys() != old.backends.keys():
             return
-        self._snapshot = Snapshot(old.config, old.router, old.backends, views)
+        self.snapshot = Snapshot(old.config, old.router, old.backends, views)
         self._forget_changed(views)
 
     def _forget_changed(self, views: Mapping[str, BackendView]) -> None:
-        self._balancer.keep_only(c for view in views.values() for c in view.candidates)
-
-    @property
-    def balancer(self) -> Balancer:
-        """Who picks among candidates."""
-        return self._balancer
+        self.balancer.keep_only(c for view in views.values() for c in view.candidates)
 
     def client(self, peer: str, local_port: int) -> ClientConnection:
         """Return what rgate holds of a connection from the address *peer*."""
@@ -97,7 +90,7 @@ class Gateway:
     def _outcome(
         self, head: RequestHead, client: ClientConnection, identity: bytes, can_tunnel: bool
     ) -> Exchange | Own | OwnResponse:
-        snapshot = self._snapshot
+        snapshot = self.snapshot
         accept = _accept(head)
         refused = _refusal(head, snapshot.config)
         if refused is not None:
@@ -137,7 +130,7 @@ class Gateway:
             route=route,
             backend=snapshot.backends[route.backend],
             view=snapshot.views[route.backend],
-            balancer=self._balancer,
+            balancer=self.balancer,
             upgrading=can_tunnel,
         )
 

@@ -1,11 +1,12 @@
 """Ordinary heads: those that go on as they came, but for a line or two. Most are, and one compiled
 pattern tells so in a microsecond; all others take the general way (`message.py`, `fields.py`).
 
-The pattern is stricter than the general way and never more lenient. That both ways make the same
+The patterns are stricter than the general way and never more lenient. That both ways make the same
 message of every ordinary head is held by tests/unit/test_ordinary.py.
 """
 
 import re
+from functools import cache
 from typing import Final
 
 _TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
@@ -31,30 +32,46 @@ _HOST = rb"[Hh]ost: (?P<host>[A-Za-z0-9\-._~]++(?::[0-9]++)?+)\r\n"
 _KEEP_ALIVE = rb"(?P<kept>[Cc]onnection: [Kk]eep-[Aa]live\r\n(?:[Kk]eep-[Aa]live:%b\r\n)?+)" % _VALUE
 _LENGTH = rb"[Cc]ontent-[Ll]ength: (?P<length>[0-9]{1,15}+)\r\n"
 
-ORDINARY_REQUEST: Final = re.compile(
-    # No HEAD: what its response holds is told by the request. No OPTIONS: its target may be `*`.
-    rb"(?P<method>GET|POST|PUT|PATCH|DELETE) "
-    rb"(?P<path>/[\x21\x22\x24-\x3e\x40-\x7e\x80-\xff]*+)(?:\?[\x21\x22\x24-\x7e\x80-\xff]*+)?+ HTTP/1\.1\r\n"
-    rb"(?:"
-    + _ordinary_line(
-        rb"x-(?:forwarded-|request-id:)|connection:|content-length:|expect:|host:|keep-alive:|proxy-"
-        rb"|te:|transfer-encoding:|upgrade:",
-        rb"ABDFGIJLMNOQRSVWYZabdfgijlmnoqrsvwyz",
-    )
-    + b"|".join((b"", _once(3, _HOST), _once(4, _KEEP_ALIVE), _once(5, _LENGTH)))
-    + rb")*+\r\n"
-)  # fmt: skip
-"""Groups: method, path, host, kept (the lines that do not go on), length. Host has to be there."""
+# A path without dot segments (behaviour 3). Those begin with a dot or `%2e`: only there one is looked for.
+_PLAIN = rb"[\x21\x22\x24\x26-\x2d\x2f-\x3e\x40-\x7e\x80-\xff]*+"
+_DOT_SEGMENT = rb"(?<=/)(?:\.|%2[eE]){1,2}[/? ]"
+_PATH = rb"(?P<path>/%b(?:(?!%b)[.%%]%b)*+)" % (_PLAIN, _DOT_SEGMENT, _PLAIN)
 
-ORDINARY_RESPONSE: Final = re.compile(
-    rb"HTTP/1\.1 (?P<status>[2-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*+)?+\r\n"
-    rb"(?:"
-    + _ordinary_line(
-        rb"x-(?:request-id:|rgate-reason:)|connection:|content-length:|keep-alive:|proxy-"
-        rb"|te:|transfer-encoding:|upgrade:",
-        rb"ABDEFGHIJLMNOQRSVWYZabdefghijlmnoqrsvwyz",
+_REQUEST_LINES: Final = _ordinary_line(
+    rb"x-(?:forwarded-|request-id:)|connection:|content-length:|expect:|host:|keep-alive:|proxy-"
+    rb"|te:|transfer-encoding:|upgrade:",
+    rb"ABDFGIJLMNOQRSVWYZabdfgijlmnoqrsvwyz",
+) + b"|".join((b"", _once(3, _HOST), _once(4, _KEEP_ALIVE), _once(5, _LENGTH)))
+
+_RESPONSE_LINES: Final = _ordinary_line(
+    rb"x-(?:request-id:|rgate-reason:)|connection:|content-length:|keep-alive:|proxy-"
+    rb"|te:|transfer-encoding:|upgrade:",
+    rb"ABDEFGHIJLMNOQRSVWYZabdefghijlmnoqrsvwyz",
+) + b"|".join((b"", _once(2, _KEEP_ALIVE), _once(3, _LENGTH)))
+
+
+@cache
+def ordinary_request(most_fields: int) -> re.Pattern[bytes]:
+    """Return the pattern of requests with at most *most_fields* fields.
+
+    Groups: 1 method, 2 path, 3 host, 4 kept (the lines that do not go on), 5 length. Host has to be there.
+    """
+    return re.compile(
+        # No HEAD: what its response holds is told by the request. No OPTIONS: its target may be `*`.
+        rb"(?P<method>GET|POST|PUT|PATCH|DELETE) "
+        + _PATH
+        + rb"(?:\?[\x21\x22\x24-\x7e\x80-\xff]*+)?+ HTTP/1\.1\r\n"
+        rb"(?:%b){0,%d}+\r\n" % (_REQUEST_LINES, most_fields)
     )
-    + b"|".join((b"", _once(2, _KEEP_ALIVE), _once(3, _LENGTH)))
-    + rb")*+\r\n"
-)  # fmt: skip
-"""Groups: status, kept (the lines that do not go on), length. A length has to be there."""
+
+
+@cache
+def ordinary_response(most_fields: int) -> re.Pattern[bytes]:
+    """Return the pattern of responses with at most *most_fields* fields, of a status that has content.
+
+    Groups: 1 status, 2 kept (the lines that do not go on), 3 length. A length has to be there.
+    """
+    return re.compile(
+        rb"HTTP/1\.1 (?P<status>(?!204|304)[2-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*+)?+\r\n"
+        rb"(?:%b){0,%d}+\r\n" % (_RESPONSE_LINES, most_fields)
+    )

@@ -28,6 +28,15 @@ class Record(NamedTuple):
     cut: bool = False
 
 
+class Counter(Protocol):
+    """Counts the responses of one container to requests of one route, as a `RequestLog` does, without
+    a record: for whole responses to first attempts, which are nearly all. Must never raise.
+    """
+
+    def add(self, status: int, latency_ns: int, now_ns: int) -> None:
+        """Count a response that ends at *now_ns*, of `time.monotonic_ns`."""
+
+
 class RequestLog(Protocol):
     """Takes a record of each request. Called from any thread, after the response's last byte.
 
@@ -36,6 +45,9 @@ class RequestLog(Protocol):
 
     def add(self, record: Record) -> None:
         """Take *record*; it shows in whatever is asked for after this call returns."""
+
+    def counter(self, route: str, backend: str, container: str) -> Counter | None:
+        """Return what counts whole responses of *container*; None where a record of each is wanted."""
 
 
 class Outcome(Enum):

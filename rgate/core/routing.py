@@ -18,20 +18,27 @@ class Router:
     def __init__(self, routes: Iterable[Route]) -> None:
         by_prefix = sorted((route.path_prefix.encode(), route) for route in _unique(routes))
         self._prefixes = [prefix for prefix, _ in by_prefix]
-        self._routes = [route for _, route in by_prefix]
         self._parents = _parents(self._prefixes)
+        self._by_segment = [route.match is Match.SEGMENT for _, route in by_prefix]
+        self.routes = tuple(route for _, route in by_prefix)
 
     def match(self, path: bytes) -> Route | None:
         """Return the route of *path* (as received, without its query), or None where none matches."""
-        index = bisect_right(self._prefixes, path) - 1
+        index = self.find(path)
+        return self.routes[index] if index >= 0 else None
+
+    def find(self, path: bytes) -> int:
+        """Return the index in `routes` of the route of *path*, or -1 where none matches."""
+        prefixes = self._prefixes
+        index = bisect_right(prefixes, path) - 1
         while index >= 0:
-            prefix = self._prefixes[index]
-            if path.startswith(prefix):
-                route = self._routes[index]
-                if route.match is Match.PREFIX or _ends_at_segment(prefix, path):
-                    return route
+            prefix = prefixes[index]
+            if path.startswith(prefix) and not (
+                self._by_segment[index] and not _ends_at_segment(prefix, path)
+            ):
+                return index
             index = self._parents[index]
-        return None
+        return -1
 
 
 def _unique(routes: Iterable[Route]) -> Iterable[Route]:

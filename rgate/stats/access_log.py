@@ -86,6 +86,9 @@ class AccessLog:
         except queue.Full:
             self._dropped += 1
 
+    def counter(self, route: str, backend: str, container: str) -> None:
+        """Return None: each line is made of a record."""
+
     def reopen(self) -> None:
         """Open the file anew before the next line, as after a rotation."""
         self._reopen.set()

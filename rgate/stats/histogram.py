@@ -50,6 +50,13 @@ class Histogram:
         for latency_ns in latencies_ns:
             self.add(bucket_of(latency_ns), 1, max(latency_ns, 0))
 
+    @classmethod
+    def of_counts(cls, counts: dict[int, int], sum_ns: int) -> "Histogram":
+        """Return the one of *counts*, by bucket and none of them 0, and the sum of all latencies."""
+        histogram = cls()
+        histogram.count, histogram.sum_ns, histogram._counts = sum(counts.values()), sum_ns, counts
+        return histogram
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Histogram):
             return NotImplemented

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import sqlalchemy as sa
 
-from rgate.core.record import Record, RequestLog
+from rgate.core.record import Counter, Record, RequestLog
 from rgate.stats.figures import Figures, Grouping, Label, figures, grouped_figures
 from rgate.stats.histogram import Histogram
 from rgate.stats.live_file import Arena, Counts, LiveFile, leftovers, unfolded_of_others
@@ -107,6 +107,10 @@ class LastingStats:
     def add(self, record: Record) -> None:
         """Count *record*: some microseconds, never raises."""
         self._recorder.add(record)
+
+    def counter(self, route: str, backend: str, container: str) -> Counter:
+        """Return what counts whole responses of *container* to requests of *route*."""
+        return self._recorder.counter(route, backend, container, self._now)
 
     def totals(self, window_minutes: int | None = None) -> Figures:
         """Return the figures of the window, or of the whole lifetime."""

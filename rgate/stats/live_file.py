@@ -7,12 +7,14 @@ steps, changes nothing. Numbers are in the machine's own byte order, as the file
 
     file   = head, arena, arena
     head   = magic, id of the file                                       (4096 bytes)
-    arena  = generation, cells used, bytes of labels used                (64 bytes)
+    arena  = generation, rows used, bytes of labels used                 (64 bytes)
              labels: each its length, its CRC-32, and a JSON list        (LABEL_BYTES)
-             columns of cells: label, minute, bucket (u32), count, sum in ns (u64)
+             rows: label, minute (u32), sum in ns (u64),
+                   how many latencies in each bucket (u32 each)          (ROWS times)
 
-A cell is written before it is counted as used, a label before the cell that names it: whenever the
-process is killed, what is marked as used is whole.
+A row is one minute of one label, with all its buckets, so that counting is two additions at known
+places and never a search. A row is written before it is counted as used, a label before the row
+that names it: whenever the process is killed, what is marked as used is whole.
 """
 
 import fcntl
@@ -30,18 +32,23 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from rgate.stats.figures import Label
-from rgate.stats.histogram import BUCKETS, Histogram
+from rgate.stats.histogram import BUCKETS, SUB_BUCKET_BITS, Histogram
 
-CELLS: Final = 32768
+ROWS: Final = 512
 LABEL_BYTES: Final = 1 << 18
 
-_MAGIC: Final = struct.pack("=7sBI", b"rgateLF", 1, 0x01020304)  # the number tells the byte order
+_MAGIC: Final = struct.pack("=7sBI", b"rgateLF", 2, 0x01020304)  # the number tells the byte order
 _HEAD_BYTES: Final = 4096
 _ARENA_HEAD_BYTES: Final = 64
-_ARENA_BYTES: Final = _ARENA_HEAD_BYTES + LABEL_BYTES + CELLS * (3 * 4 + 2 * 8)
+_ROW_HEAD_BYTES: Final = 16
+_ROW_BYTES: Final = _ROW_HEAD_BYTES + 4 * BUCKETS
+_ARENA_BYTES: Final = _ARENA_HEAD_BYTES + LABEL_BYTES + ROWS * _ROW_BYTES
 FILE_BYTES: Final = _HEAD_BYTES + 2 * _ARENA_BYTES
 
-_GENERATION, _CELLS_USED, _LABEL_BYTES_USED = range(3)
+_GENERATION, _ROWS_USED, _LABEL_BYTES_USED = range(3)
+_EMPTY_ROW: Final = bytes(_ROW_BYTES)
+_OCTAVE: Final = 1 << SUB_BUCKET_BITS
+_EMPTY_OCTAVE: Final = bytes(4 * _OCTAVE)
 _LABEL_HEAD: Final = struct.Struct("=II")
 _MOST_MINUTES: Final = 1 << 32
 _MOST_LOOKS: Final = 3
@@ -53,7 +60,7 @@ Counts = dict[tuple[int, Label], Histogram]
 
 
 class Key(NamedTuple):
-    """What a cell counts. Plain tuples of the same shape are equal to it, and faster to make."""
+    """What a row counts. Plain tuples of the same shape are equal to it, and faster to make."""
 
     minute: int
     route: str
@@ -61,35 +68,54 @@ class Key(NamedTuple):
     container: str
     status: int
     cut: bool
-    bucket: int
+
+    @property
+    def label(self) -> Label:
+        """What tells it from others of the same minute."""
+        return Label(*self[1:])
 
 
 class TornError(Exception):
     """A live file holds what no rgate wrote there: a torn write, or another program's."""
 
 
-class Arena:
-    """A fixed number of cells in a buffer, and a dictionary for what does not fit in. Not locked.
+class Row:
+    """One minute of one label, in an arena's buffer. Counting is `sum[0] += ns; counts[bucket] += 1`."""
 
-    `cells`, `counts` and `sums` are read and written directly where each microsecond counts.
+    __slots__ = ("counts", "head", "sum")
+
+    def __init__(self, buffer: memoryview) -> None:
+        self.head = buffer[:8].cast("I")  # label, minute
+        self.sum = buffer[8:_ROW_HEAD_BYTES].cast("Q")
+        self.counts = buffer[_ROW_HEAD_BYTES:].cast("I")
+
+    def histogram(self) -> Histogram:
+        """Return what was counted here."""
+        counted: dict[int, int] = {}
+        written = self.counts.tobytes()
+        for first in range(0, BUCKETS, _OCTAVE):  # most powers of two are empty, and passed over at once
+            if written[4 * first : 4 * (first + _OCTAVE)] != _EMPTY_OCTAVE:
+                counts = self.counts[first : first + _OCTAVE].tolist()
+                counted.update((first + number, count) for number, count in enumerate(counts) if count)
+        return Histogram.of_counts(counted, self.sum[0])
+
+
+class Arena:
+    """A fixed number of rows in a buffer, and a dictionary for what does not fit in. Not locked.
+
     *spill* is not in the buffer: only as long as the process lives.
     """
 
     def __init__(self, live_id: str, buffer: memoryview, generation: int | None = None) -> None:
         """Take *buffer* as it is, or empty it for *generation*. Raises TornError."""
         self.live_id = live_id
-        self.cells: dict[tuple[int, str, str, str, int, bool, int], int] = {}
-        self.spill: dict[tuple[int, str, str, str, int, bool, int], list[int]] = {}
+        self.rows: dict[tuple[int, str, str, str, int, bool], Row] = {}
+        self.spill: dict[Key, Histogram] = {}
         self._label_numbers: dict[Label, int] = {}
         labels_end = _ARENA_HEAD_BYTES + LABEL_BYTES
-        numbers_end = labels_end + 12 * CELLS
         self._head = buffer[:_ARENA_HEAD_BYTES].cast("Q")
         self._labels = buffer[_ARENA_HEAD_BYTES:labels_end]
-        numbers = buffer[labels_end:numbers_end].cast("I")
-        self._cell_labels, self._minutes = numbers[:CELLS], numbers[CELLS : 2 * CELLS]
-        self._buckets = numbers[2 * CELLS :]
-        long_numbers = buffer[numbers_end:_ARENA_BYTES].cast("Q")
-        self.counts, self.sums = long_numbers[:CELLS], long_numbers[CELLS:]
+        self._row_bytes = buffer[labels_end:_ARENA_BYTES]
         if generation is None:
             self._read()
         else:
@@ -101,7 +127,7 @@ class Arena:
         return cls(live_id, memoryview(bytearray(_ARENA_BYTES)), generation)
 
     def __repr__(self) -> str:
-        return f"<Arena {self.live_id}, generation {self.generation}: {len(self.cells)} cells>"
+        return f"<Arena {self.live_id}, generation {self.generation}: {len(self.rows)} rows>"
 
     @property
     def generation(self) -> int:
@@ -111,37 +137,37 @@ class Arena:
     @property
     def is_empty(self) -> bool:
         """Whether nothing was counted here."""
-        return not self.cells and not self.spill
+        return not self.rows and not self.spill
 
     def begin(self, generation: int) -> None:
         """Forget everything, and be the arena of *generation*."""
-        self._head[_CELLS_USED] = 0
+        self._head[_ROWS_USED] = 0
         self._head[_LABEL_BYTES_USED] = 0
         self._head[_GENERATION] = generation
-        self.cells = {}
+        self.rows = {}
         self.spill = {}
         self._label_numbers = {}
 
-    def add_cell(self, key: Key, latency_ns: int) -> bool:
-        """Count *latency_ns* in a new cell; False where it does not fit in."""
-        cell = len(self.cells)
-        label = Label(*key[1:6])
-        if cell == CELLS or not 0 <= key.minute < _MOST_MINUTES or not self._has_label(label):
+    def add_row(self, key: Key, bucket: int, latency_ns: int) -> bool:
+        """Count a latency in a new row; False where it does not fit in."""
+        number = len(self.rows)
+        if number == ROWS or not 0 <= key.minute < _MOST_MINUTES or latency_ns >> 64:
             return False
-        self._cell_labels[cell] = self._label_numbers[label]
-        self._minutes[cell] = key.minute
-        self._buckets[cell] = key.bucket
-        self.counts[cell] = 1
-        self.sums[cell] = latency_ns
-        self._head[_CELLS_USED] = cell + 1
-        self.cells[key] = cell
+        if not self._has_label(key.label):
+            return False
+        buffer = self._row_bytes[number * _ROW_BYTES : (number + 1) * _ROW_BYTES]
+        buffer[:] = _EMPTY_ROW
+        row = Row(buffer)
+        row.head[0], row.head[1] = self._label_numbers[key.label], key.minute
+        row.sum[0] = latency_ns
+        row.counts[bucket] = 1
+        self._head[_ROWS_USED] = number + 1
+        self.rows[key] = row
         return True
 
-    def add_spill(self, key: Key, latency_ns: int) -> None:
-        """Count *latency_ns* in memory only."""
-        counted = self.spill.setdefault(key, [0, 0])
-        counted[0] += 1
-        counted[1] += latency_ns
+    def add_spill(self, key: Key, bucket: int, latency_ns: int) -> None:
+        """Count a latency in memory only."""
+        self.spill.setdefault(key, Histogram()).add(bucket, 1, latency_ns)
 
     def _has_label(self, label: Label) -> bool:
         """Write *label* down where it is new; False where it does not fit in."""
@@ -159,30 +185,28 @@ class Arena:
 
     def histograms(self) -> Counts:
         """Return all that was counted here."""
-        used = len(self.cells)
-        counted = zip(self.cells, self.counts[:used].tolist(), self.sums[:used].tolist(), strict=True)
-        spilt = ((key, count, sum_ns) for key, (count, sum_ns) in self.spill.items())
         histograms: Counts = {}
-        for rows in (counted, spilt):
-            for (minute, *label, bucket), count, sum_ns in rows:
-                where = (minute, Label(*label))  # type: ignore[arg-type]  # five of a Key's fields
-                histograms.setdefault(where, Histogram()).add(bucket, count, sum_ns)
+        for (minute, *label), row in self.rows.items():
+            histograms[minute, Label(*label)] = row.histogram()  # type: ignore[arg-type]  # a Key's fields
+        for key, spilt in self.spill.items():
+            histograms.setdefault((key.minute, key.label), Histogram()).merge(spilt)
         return histograms
 
     def _read(self) -> None:
         """Find again what the buffer holds. Raises TornError."""
         labels = list(self._read_labels())
         self._label_numbers = {label: number for number, label in enumerate(labels)}
-        used = self._head[_CELLS_USED]
-        if used > CELLS:
-            raise TornError(f"{used} cells are used, of {CELLS}")
-        for cell in range(used):
-            label, bucket = self._cell_labels[cell], self._buckets[cell]
-            if label >= len(labels) or bucket >= BUCKETS or not 0 < self.counts[cell] < 1 << 60:
-                raise TornError(f"cell {cell} is out of range")
-            self.cells[Key(self._minutes[cell], *labels[label], bucket)] = cell
-        if len(self.cells) != used:
-            raise TornError("two cells count the same")
+        used = self._head[_ROWS_USED]
+        if used > ROWS:
+            raise TornError(f"{used} rows are used, of {ROWS}")
+        for number in range(used):
+            row = Row(self._row_bytes[number * _ROW_BYTES : (number + 1) * _ROW_BYTES])
+            label, minute = row.head
+            if label >= len(labels) or not any(row.counts.tolist()):
+                raise TornError(f"row {number} is of no label, or counts nothing")
+            self.rows[Key(minute, *labels[label])] = row
+        if len(self.rows) != used:
+            raise TornError("two rows count the same")
 
     def _read_labels(self) -> Iterator[Label]:
         used = self._head[_LABEL_BYTES_USED]

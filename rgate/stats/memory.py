@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 
-from rgate.core.record import Record
+from rgate.core.record import Counter, Record
 from rgate.stats.figures import Figures, Grouping, Label, figures, grouped_figures
 from rgate.stats.histogram import Histogram
 from rgate.stats.store import first_minute
@@ -19,6 +19,10 @@ class MemoryStats:
     def add(self, record: Record) -> None:
         """Count *record*."""
         self._records.append(record)
+
+    def counter(self, route: str, backend: str, container: str) -> Counter:
+        """Return what counts whole responses of *container* to requests of *route*."""
+        return _Counter(self, (route, backend, container), self._now)
 
     def totals(self, window_minutes: int | None = None) -> Figures:
         """Return the figures of the window, or of all."""
@@ -38,3 +42,16 @@ class MemoryStats:
             ):
                 label = Label(record.route, record.backend, record.container, record.status, record.cut)
                 yield label, Histogram([record.latency_ns])
+
+
+class _Counter:
+    """Makes the record of each response."""
+
+    def __init__(self, stats: MemoryStats, names: tuple[str, str, str], now: Callable[[], float]) -> None:
+        self._stats = stats
+        self._names = names
+        self._now = now
+
+    def add(self, status: int, latency_ns: int, now_ns: int) -> None:
+        del now_ns
+        self._stats.add(Record(self._now(), "", "", "", status, 0, latency_ns, *self._names))

@@ -1,21 +1,24 @@
-"""Counts requests as they end, in a microsecond or two, from any thread."""
+"""Counts requests as they end, in a microsecond or less, from any thread."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from rgate.core.record import Record
 from rgate.stats.figures import OTHER, Label
-from rgate.stats.histogram import LONGEST_NS, SUB_BUCKET_BITS, bucket_of
-from rgate.stats.live_file import Arena, Counts, Key
+from rgate.stats.histogram import SUB_BUCKET_BITS, bucket_of
+from rgate.stats.live_file import Arena, Counts, Key, Row
 
 MOST_LABELS_A_MINUTE: Final = 512
 """More than that in one minute are counted without the names of route, backend and container."""
 
-MOST_SPILT: Final = 65536
-"""Cells kept in memory while the database is away; then names go, and minutes become hours."""
+MOST_SPILT: Final = 8192
+"""Rows kept in memory while the database is away; then names go, and minutes become hours."""
 
 _LONGEST_NAME: Final = 1000
+# 18 minutes: 16 million of them fit into a row's sum, which are more than one process ends in a minute.
+_ORDINARY_NS: Final = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,42 +49,36 @@ class Recorder:
 
     def add(self, record: Record) -> None:
         """Count *record*. Never raises."""
-        ended_at_s, _, _, _, status, _, latency_ns, route, backend, container, _, _, _, cut = record
-        # bucket_of, spelt out: a call costs as much as the rest of the arithmetic.
-        shift = latency_ns.bit_length() - 7
-        if shift > 0 and 0 < latency_ns <= LONGEST_NS:
-            bucket = (shift << SUB_BUCKET_BITS) + (latency_ns >> shift)
-        else:
-            latency_ns = max(latency_ns, 0)
-            bucket = bucket_of(latency_ns)
-        key = (int(ended_at_s) // 60, route, backend, container, status, cut, bucket)
+        minute = int(record.ended_at_s) // 60
+        key = (minute, record.route, record.backend, record.container, record.status, record.cut)
         with self._lock:
-            arena = self._active
-            cell = arena.cells.get(key)
-            if cell is None:
-                self._add_new(Key(*key), latency_ns)
-                return
-            sum_ns = arena.sums[cell] + latency_ns
-            if sum_ns >> 64:
-                arena.add_spill(Key(*key), latency_ns)
-                return
-            arena.sums[cell] = sum_ns
-            arena.counts[cell] += 1
+            self._count(key, max(record.latency_ns, 0))
 
-    def _add_new(self, key: Key, latency_ns: int) -> None:
-        key = self._bounded(key)
-        arena = self._active
-        cell = arena.cells.get(key)
-        if cell is not None and not (arena.sums[cell] + latency_ns) >> 64:
-            arena.sums[cell] += latency_ns
-            arena.counts[cell] += 1
-        elif latency_ns >> 64 or cell is not None or key in arena.spill:
-            arena.add_spill(key, latency_ns)
-        elif not arena.add_cell(key, latency_ns):
-            if len(arena.spill) >= MOST_SPILT:
-                key = key._replace(minute=key.minute - key.minute % 60, route=OTHER, backend=OTHER)
-                key = key._replace(container=OTHER)
-            arena.add_spill(key, latency_ns)
+    def counter(self, route: str, backend: str, container: str, now: Callable[[], float]) -> "Counter":
+        """Return what counts the responses of *container* to requests of *route*.
+
+        *now* gives seconds since the epoch.
+        """
+        return Counter(self, (route, backend, container), now)
+
+    def _count(self, key: tuple[int, str, str, str, int, bool], latency_ns: int) -> Row | None:
+        """Count a latency; return the row where it is, or None where it is in memory only."""
+        arena, bucket = self._active, bucket_of(latency_ns)
+        row = arena.rows.get(key)
+        if row is None:
+            row = arena.rows.get(key := self._bounded(Key(*key)))
+        if row is not None and not (row.sum[0] + latency_ns) >> 64:
+            row.sum[0] += latency_ns
+            row.counts[bucket] += 1
+            return row
+        known = Key(*key)
+        if row is None and known not in arena.spill and arena.add_row(known, bucket, latency_ns):
+            return arena.rows[known]
+        if known not in arena.spill and len(arena.spill) >= MOST_SPILT:
+            hour = known.minute - known.minute % 60
+            known = known._replace(minute=hour, route=OTHER, backend=OTHER, container=OTHER)
+        arena.add_spill(known, bucket, latency_ns)
+        return None
 
     def _bounded(self, key: Key) -> Key:
         """Return *key* with names that can be stored, and not too many of them a minute."""
@@ -94,7 +91,7 @@ class Recorder:
             if len(self._labels_of_minute) >= MOST_LABELS_A_MINUTE:
                 label = Label(OTHER, OTHER, OTHER, key.status, key.cut)
             self._labels_of_minute.add(label)
-        return Key(key.minute, *label, key.bucket)
+        return Key(key.minute, *label)
 
     def seal(self) -> Arena | None:
         """Return the arena to fold next, into which nothing is counted any more; None: nothing was."""
@@ -128,6 +125,53 @@ class Recorder:
         with self._lock:
             arenas = [arena for arena in (self._sealed, self._active) if arena is not None]
             return [Unfolded(arena.live_id, arena.generation, arena.histograms()) for arena in arenas]
+
+
+class Counter:
+    """Counts the whole responses of one container to requests of one route, which go on as they came.
+
+    It is `Recorder.add` for those who have no record: it remembers the row of each status.
+    """
+
+    __slots__ = ("_filling", "_minute", "_names", "_now", "_recorder", "_rows", "_until_ns")
+
+    def __init__(self, recorder: Recorder, names: tuple[str, str, str], now: Callable[[], float]) -> None:
+        self._recorder = recorder
+        self._names = names
+        self._now = now
+        # The arena's rows that ours are among. Not the arena: that may be in use again, emptied.
+        self._filling: object = None
+        self._minute = 0  # the one that they count, until *_until_ns*
+        self._until_ns = 0
+        self._rows: dict[int, Row] = {}
+
+    def add(self, status: int, latency_ns: int, now_ns: int) -> None:
+        """Count a response that ends at *now_ns*, of `time.monotonic_ns`. Never raises."""
+        recorder = self._recorder
+        with recorder._lock:
+            if self._filling is not recorder._active.rows or now_ns >= self._until_ns:
+                self._begin(now_ns)
+            row = self._rows.get(status)
+            # bucket_of, spelt out: a call costs as much as the rest of the arithmetic.
+            shift = latency_ns.bit_length() - 7
+            if row is None or shift <= 0 or latency_ns > _ORDINARY_NS:
+                self._add_unusual(status, latency_ns)
+                return
+            row.sum[0] += latency_ns
+            row.counts[(shift << SUB_BUCKET_BITS) + (latency_ns >> shift)] += 1
+
+    def _begin(self, now_ns: int) -> None:
+        """Go over to the present minute and arena."""
+        now_s = self._now()
+        self._filling = self._recorder._active.rows
+        self._minute = int(now_s) // 60
+        self._until_ns = now_ns + int((60 - now_s % 60) * 1e9)
+        self._rows = {}
+
+    def _add_unusual(self, status: int, latency_ns: int) -> None:
+        row = self._recorder._count((self._minute, *self._names, status, False), max(latency_ns, 0))
+        if row is not None:
+            self._rows[status] = row
 
 
 def _storable(name: str) -> str:

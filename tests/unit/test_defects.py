@@ -11,23 +11,15 @@ from rgate.core.candidates import BackendView
 from rgate.core.config import Config
 from rgate.core.fields import ClientConnection
 from rgate.core.gateway import Gateway
-from rgate.core.record import Record
 from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.engine import Shared
 from rgate.engines.flask_engine import create_flask_app
+from tests.kept_records import KeptRecords
 
 
 class BrokenGateway(Gateway):
     def begin(self, *_: Any, **__: Any) -> NoReturn:
         raise RuntimeError("a defect")
-
-
-class Log:
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-
-    def add(self, record: Record) -> None:
-        self.records.append(record)
 
 
 class Transport:
@@ -46,22 +38,22 @@ def broken() -> Gateway:
     return BrokenGateway(Config((), ()), dict[str, BackendView](), lambda: 0.0)
 
 
-def check(status: int, body: bytes, log: Log, caplog: pytest.LogCaptureFixture) -> None:
+def check(status: int, body: bytes, log: KeptRecords, caplog: pytest.LogCaptureFixture) -> None:
     assert status == 500
     assert json.loads(body)["reason"] == "internal_error"
-    assert [(record.status, record.reason) for record in log.records] == [(500, "internal_error")]
+    assert [(record.status, record.reason) for record in log] == [(500, "internal_error")]
     assert "a defect" in caplog.text
 
 
 def test_the_flask_engine_answers_500(broken: Gateway, caplog: pytest.LogCaptureFixture) -> None:
-    log = Log()
+    log = KeptRecords()
     with create_flask_app(broken, Flask("web"), log).test_client() as client:
         answer = client.get("/a")
         check(answer.status_code, answer.data, log, caplog)
 
 
 def test_the_asyncio_engine_answers_500(broken: Gateway, caplog: pytest.LogCaptureFixture) -> None:
-    log, loop, transport = Log(), asyncio.new_event_loop(), Transport()
+    log, loop, transport = KeptRecords(), asyncio.new_event_loop(), Transport()
     client = Client(Shared(loop, broken, Flask("web"), log))
     client.transport, client.is_open = cast(Any, transport), True
     client.connection = ClientConnection("192.0.2.7", 80)

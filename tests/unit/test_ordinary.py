@@ -18,11 +18,12 @@ from rgate.core.message import (
     parse_request_head,
     parse_response_head,
 )
-from rgate.core.ordinary import ORDINARY_REQUEST, ORDINARY_RESPONSE
-from rgate.core.record import Record
+from rgate.core.ordinary import ordinary_request, ordinary_response
 from rgate.engines.asyncio_engine.hot_path import HotClient, HotRoutes, HotUpstream
+from rgate.engines.asyncio_engine.outbox import Outbox
 from rgate.engines.asyncio_engine.upstream import Pools
 from rgate.engines.wire import request_head, response_head
+from tests.kept_records import KeptRecords
 
 CANDIDATE = Candidate("c", "", Address("127.0.0.1", 1))
 
@@ -119,13 +120,8 @@ class Written:
     def write(self, data: bytes) -> None:
         self.data += data
 
-
-class Told:
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-
-    def add(self, record: Record) -> None:
-        self.records.append(record)
+    def is_closing(self) -> bool:
+        return False
 
 
 class QuietUpstream(HotUpstream):
@@ -145,10 +141,11 @@ class Pair:
         route = Route("/a", "b", match, strip_prefix)
         config = Config((route, Route("/", "b")), (Backend("b", urls=("http://127.0.0.1:1",)),))
         self.gateway = Gateway(config, {"b": BackendView("b", (CANDIDATE,))}, lambda: 0.0)
-        self.log = Told()
+        self.log = KeptRecords()
+        self.outbox = Outbox(cast(Any, SimpleNamespace(call_soon=lambda _: None)))
         pools = Pools(cast(Any, None), HotUpstream)
-        shared = SimpleNamespace(gateway=self.gateway, log=self.log, draining=False, pools=pools)
-        shared.routes = HotRoutes(self.gateway.snapshot, pools)
+        shared = SimpleNamespace(gateway=self.gateway, log=self.log, draining=False, outbox=self.outbox)
+        shared.routes = HotRoutes(self.gateway, pools, self.log)
         self.client = HotClient(cast(Any, shared))
         self.client.connection = ClientConnection("192.0.2.7", 8080)
         self.to_client, self.to_upstream = Written(), Written()
@@ -164,6 +161,7 @@ class Pair:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("rgate.engines.asyncio_engine.client.Client.data_received", lambda *_: None)
             self.client.data_received(request)
+        self.outbox.flush()
         return self.client.upstream is not None
 
     def exchange(self, head: bytes) -> Exchange:
@@ -201,7 +199,7 @@ def test_an_ordinary_request_is_sent_as_the_general_way_sends_it(
 
 @given(head=request_heads)
 def test_the_pattern_takes_no_request_that_the_general_way_refuses(head: bytes) -> None:
-    matched = ORDINARY_REQUEST.match(head)
+    matched = ordinary_request(100).match(head)
     if matched is not None and matched["host"] is not None:
         parse_request_head(head[: matched.end()])
 
@@ -219,8 +217,9 @@ def test_an_ordinary_response_arrives_as_the_general_way_writes_it(head: bytes) 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rgate.engines.asyncio_engine.upstream.Upstream.data_received", lambda *_: None)
         pair.upstream.data_received(head + b"abc")
+    pair.outbox.flush()
     if not pair.to_client.data:
-        assert pair.log.records == []
+        assert pair.log == []
         return
     try:
         wanted = parse_response_head(head, b"GET")
@@ -234,9 +233,7 @@ def test_an_ordinary_response_arrives_as_the_general_way_writes_it(head: bytes) 
     arrived = pair.to_client.data
     assert arrived.endswith(b"\r\n\r\nabc")
     assert parse_response_head(arrived[:-3], b"GET") == parse_response_head(made, b"GET")
-    assert [(one.status, one.bytes_sent, one.target) for one in pair.log.records] == [
-        (wanted.status, 3, "/a/1")
-    ]
+    assert [(one.status, one.bytes_sent, one.target) for one in pair.log] == [(wanted.status, 3, "/a/1")]
     assert pair.pool.idle == [pair.upstream]
 
 
@@ -244,7 +241,7 @@ def test_an_ordinary_response_arrives_as_the_general_way_writes_it(head: bytes) 
 def test_a_part_of_a_response_is_for_the_general_way(head: bytes, cut: int) -> None:
     whole = head + b"abc"
     assume(cut)
-    matched = ORDINARY_RESPONSE.match(whole[:-cut])
+    matched = ordinary_response(100).match(whole[:-cut])
     if matched is not None and matched["length"] is not None:
         assert len(whole) - cut - matched.end() != int(matched["length"]) or int(matched["length"]) == 0
 

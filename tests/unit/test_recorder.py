@@ -5,7 +5,7 @@ import threading
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rgate.core.record import Record
@@ -75,6 +75,58 @@ def test_whatever_is_added_is_counted_once_however_often_arenas_change(
     assert sum_ns == sum(max(record.latency_ns, 0) for record in added)
 
 
+class Minutes:
+    """A wall clock that stands at the beginning of minute *number*."""
+
+    number = 10
+
+    def __call__(self) -> float:
+        return 60.0 * self.number
+
+
+# What a counter counts, and in between: a fold, the next minute of both clocks, a record of another.
+steps = st.lists(
+    st.one_of(
+        st.tuples(
+            st.sampled_from([200, 404]), st.sampled_from([0, 127, 128, 10**6, 1 << 40, (1 << 40) + 1, 2**64])
+        ),
+        st.sampled_from(["fold", "minute", "other"]),
+    ),
+    max_size=30,
+)
+
+
+@given(steps=steps)
+@example(steps=[(200, 10**6), "fold", (200, 10**6)])  # the row of before is in the arena that was folded
+@example(steps=[(200, 10**6), "fold", "other", "fold", (200, 10**6)])  # the same arena, emptied meanwhile
+@example(steps=[(200, 10**6), "minute", (200, 10**6)])
+def test_a_counter_counts_what_records_would(steps: list[tuple[int, int] | str]) -> None:
+    with_records, with_counter, minutes = new_recorder(), new_recorder(), Minutes()
+    counter = with_counter.counter("/api", "b", "c", minutes)
+    began_ns, totals = 12345, [dict[object, Histogram]() for _ in range(2)]
+    for step in steps:
+        if step == "minute":
+            minutes.number += 1
+        elif step == "other":
+            for recorder in (with_records, with_counter):
+                recorder.add(PLAIN._replace(container="other"))
+        elif step == "fold":
+            for recorder, total in zip((with_records, with_counter), totals, strict=True):
+                if (arena := recorder.seal()) is not None:
+                    for where, histogram in arena.histograms().items():
+                        total.setdefault(where, Histogram()).merge(histogram)
+                    recorder.clear(arena)
+        else:
+            assert isinstance(step, tuple)
+            status, latency_ns = step
+            with_records.add(PLAIN._replace(ended_at_s=minutes(), status=status, latency_ns=latency_ns))
+            counter.add(status, latency_ns, began_ns + 60 * 10**9 * (minutes.number - 10))
+    for recorder, total in zip((with_records, with_counter), totals, strict=True):
+        for where, histogram in counted(recorder).items():
+            total.setdefault(where, Histogram()).merge(histogram)
+    assert totals[0] == totals[1]
+
+
 def test_an_arena_that_could_not_be_folded_is_given_again_unchanged() -> None:
     recorder = new_recorder()
     recorder.add(PLAIN)
@@ -99,8 +151,10 @@ def test_each_filling_of_an_arena_has_a_generation_of_its_own() -> None:
 
 
 def add_plain_ones(recorder: Recorder, count: int) -> None:
-    for _ in range(count):
+    counter = recorder.counter("/api", "b", "c", lambda: 600.0)
+    for number in range(count // 2):
         recorder.add(PLAIN)
+        counter.add(200, 1000, number)
 
 
 def test_threads_lose_no_count_to_each_other() -> None:
@@ -134,7 +188,7 @@ def test_more_labels_than_allowed_a_minute_are_counted_without_names() -> None:
 
 def test_what_does_not_fit_in_the_file_is_counted_in_memory() -> None:
     recorder_ = new_recorder()
-    added = live_file.CELLS + 5000
+    added = live_file.ROWS + 5000
     for number in range(added):
         recorder_.add(PLAIN._replace(ended_at_s=60.0 * number))
     assert requests(recorder_) == added
@@ -143,11 +197,11 @@ def test_what_does_not_fit_in_the_file_is_counted_in_memory() -> None:
 def test_memory_is_bounded_while_nothing_can_be_folded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "MOST_SPILT", 100)
     recorder_ = new_recorder()
-    added = live_file.CELLS + 6000
+    added = live_file.ROWS + 6000
     for number in range(added):
         recorder_.add(PLAIN._replace(ended_at_s=60.0 * number))
     assert requests(recorder_) == added
-    assert len(recorder_.unfolded()[0].counts) <= live_file.CELLS + 100 + 6000 // 60 + 1
+    assert len(recorder_.unfolded()[0].counts) <= live_file.ROWS + 100 + 6000 // 60 + 1
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 100_000, "é" * 5000])

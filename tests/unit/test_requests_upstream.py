@@ -10,20 +10,15 @@ from flask import Flask
 from rgate.core.candidates import Address, BackendView, Candidate
 from rgate.core.config import Backend, Config, Route
 from rgate.core.gateway import Gateway
-from rgate.core.record import Record
 from rgate.engines.flask_engine import create_flask_app
+from tests.kept_records import KeptRecords
 
 URL = "http://127.0.0.1:9999/x"
 
 
-class Records(list[Record]):
-    def add(self, record: Record) -> None:
-        self.append(record)
-
-
 @pytest.fixture
-def records() -> Records:
-    return Records()
+def records() -> KeptRecords:
+    return KeptRecords()
 
 
 @pytest.fixture
@@ -33,7 +28,7 @@ def upstream() -> Iterator[responses.RequestsMock]:
 
 
 @pytest.fixture
-def app(records: Records) -> Flask:
+def app(records: KeptRecords) -> Flask:
     candidate = Candidate("c", "id", Address("127.0.0.1", 9999))
     config = Config((Route("/", "b"),), (Backend("b", urls=("x",)),))
     gateway = Gateway(config, {"b": BackendView("b", (candidate,))}, lambda: 0.0)
@@ -41,7 +36,7 @@ def app(records: Records) -> Flask:
 
 
 def test_a_response_is_passed_on_with_its_status_fields_and_content(
-    app: Flask, upstream: responses.RequestsMock, records: Records
+    app: Flask, upstream: responses.RequestsMock, records: KeptRecords
 ) -> None:
     upstream.get(URL, body=b"hello", status=203, headers={"A": "b"}, content_type="text/x")
     answer = app.test_client().get("/x?q=1")
@@ -87,7 +82,7 @@ def test_nothing_of_requests_own_is_added(app: Flask, upstream: responses.Reques
 def test_a_failure_is_told_with_its_reason(
     app: Flask,
     upstream: responses.RequestsMock,
-    records: Records,
+    records: KeptRecords,
     error: requests.RequestException,
     status: int,
     reason: str,

@@ -19,6 +19,7 @@ from rgate.core.record import RequestLog
 from rgate.engines.asyncio_engine.client import IDLE_TIMEOUT_NS, NEVER_NS, Client
 from rgate.engines.asyncio_engine.forwarding import Forwarding
 from rgate.engines.asyncio_engine.hot_path import HotClient, HotRoutes, HotUpstream
+from rgate.engines.asyncio_engine.outbox import Outbox
 from rgate.engines.asyncio_engine.own import own_response, refusal
 from rgate.engines.asyncio_engine.upstream import Pools
 from rgate.engines.records import answer_to_no_request, record_of
@@ -76,7 +77,8 @@ class Shared:
         self.gateway = gateway
         self.log = log
         self.pools = Pools(loop, HotUpstream)
-        self.routes = HotRoutes(gateway.snapshot, self.pools)
+        self.routes = HotRoutes(gateway, self.pools, log)
+        self.outbox = Outbox(loop)
         self.draining = False
         self.drained = threading.Event()
         self._web = web
@@ -137,6 +139,11 @@ class Shared:
 
     # Requests.
 
+    def renew_routes(self) -> HotRoutes:
+        """Return the routes of the snapshot that is in force now."""
+        self.routes = HotRoutes(self.gateway, self.pools, self.log)
+        return self.routes
+
     def forward(self, client: Client, exchange: Exchange) -> None:
         """Send a request on its way."""
         Forwarding(self, client, exchange).start()
@@ -185,6 +192,7 @@ class Shared:
     def drain(self) -> None:
         """Accept no more, close what is idle, and tell when the rest has ended."""
         self.draining = True
+        self.outbox.flush()  # a client whose response waits there counts as idle
         if self._server is not None:
             self._server.close()
             self._server = None

@@ -3,7 +3,8 @@ answer of the same kind. What is not so takes the general way, `forwarding.py`, 
 
 Why it looks as it does: each line costs every request. So there is no object, task, future or timer a
 request; heads are checked and edited by one compiled pattern (core/ordinary.py) instead of a loop over
-fields; each message goes out by one write; and what a route needs lies ready in a `HotRoute`.
+fields; each message goes out by one write, together with others (outbox.py); and what a route needs lies
+ready in a `HotRoute`.
 """
 
 import itertools
@@ -12,13 +13,13 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from rgate.core.candidates import Candidate
-from rgate.core.config import Config, Policy, ResponseFormat, Route
+from rgate.core.config import Config, Policy, ResponseFormat
 from rgate.core.exchange import IDEMPOTENT
-from rgate.core.gateway import Snapshot
-from rgate.core.message import has_dot_segment, parse_request_head
-from rgate.core.ordinary import ORDINARY_REQUEST, ORDINARY_RESPONSE
+from rgate.core.gateway import Gateway, Snapshot
+from rgate.core.message import parse_request_head
+from rgate.core.ordinary import ordinary_request, ordinary_response
 from rgate.core.own import OWN_PREFIX
-from rgate.core.record import Record
+from rgate.core.record import Counter, Record, RequestLog
 from rgate.engines.asyncio_engine.client import IDLE_TIMEOUT_NS, NS, Client
 from rgate.engines.asyncio_engine.forwarding import Forwarding
 from rgate.engines.asyncio_engine.upstream import Pool, Pools, Upstream
@@ -33,57 +34,70 @@ _id_prefix = secrets.token_hex(8).encode("ascii")
 _next_id = itertools.count(secrets.randbits(62)).__next__
 
 
+class Destination:
+    """One candidate of a route, with its connections and with what counts its responses."""
+
+    __slots__ = ("candidate", "counter", "pool")
+
+    def __init__(self, candidate: Candidate, pool: Pool, counter: Counter | None) -> None:
+        self.candidate = candidate
+        self.pool = pool
+        self.counter = counter
+
+
 class HotRoute:
     """A route with all that its requests need at once."""
 
-    __slots__ = ("backend", "candidates", "pools", "prefix", "response_ns", "route", "snapshot", "stripped")
+    __slots__ = (
+        "counts_inflight", "destinations", "pick", "response_ns", "route", "snapshot", "stripped",
+    )  # fmt: skip
 
-    def __init__(self, snapshot: Snapshot, route: Route, pools: Pools) -> None:
-        backend = snapshot.backends[route.backend]
+    def __init__(
+        self, snapshot: Snapshot, index: int, gateway: Gateway, pools: Pools, log: RequestLog
+    ) -> None:
+        route = snapshot.router.routes[index]
+        backend, candidates = snapshot.backends[route.backend], snapshot.views[route.backend].candidates
         self.snapshot = snapshot
         self.route = route
-        self.prefix = route.path_prefix
-        self.backend = route.backend
         self.stripped = len(route.path_prefix.encode()) if route.strip_prefix else 0
         self.response_ns = int(backend.timeouts.response * NS)
-        ordinary = backend.policy is Policy.RANDOM and route.response_format is ResponseFormat.RAW
-        # Without candidates, the general way finds out why.
-        self.candidates = snapshot.views[route.backend].candidates if ordinary else ()
-        self.pools: list[Pool] = [pools.of(candidate.address) for candidate in self.candidates]
+        self.pick = gateway.balancer.picker(backend.name, backend.policy, candidates)
+        self.counts_inflight = backend.policy is Policy.LEAST_INFLIGHT
+        # Without any, the general way finds out why; an envelope is made by the general way.
+        self.destinations = [
+            Destination(one, pools.of(one.address), log.counter(route.path_prefix, backend.name, one.name))
+            for one in (candidates if route.response_format is ResponseFormat.RAW else ())
+        ]
 
 
 class HotRoutes:
-    """The routes of one snapshot, made as they are asked for."""
+    """The routes of one snapshot, made as they are asked for, and the limits of its messages."""
 
-    def __init__(self, snapshot: Snapshot, pools: Pools) -> None:
+    def __init__(self, gateway: Gateway, pools: Pools, log: RequestLog) -> None:
+        self.snapshot = snapshot = gateway.snapshot
         config: Config = snapshot.config
-        self.snapshot = snapshot
-        self.own = (OWN_PREFIX, config.stats.path.encode())
-        self.most_fields = config.limits.header_fields
-        self.few_bytes = 4 * self.most_fields  # no head this short can have too many: "a:" CR LF
+        self.stats_path = config.stats.path.encode()
         # A limit of the content's size is looked after by the general way.
         self.most_bytes = config.limits.header_bytes if config.limits.body_bytes is None else 0
-        self._pools = pools
-        self._made: dict[str, HotRoute] = {}
+        self.match_request = ordinary_request(config.limits.header_fields).match
+        self.match_response = ordinary_response(config.limits.header_fields).match
+        self.find = snapshot.router.find
+        self.made: list[HotRoute | None] = [None] * len(snapshot.router.routes)
+        self._gateway, self._pools, self._log = gateway, pools, log
 
-    def match(self, path: bytes) -> HotRoute | None:
-        """Return the route of *path*; None where it has none, or is for the general way."""
-        route = self.snapshot.router.match(path)
-        if route is None:
-            return None
-        made = self._made.get(route.path_prefix)
-        if made is None:
-            made = self._made[route.path_prefix] = HotRoute(self.snapshot, route, self._pools)
-        return made if made.candidates else None
+    def make(self, index: int) -> HotRoute:
+        """Return the route that `find` gave the *index* of, made now."""
+        made = self.made[index] = HotRoute(self.snapshot, index, self._gateway, self._pools, self._log)
+        return made
 
 
 class HotClient(Client):
     """A client's connection; between requests, and during ordinary ones, it needs no other object."""
 
-    __slots__ = ("_added", "candidate", "request", "request_id", "route", "upstream")
+    __slots__ = ("_added", "destination", "request", "request_id", "route", "upstream")
 
     route: HotRoute
-    candidate: Candidate
+    destination: Destination
     request: bytes  # as it came
     request_id: bytes
 
@@ -94,7 +108,10 @@ class HotClient(Client):
 
     def data_received(self, data: bytes) -> None:
         shared = self.shared
-        matched = ORDINARY_REQUEST.match(data)
+        routes = shared.routes
+        if routes.snapshot is not shared.gateway.snapshot:
+            routes = shared.renew_routes()
+        matched = routes.match_request(data)
         if (
             matched is None
             or self.work is not None
@@ -103,58 +120,53 @@ class HotClient(Client):
             or self.is_write_paused
             or shared.draining
         ):
-            self._take_general_way()
-            super().data_received(data)
+            self._go_the_general_way(data)
             return
         method, path, host, kept, length = matched.groups()
         end = matched.end()
-        routes = shared.routes
-        if routes.snapshot is not shared.gateway.snapshot:
-            routes = shared.routes = HotRoutes(shared.gateway.snapshot, shared.pools)
         if (
             host is None
             or len(data) - end != (int(length) if length else 0)
             or end > routes.most_bytes
-            or (end > routes.few_bytes and data.count(b"\n", 0, end) > routes.most_fields + 2)
-            or path.startswith(routes.own)
-            or ((b"." in path or b"%" in path) and has_dot_segment(path))
-            or (route := routes.match(path)) is None
-            or (index := shared.gateway.balancer.pick_unhindered(route.candidates)) < 0
-            or (upstream := route.pools[index].take(certainly_open=method not in IDEMPOTENT)) is None
+            or path == routes.stats_path
+            or path.startswith(OWN_PREFIX)
+            or (found := routes.find(path)) < 0
+            or not (route := routes.made[found] or routes.make(found)).destinations
+            or (picked := route.pick()) < 0
         ):
-            super().data_received(data)
+            self._go_the_general_way(data)
+            return
+        destination = route.destinations[picked]
+        is_idempotent = method in IDEMPOTENT
+        upstream = destination.pool.take(certainly_open=not is_idempotent)
+        if upstream is None:
+            self._go_the_general_way(data)
             return
 
         self.began_ns = now_ns = time.monotonic_ns()
         self.deadline_ns = now_ns + route.response_ns
         self.request_id = identity = b"%b%016x" % (_id_prefix, _next_id())
         self.route = route
-        self.candidate = route.candidates[index]
+        self.destination = destination
         self.request = data
         self.upstream = upstream  # type: ignore[assignment]  # the pools of this engine hold no others
         upstream.client = self  # type: ignore[attr-defined]
+        if route.counts_inflight:
+            shared.gateway.balancer.started(destination.candidate)
         before_host, behind_host = self._added or self._make_added()
-        target = matched.start("path") + route.stripped
-        if route.stripped and path[route.stripped : route.stripped + 1] != b"/":
-            start = method + b" /" + data[target : matched.start("kept") if kept else end - 2]
-        elif route.stripped:
-            start = method + b" " + data[target : matched.start("kept") if kept else end - 2]
-        else:
-            start = data[: matched.start("kept") if kept else end - 2]
-        upstream.transport.write(
-            b"".join(
-                (
-                    start,
-                    data[matched.end("kept") : end - 2] if kept else b"",
-                    before_host,
-                    host,
-                    behind_host,
-                    identity,
-                    b"\r\n\r\n",
-                    data[end:] if length else b"",
-                )
-            )
+        head = data[: matched.start(4)] + data[matched.end(4) : end - 2] if kept else data[: end - 2]
+        if route.stripped:
+            head = _without_prefix(head, matched.start(2), route.stripped)
+        message = b"".join(
+            (head, before_host, host, behind_host, identity, b"\r\n\r\n", data[end:] if length else b"")
         )
+        if is_idempotent:
+            outbox = shared.outbox
+            outbox.to_upstreams.append((upstream.transport, message))
+            if not outbox.is_scheduled:
+                outbox.schedule()
+        else:  # at once, as the connection may close until the end of the turn
+            upstream.transport.write(message)
 
     def _make_added(self) -> tuple[bytes, bytes]:
         """Return what `fields.request_fields` adds, but for the host and the request's id."""
@@ -166,36 +178,54 @@ class HotClient(Client):
         )
         return self._added
 
-    def answered(self, status: int, response: bytes, content_bytes: int) -> None:
+    def answered(self, status: int, response: bytes, content_bytes: int, now_ns: int) -> None:
         """Write the whole *response*; it is counted before, as who has it finds it in the figures."""
-        now_ns = time.monotonic_ns()
-        route = self.route
-        line = self.request.split(b" ", 2)
+        shared = self.shared
+        counter = self.destination.counter
+        if counter is not None:
+            counter.add(status, now_ns - self.began_ns, now_ns)
+        else:
+            self._record(status, content_bytes, now_ns)
+        if self.route.counts_inflight:
+            shared.gateway.balancer.ended(self.destination.candidate)
+        self.upstream = None
+        self.request = b""
+        self.deadline_ns = now_ns + IDLE_TIMEOUT_NS
+        outbox = shared.outbox
+        outbox.to_clients.append((self.transport, response))
+        if not outbox.is_scheduled:
+            outbox.schedule()
+
+    def _record(self, status: int, content_bytes: int, now_ns: int) -> None:
+        method, target, _ = self.request.split(b" ", 2)
+        route = self.route.route
         self.shared.log.add(
             Record(
                 time.time(),
                 self.connection.peer,
-                line[0].decode("ascii"),
-                line[1].decode("latin-1"),
+                method.decode("ascii"),
+                target.decode("latin-1"),
                 status,
                 content_bytes,
                 now_ns - self.began_ns,
-                route.prefix,
+                route.path_prefix,
                 route.backend,
-                self.candidate.name,
+                self.destination.candidate.name,
                 1,
                 "",
                 self.request_id.decode("ascii"),
             )
         )
-        self.upstream = None
-        self.request = b""
-        self.deadline_ns = now_ns + IDLE_TIMEOUT_NS
-        self.transport.write(response)
 
-    # The general way takes over: whatever happens now, it knows what to do.
+    # The general way takes over: whatever happens now, it knows what to do. It writes by itself, and so not
+    # before what waits in the outbox.
+
+    def _go_the_general_way(self, data: bytes) -> None:
+        self._take_general_way()
+        super().data_received(data)
 
     def _take_general_way(self) -> None:
+        self.shared.outbox.flush()
         upstream = self.upstream
         if upstream is None:
             return
@@ -210,7 +240,7 @@ class HotClient(Client):
             self.request_id,
             can_tunnel=True,
         )
-        exchange.attempted(self.candidate)
+        exchange.attempted(self.destination.candidate)
         Forwarding(self.shared, self, exchange).resume(upstream, request[end:])
 
     def _gone(self) -> None:
@@ -243,33 +273,25 @@ class HotUpstream(Upstream):
         if client is None:
             super().data_received(data)
             return
-        matched = ORDINARY_RESPONSE.match(data)
+        shared = client.shared
+        routes = shared.routes
+        matched = routes.match_response(data)
         if matched is not None:
             status, kept, length = matched.groups()
             end = matched.end()
             if (
                 length is not None
                 and len(data) - end == int(length)
-                and end <= client.shared.routes.most_bytes
-                and data.count(b"\n", 0, end) <= client.shared.routes.most_fields + 2
-                and status not in (b"204", b"304")
-                and not client.shared.draining
+                and end <= routes.most_bytes
+                and not shared.draining
             ):
+                now_ns = time.monotonic_ns()
                 self.client = None
-                self.idle_since_ns = client.began_ns
+                self.idle_since_ns = now_ns
                 self.pool.idle.append(self)
-                start, stop = matched.span("kept") if kept else (end - 2, end - 2)
-                response = b"".join(
-                    (
-                        data[:start],
-                        data[stop : end - 2],
-                        _RESPONSE_ADDED,
-                        client.request_id,
-                        b"\r\n\r\n",
-                        data[end:],
-                    )
-                )
-                client.answered(int(status), response, len(data) - end)
+                head = data[: matched.start(2)] + data[matched.end(2) : end - 2] if kept else data[: end - 2]
+                response = b"".join((head, _RESPONSE_ADDED, client.request_id, b"\r\n\r\n", data[end:]))
+                client.answered(int(status), response, len(data) - end, now_ns)
                 return
         self.take_general_way()
         super().data_received(data)
@@ -286,3 +308,9 @@ class HotUpstream(Upstream):
     def pause_writing(self) -> None:
         self.take_general_way()
         super().pause_writing()
+
+
+def _without_prefix(head: bytes, path: int, length: int) -> bytes:
+    """Return *head* without the first *length* bytes of its path, which begins at *path* (behaviour 2)."""
+    rest = head[path + length :]
+    return head[:path] + (rest if rest.startswith(b"/") else b"/" + rest)

@@ -5,12 +5,11 @@ behind it. So nothing that one case leaves behind, such as a pooled connection, 
 """
 
 import random
-import select
 import socket
 from dataclasses import dataclass
 from typing import Self
 
-from tests.contract.http.wire import DEADLINE_S, Late, Listener, Wire
+from tests.contract.http.wire import DEADLINE_S, Late, Listener, Wire, readable
 
 DEFAULT_STATUS = 403
 DEFAULT_BODY = b"This is not reachable"
@@ -75,14 +74,14 @@ class Lane:
 
     def accept(self, within_s: float = DEADLINE_S) -> Wire:
         """Return the next connection that the gateway makes, to whichever backend it chose."""
-        ready, _, _ = select.select(self._listening(), [], [], within_s)
+        ready = readable(self._listening(), within_s)
         if not ready:
             raise Late("the gateway did not connect to the backend")
         return next(one for one in self.listeners if one.sock in ready).accept()
 
     def accept_for(self, client: Wire) -> Wire:
         """Return the next connection; fails at once where the gateway answers *client* instead."""
-        select.select([client.sock, *self._listening()], [], [], DEADLINE_S)
+        readable([client.sock, *self._listening()], DEADLINE_S)
         if self.is_unvisited() and client.is_readable():
             raise Late(f"the gateway did not connect to the backend, but said {client.peek()!r}")
         return self.accept()
@@ -90,7 +89,7 @@ class Lane:
     def accept_or(self, *present: Wire) -> Wire:
         """Return the connection that brings the next request: one of *present*, or a new one."""
         sockets = [wire.sock for wire in present]
-        ready, _, _ = select.select([*sockets, *self._listening()], [], [], DEADLINE_S)
+        ready = readable([*sockets, *self._listening()], DEADLINE_S)
         for wire in present:
             if wire.sock in ready and not wire.is_at_end():
                 return wire
@@ -98,7 +97,7 @@ class Lane:
 
     def is_closed_or_visited(self, client: Wire) -> bool:
         """Whether the gateway connects here, or says something to *client* or ends its connection."""
-        return bool(select.select([client.sock, *self._listening()], [], [], DEADLINE_S)[0])
+        return bool(readable([client.sock, *self._listening()], DEADLINE_S))
 
     def is_unvisited(self) -> bool:
         """Whether no connection of the gateway's waits to be accepted."""
@@ -112,7 +111,7 @@ class Lane:
 def first_of(client: Wire, *lanes: Lane) -> bool:
     """Wait until the gateway answers *client* or connects to one of *lanes*; whether it did in time."""
     sockets = [one.sock for lane in lanes for one in lane.listeners]
-    return bool(select.select([client.sock, *sockets], [], [], DEADLINE_S)[0])
+    return bool(readable([client.sock, *sockets], DEADLINE_S))
 
 
 class Site:

@@ -6,18 +6,27 @@ look like is said by the cases.
 
 import contextlib
 import os
-import select
+import selectors
 import socket
 import struct
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 # Far above what any gateway needs on loopback, so that only what never comes is missed.
 DEADLINE_S = float(os.environ.get("CONTRACT_DEADLINE_S", "5"))
 
 Fields = tuple[tuple[bytes, bytes], ...]
+
+
+def readable(sockets: Iterable[socket.socket], within_s: float) -> list[socket.socket]:
+    """Return those of *sockets* with something to read, waiting for the first. However many files are open."""
+    with selectors.PollSelector() as selector:
+        for sock in sockets:
+            selector.register(sock, selectors.EVENT_READ)
+        return [cast(socket.socket, key.fileobj) for key, _ in selector.select(within_s)]
 
 
 class Late(AssertionError):
@@ -187,7 +196,7 @@ class Wire:
         return not self._buffer and not self.is_readable()
 
     def is_readable(self) -> bool:
-        return bool(select.select([self.sock], [], [], 0)[0])
+        return bool(readable([self.sock], 0))
 
     def peek(self) -> bytes:
         """Return what is there to be read, without taking it. To be asked when readable."""
@@ -286,7 +295,7 @@ class Listener:
 
     def is_unvisited(self) -> bool:
         """Whether no connection waits to be accepted."""
-        return not select.select([self.sock], [], [], 0)[0]
+        return not readable([self.sock], 0)
 
     def close(self) -> None:
         for wire in self._accepted:

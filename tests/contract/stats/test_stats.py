@@ -88,6 +88,27 @@ def test_a_record_is_in_the_very_next_figures(stats: Stats) -> None:
         assert counts(stats.totals()) == (number, 0)
 
 
+def test_what_a_counter_counts_is_in_the_very_next_figures_as_a_record_is(stats: Stats) -> None:
+    counter = stats.counter("/api", "b", "c")
+    assert counter is not None
+    for number in range(1, 50):
+        counter.add(200, 2 * MS, number)
+        stats.add(record())
+        assert counts(stats.totals()) == (2 * number, 0)
+    assert stats.grouped(Grouping.CONTAINER)["c"] == stats.totals(1) == stats.totals()
+    assert stats.totals().average_ms == 2
+
+
+def test_a_counter_goes_over_to_the_next_minute(stats: Stats, clock: Clock) -> None:
+    counter = stats.counter("/api", "b", "c")
+    assert counter is not None
+    for minutes in range(3):
+        counter.add(200, 2 * MS, 60 * minutes * 1000 * MS)
+        clock.now_s += 60
+    assert counts(stats.totals(2)) == (2, 0)
+    assert counts(stats.totals()) == (3, 0)
+
+
 def test_latencies_are_milliseconds_with_three_decimals_at_most(stats: Stats) -> None:
     for ms in range(1, 101):
         stats.add(record(ms=ms))

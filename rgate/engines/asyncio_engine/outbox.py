@@ -1,0 +1,39 @@
+"""What the hot path writes, at the end of each turn of the loop: first all requests, then all responses.
+
+A write wakes whoever waits for it, which costs more than the write if that is asleep on another core.
+Written one by one as they are ready, requests and responses alternate, and each finds its reader asleep
+again; written in two rows, the first wakes it and the others find it awake. docs/benchmarks-notes.md has
+the figures.
+"""
+
+import asyncio
+
+
+class Outbox:
+    """Messages that wait for the end of the turn (one look at all sockets), each with its transport."""
+
+    __slots__ = ("_loop", "is_scheduled", "to_clients", "to_upstreams")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.is_scheduled = False
+        self.to_upstreams: list[tuple[asyncio.Transport, bytes]] = []
+        self.to_clients: list[tuple[asyncio.Transport, bytes]] = []
+
+    def schedule(self) -> None:
+        """See that `flush` is called at the end of this turn."""
+        self.is_scheduled = True
+        self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write everything now: at the end of a turn, and before anything is written by another way."""
+        self.is_scheduled = False
+        # Taken out first, as a write may call `pause_writing`, and that this method.
+        to_upstreams, self.to_upstreams = self.to_upstreams, []
+        to_clients, self.to_clients = self.to_clients, []
+        for transport, message in to_upstreams:
+            if not transport.is_closing():
+                transport.write(message)
+        for transport, message in to_clients:
+            if not transport.is_closing():
+                transport.write(message)
