@@ -152,12 +152,12 @@ class Counter:
             if self._filling is not recorder._active.rows or now_ns >= self._until_ns:
                 self._begin(now_ns)
             row = self._rows.get(status)
-            # bucket_of, spelt out: a call costs as much as the rest of the arithmetic.
-            shift = latency_ns.bit_length() - 7
-            if row is None or shift <= 0 or latency_ns > _ORDINARY_NS:
+            if row is None or not 127 < latency_ns < _ORDINARY_NS:
                 self._add_unusual(status, latency_ns)
                 return
             row.sum[0] += latency_ns
+            # bucket_of, spelt out: a call costs as much as the rest of the arithmetic.
+            shift = latency_ns.bit_length() - 7
             row.counts[(shift << SUB_BUCKET_BITS) + (latency_ns >> shift)] += 1
 
     def _begin(self, now_ns: int) -> None:

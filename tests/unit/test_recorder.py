@@ -88,7 +88,8 @@ class Minutes:
 steps = st.lists(
     st.one_of(
         st.tuples(
-            st.sampled_from([200, 404]), st.sampled_from([0, 127, 128, 10**6, 1 << 40, (1 << 40) + 1, 2**64])
+            st.sampled_from([200, 404]),
+            st.sampled_from([-(10**9), 0, 127, 128, 10**6, 1 << 40, (1 << 40) + 1, 2**64]),
         ),
         st.sampled_from(["fold", "minute", "other"]),
     ),

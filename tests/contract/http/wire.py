@@ -22,7 +22,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 
 def readable(sockets: Iterable[socket.socket], within_s: float) -> list[socket.socket]:
-    """Return those of *sockets* with something to read, waiting for the first. However many files are open."""
+    """Return those of *sockets* with something to read, waiting for the first; any number may be open."""
     with selectors.PollSelector() as selector:
         for sock in sockets:
             selector.register(sock, selectors.EVENT_READ)
