@@ -71,8 +71,9 @@ class Balancer:
         def unless_left_out(index: int) -> int:
             return -1 if self._pauses and candidates[index] in self._pauses else index
 
-        def any_one() -> int:
-            return unless_left_out(int(random() * count))
+        def any_one() -> int:  # the default: without another call
+            index = int(random() * count)
+            return -1 if self._pauses and candidates[index] in self._pauses else index
 
         def next_one() -> int:
             return unless_left_out(self._next_turn(backend) % count)

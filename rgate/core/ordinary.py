@@ -47,7 +47,7 @@ _RESPONSE_LINES: Final = _ordinary_line(
     rb"x-(?:request-id:|rgate-reason:)|connection:|content-length:|keep-alive:|proxy-"
     rb"|te:|transfer-encoding:|upgrade:",
     rb"ABDEFGHIJLMNOQRSVWYZabdefghijlmnoqrsvwyz",
-) + b"|".join((b"", _once(2, _KEEP_ALIVE), _once(3, _LENGTH)))
+) + b"|".join((b"", _once(3, _KEEP_ALIVE), _once(4, _LENGTH)))
 
 
 @cache
@@ -57,8 +57,8 @@ def ordinary_request(most_fields: int) -> re.Pattern[bytes]:
     Groups: 1 method, 2 path, 3 host, 4 kept (the lines that do not go on), 5 length. Host has to be there.
     """
     return re.compile(
-        # No HEAD: what its response holds is told by the request. No OPTIONS: its target may be `*`.
-        rb"(?P<method>GET|POST|PUT|PATCH|DELETE) "
+        # No HEAD: that its response has no content is not told by the response.
+        rb"(?P<method>GET|POST|PUT|PATCH|DELETE|OPTIONS) "
         + _PATH
         + rb"(?:\?[\x21\x22\x24-\x7e\x80-\xff]*+)?+ HTTP/1\.1\r\n"
         rb"(?:%b){0,%d}+\r\n" % (_REQUEST_LINES, most_fields)
@@ -67,11 +67,12 @@ def ordinary_request(most_fields: int) -> re.Pattern[bytes]:
 
 @cache
 def ordinary_response(most_fields: int) -> re.Pattern[bytes]:
-    """Return the pattern of responses with at most *most_fields* fields, of a status that has content.
+    """Return the pattern of responses with at most *most_fields* fields.
 
-    Groups: 1 status, 2 kept (the lines that do not go on), 3 length. A length has to be there.
+    Groups: 1 status, 2 empty (the same, of those that have no content), 3 kept (the lines that do not go
+    on), 4 length. One of empty and length has to be there.
     """
     return re.compile(
-        rb"HTTP/1\.1 (?P<status>(?!204|304)[2-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*+)?+\r\n"
+        rb"HTTP/1\.1 (?P<status>(?P<empty>204|304)|[2-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*+)?+\r\n"
         rb"(?:%b){0,%d}+\r\n" % (_RESPONSE_LINES, most_fields)
     )

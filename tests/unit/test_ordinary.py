@@ -1,5 +1,6 @@
 """Ordinary heads mean on the hot path what they mean on the general way, to the byte."""
 
+import itertools
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from rgate.core.message import (
     parse_response_head,
 )
 from rgate.core.ordinary import ordinary_request, ordinary_response
-from rgate.engines.asyncio_engine.hot_path import HotClient, HotRoutes, HotUpstream
+from rgate.engines.asyncio_engine.hot_path import HotClient, HotRoutes, HotUpstream, request_ids
 from rgate.engines.asyncio_engine.outbox import Outbox
 from rgate.engines.asyncio_engine.upstream import Pools
 from rgate.engines.wire import request_head, response_head
@@ -145,6 +146,7 @@ class Pair:
         self.outbox = Outbox(cast(Any, SimpleNamespace(call_soon=lambda _: None)))
         pools = Pools(cast(Any, None), HotUpstream)
         shared = SimpleNamespace(gateway=self.gateway, log=self.log, draining=False, outbox=self.outbox)
+        shared.next_id = request_ids().__next__
         shared.routes = HotRoutes(self.gateway, pools, self.log)
         self.client = HotClient(cast(Any, shared))
         self.client.connection = ClientConnection("192.0.2.7", 8080)
@@ -208,15 +210,18 @@ ORDINARY = b"GET /a/1 HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
 @settings(max_examples=600)
-@given(head=response_heads)
-@example(b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nServer: x\r\nContent-Length: 3\r\n\r\n")
-@example(b"HTTP/1.1 200 OK\r\nX-Rgate-Reason: no_container\r\nContent-Length: 3\r\n\r\n")
-def test_an_ordinary_response_arrives_as_the_general_way_writes_it(head: bytes) -> None:
+@given(head=response_heads, content=st.sampled_from([b"", b"abc"]))
+@example(b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nServer: x\r\nContent-Length: 3\r\n\r\n", b"abc")
+@example(b"HTTP/1.1 200 OK\r\nX-Rgate-Reason: no_container\r\nContent-Length: 3\r\n\r\n", b"abc")
+@example(b"HTTP/1.1 304 N\r\nContent-Length: 3\r\n\r\n", b"")
+@example(b"HTTP/1.1 204 N\r\nServer: x\r\n\r\n", b"")
+@example(b"HTTP/1.1 204 N\r\nContent-Length: 3\r\n\r\n", b"abc")  # the content belongs to nothing
+def test_an_ordinary_response_arrives_as_the_general_way_writes_it(head: bytes, content: bytes) -> None:
     pair = Pair()
     assert pair.send(ORDINARY)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rgate.engines.asyncio_engine.upstream.Upstream.data_received", lambda *_: None)
-        pair.upstream.data_received(head + b"abc")
+        pair.upstream.data_received(head + content)
     pair.outbox.flush()
     if not pair.to_client.data:
         assert pair.log == []
@@ -225,16 +230,38 @@ def test_an_ordinary_response_arrives_as_the_general_way_writes_it(head: bytes) 
         wanted = parse_response_head(head, b"GET")
     except (BadResponse, Refused) as error:
         pytest.fail(f"the general way refuses it: {error}")
-    assert wanted.framing == 3
+    assert wanted.framing == len(content)
     assert wanted.keep_alive
     made = response_head(
         b"HTTP/1.1 %d %b" % (wanted.status, wanted.phrase), response_fields(wanted, pair.client.request_id)
     )
     arrived = pair.to_client.data
-    assert arrived.endswith(b"\r\n\r\nabc")
-    assert parse_response_head(arrived[:-3], b"GET") == parse_response_head(made, b"GET")
-    assert [(one.status, one.bytes_sent, one.target) for one in pair.log] == [(wanted.status, 3, "/a/1")]
+    assert arrived.endswith(b"\r\n\r\n" + content)
+    arrived_head = arrived.removesuffix(content)
+    assert parse_response_head(arrived_head, b"GET") == parse_response_head(made, b"GET")
+    assert [(one.status, one.bytes_sent, one.target) for one in pair.log] == [
+        (wanted.status, len(content), "/a/1")
+    ]
     assert pair.pool.idle == [pair.upstream]
+
+
+@pytest.mark.parametrize("status", [b"204 N", b"304 N", b"200 OK"])
+def test_responses_with_and_without_content_take_the_hot_path(status: bytes) -> None:
+    pair = Pair()
+    assert pair.send(ORDINARY)
+    pair.upstream.data_received(
+        b"HTTP/1.1 %b\r\n%b\r\n" % (status, b"Content-Length: 0\r\n" if status == b"200 OK" else b"")
+    )
+    pair.outbox.flush()
+    assert pair.to_client.data.startswith(b"HTTP/1.1 " + status)
+    assert pair.upstream.client is None
+
+
+def test_ids_differ() -> None:
+    made = list(itertools.islice(request_ids(), 10_000))
+    assert len(set(made)) == len(made)
+    assert {len(identity) for identity in made} == {32}
+    assert not set(made) & set(itertools.islice(request_ids(), 10_000))
 
 
 @given(head=response_heads, cut=st.integers(0, 40))

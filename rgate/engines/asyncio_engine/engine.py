@@ -18,7 +18,7 @@ from rgate.core.problem import OwnResponse
 from rgate.core.record import RequestLog
 from rgate.engines.asyncio_engine.client import IDLE_TIMEOUT_NS, NEVER_NS, Client
 from rgate.engines.asyncio_engine.forwarding import Forwarding
-from rgate.engines.asyncio_engine.hot_path import HotClient, HotRoutes, HotUpstream
+from rgate.engines.asyncio_engine.hot_path import HotClient, HotRoutes, HotUpstream, request_ids
 from rgate.engines.asyncio_engine.outbox import Outbox
 from rgate.engines.asyncio_engine.own import own_response, refusal
 from rgate.engines.asyncio_engine.upstream import Pools
@@ -79,6 +79,7 @@ class Shared:
         self.pools = Pools(loop, HotUpstream)
         self.routes = HotRoutes(gateway, self.pools, log)
         self.outbox = Outbox(loop)
+        self.next_id = request_ids().__next__
         self.draining = False
         self.drained = threading.Event()
         self._web = web
