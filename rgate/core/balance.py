@@ -95,7 +95,7 @@ class Balancer:
 
     def _least_inflight(self, candidates: Sequence[Candidate]) -> list[int]:
         """Return the indices of those with the fewest requests under way."""
-        counts = [self._inflight.get(candidate, 0) for candidate in candidates]
+        counts = [self.inflight(candidate) for candidate in candidates]
         least = min(counts)
         return [index for index, count in enumerate(counts) if count == least]
 
@@ -130,6 +130,10 @@ class Balancer:
             self._inflight[candidate] = left
         else:
             self._inflight.pop(candidate, None)
+
+    def inflight(self, candidate: Candidate) -> int:
+        """Return how many requests are under way at *candidate*."""
+        return self._inflight.get(candidate, 0)
 
     def keep_only(self, candidates: Iterable[Candidate]) -> None:
         """Forget the failures of all but *candidates*: what changed or went starts anew."""

@@ -1,18 +1,12 @@
 """Ordinary heads mean on the hot path what they mean on the general way, to the byte."""
 
 import itertools
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from rgate.core.candidates import Address, BackendView, Candidate
-from rgate.core.config import Backend, Config, Match, Route
-from rgate.core.exchange import Attempt, Exchange
-from rgate.core.fields import ClientConnection, response_fields
-from rgate.core.gateway import Gateway
+from rgate.core.fields import response_fields
 from rgate.core.message import (
     BadResponse,
     Refused,
@@ -20,13 +14,9 @@ from rgate.core.message import (
     parse_response_head,
 )
 from rgate.core.ordinary import ordinary_request, ordinary_response
-from rgate.engines.asyncio_engine.hot_path import HotClient, HotRoutes, HotUpstream, request_ids
-from rgate.engines.asyncio_engine.outbox import Outbox
-from rgate.engines.asyncio_engine.upstream import Pools
+from rgate.engines.asyncio_engine.hot_path import request_ids
 from rgate.engines.wire import request_head, response_head
-from tests.kept_records import KeptRecords
-
-CANDIDATE = Candidate("c", "", Address("127.0.0.1", 1))
+from tests.unit.hot_pair import ORDINARY, Pair
 
 # Small and colliding: names that matter, spelt in many ways, beside such that nearly do.
 names = st.sampled_from(
@@ -112,70 +102,6 @@ response_heads = st.tuples(
 ).map(b"".join)
 
 
-class Written:
-    """A transport that keeps what is written to it."""
-
-    def __init__(self) -> None:
-        self.data = b""
-
-    def write(self, data: bytes) -> None:
-        self.data += data
-
-    def is_closing(self) -> bool:
-        return False
-
-
-class QuietUpstream(HotUpstream):
-    """One whose socket need not be looked at; what is not ordinary is left where it is."""
-
-    def is_quiet(self) -> bool:
-        return True
-
-    def take_general_way(self) -> None:
-        pass
-
-
-class Pair:
-    """A hot client and a hot upstream at hand, on transports that only keep what is written."""
-
-    def __init__(self, *, strip_prefix: bool = False, match: Match = Match.PREFIX) -> None:
-        route = Route("/a", "b", match, strip_prefix)
-        config = Config((route, Route("/", "b")), (Backend("b", urls=("http://127.0.0.1:1",)),))
-        self.gateway = Gateway(config, {"b": BackendView("b", (CANDIDATE,))}, lambda: 0.0)
-        self.log = KeptRecords()
-        self.outbox = Outbox(cast(Any, SimpleNamespace(call_soon=lambda _: None)))
-        pools = Pools(cast(Any, None), HotUpstream)
-        shared = SimpleNamespace(gateway=self.gateway, log=self.log, draining=False, outbox=self.outbox)
-        shared.next_id = request_ids().__next__
-        shared.routes = HotRoutes(self.gateway, pools, self.log)
-        self.client = HotClient(cast(Any, shared))
-        self.client.connection = ClientConnection("192.0.2.7", 8080)
-        self.to_client, self.to_upstream = Written(), Written()
-        self.client.transport = cast(Any, self.to_client)
-        self.pool = pools.of(CANDIDATE.address)
-        self.upstream = QuietUpstream(self.pool)
-        self.upstream.transport = cast(Any, self.to_upstream)
-        self.pool.idle.append(self.upstream)
-        self.took_general_way = False
-
-    def send(self, request: bytes) -> bool:
-        """Whether *request* was sent on by the hot path."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("rgate.engines.asyncio_engine.client.Client.data_received", lambda *_: None)
-            self.client.data_received(request)
-        self.outbox.flush()
-        return self.client.upstream is not None
-
-    def exchange(self, head: bytes) -> Exchange:
-        """What the general way makes of it."""
-        begun = self.gateway.begin(
-            parse_request_head(head), self.client.connection, self.client.request_id, can_tunnel=True
-        )
-        assert isinstance(begun.outcome, Exchange), f"the general way does not forward it: {begun}"
-        assert isinstance(begun.outcome.next(0.0), Attempt)
-        return begun.outcome
-
-
 @settings(max_examples=600)
 @given(head=request_heads, strip_prefix=st.booleans(), content=st.sampled_from([b"", b"abc"]))
 @example(b"GET /ab HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\nA: b\r\n\r\n", True, b"")
@@ -206,9 +132,6 @@ def test_the_pattern_takes_no_request_that_the_general_way_refuses(head: bytes) 
         parse_request_head(head[: matched.end()])
 
 
-ORDINARY = b"GET /a/1 HTTP/1.1\r\nHost: h\r\n\r\n"
-
-
 @settings(max_examples=600)
 @given(head=response_heads, content=st.sampled_from([b"", b"abc"]))
 @example(b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nServer: x\r\nContent-Length: 3\r\n\r\n", b"abc")
@@ -222,7 +145,7 @@ def test_an_ordinary_response_arrives_as_the_general_way_writes_it(head: bytes, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rgate.engines.asyncio_engine.upstream.Upstream.data_received", lambda *_: None)
         pair.upstream.data_received(head + content)
-    pair.outbox.flush()
+    pair.turns.end_turn()
     if not pair.to_client.data:
         assert pair.log == []
         return
@@ -252,7 +175,7 @@ def test_responses_with_and_without_content_take_the_hot_path(status: bytes) -> 
     pair.upstream.data_received(
         b"HTTP/1.1 %b\r\n%b\r\n" % (status, b"Content-Length: 0\r\n" if status == b"200 OK" else b"")
     )
-    pair.outbox.flush()
+    pair.turns.end_turn()
     assert pair.to_client.data.startswith(b"HTTP/1.1 " + status)
     assert pair.upstream.client is None
 

@@ -1,0 +1,39 @@
+"""Who is picked (behaviour 4): `picker`, for requests that were tried nowhere, picks as `pick` does."""
+
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rgate.core.balance import Balancer
+from rgate.core.candidates import Address, Candidate
+from rgate.core.config import Policy
+
+THREE = tuple(Candidate(name, "", Address("127.0.0.1", port)) for port, name in enumerate("abc", 1))
+
+
+def balancer(numbers: list[float], busy: list[int]) -> Balancer:
+    left = iter(numbers)
+    made = Balancer(lambda: next(left))
+    for index in busy:
+        made.started(THREE[index])
+    return made
+
+
+@given(
+    policy=st.sampled_from(Policy),
+    numbers=st.lists(st.floats(0, 1, exclude_max=True), min_size=6, max_size=6),
+    busy=st.lists(st.integers(0, 2), max_size=4),
+)
+def test_a_picker_picks_as_pick_does(policy: Policy, numbers: list[float], busy: list[int]) -> None:
+    one, other = balancer(numbers, busy), balancer(numbers, busy)
+    picker = one.picker("b", policy, THREE)
+    assert [THREE[picker()] for _ in numbers] == [other.pick("b", policy, THREE, [], 0.0) for _ in numbers]
+
+
+@given(policy=st.sampled_from(Policy), refused=st.integers(0, 2))
+def test_a_picker_leaves_it_to_pick_where_the_one_picked_is_left_out(policy: Policy, refused: int) -> None:
+    made = balancer([0.1, 0.4, 0.7], [])
+    made.refused(THREE[refused], 0.0)
+    picker: Callable[[], int] = made.picker("b", policy, THREE)
+    assert sorted(picker() for _ in THREE) == sorted([-1, *({0, 1, 2} - {refused})])

@@ -1,0 +1,97 @@
+"""The hot path in time: what waits in the outbox, and what the general way takes over in the middle."""
+
+from typing import Any, cast
+
+import pytest
+
+from rgate.core.config import Policy
+from rgate.engines.asyncio_engine.client import Client
+from rgate.engines.asyncio_engine.hot_path import HotUpstream
+from tests.unit.hot_pair import ANSWER, CANDIDATE, ORDINARY, Pair, Written
+
+POST = b"POST /a/1 HTTP/1.1\r\nHost: h\r\n\r\n"
+UNUSUAL = b"BREW /a/1 HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+def test_messages_of_one_turn_go_out_at_its_end_all_requests_first() -> None:
+    order: list[str] = []
+
+    class Ordered(Written):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        def write(self, data: bytes) -> None:
+            order.append(f"{self.name} {data.decode()}")
+
+    pair = Pair()
+    outbox = pair.shared.outbox
+    outbox.to_clients.append((cast(Any, Ordered("response")), b"1"))
+    outbox.to_upstreams.append((cast(Any, Ordered("request")), b"2"))
+    outbox.to_clients.append((cast(Any, Ordered("response")), b"3"))
+    outbox.schedule()
+    assert order == []
+    pair.turns.end_turn()
+    assert order == ["request 2", "response 1", "response 3"]
+    pair.turns.end_turn()
+    assert len(order) == 3
+
+
+def test_a_request_that_may_not_be_repeated_goes_out_at_once() -> None:
+    # Its connection was seen to be open a moment ago, and may not be at the end of the turn.
+    pair = Pair()
+    pair.client.data_received(POST)
+    assert pair.to_upstream.data.startswith(b"POST /a/1 ")
+
+
+def test_nothing_is_written_to_a_connection_that_closed_meanwhile() -> None:
+    pair = Pair()
+    pair.client.data_received(ORDINARY)
+    pair.to_upstream.close()
+    pair.turns.end_turn()
+    assert pair.to_upstream.data == b""
+
+
+def test_a_response_that_waits_goes_out_before_what_the_general_way_writes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pair = Pair()
+    assert pair.send(ORDINARY)
+    pair.upstream.data_received(ANSWER)
+    seen: list[bytes] = []
+    monkeypatch.setattr(Client, "data_received", lambda *_: seen.append(pair.to_client.data))
+    pair.client.data_received(UNUSUAL)
+    (written,) = seen
+    assert written.endswith(b"abc")
+
+
+@pytest.mark.parametrize("end", ["eof_received", "drain"])
+def test_a_response_that_waits_goes_out_before_the_connection_closes(end: str) -> None:
+    pair = Pair()
+    pair.shared.opened(pair.client)
+    assert pair.send(ORDINARY)
+    pair.upstream.data_received(ANSWER)
+    if end == "drain":
+        pair.shared.drain()
+    else:
+        pair.client.eof_received()
+    assert pair.to_client.data.endswith(b"abc")
+
+
+def test_requests_under_way_are_counted_until_their_response() -> None:
+    pair = Pair(policy=Policy.LEAST_INFLIGHT)
+    assert pair.send(ORDINARY)
+    assert pair.gateway.balancer.inflight(CANDIDATE) == 1
+    pair.upstream.data_received(ANSWER)
+    assert pair.gateway.balancer.inflight(CANDIDATE) == 0
+
+
+def test_requests_under_way_are_counted_until_the_general_way_ends_them() -> None:
+    pair = Pair(policy=Policy.LEAST_INFLIGHT)
+    pair.upstream = HotUpstream(pair.pool)
+    pair.upstream.transport = cast(Any, pair.to_upstream)
+    pair.pool.idle[:] = [pair.upstream]
+    assert pair.send(ORDINARY)
+    pair.client.eof_received()
+    assert [record.status for record in pair.log] == [499]
+    assert pair.gateway.balancer.inflight(CANDIDATE) == 0
