@@ -77,10 +77,12 @@ def _measure(
                 results[name] = {gateway: figures.medians() for gateway, figures in seen.items()}
         for name, large in (("routes", Site(ports[:1], 10_000)), ("containers", Site(ports))):
             if name in asked:
-                for gateway in first:
-                    say(f"{name}: {gateway.name}")
-                    grown = scenarios.growth(gateway, site, large, max(rounds, 1) * 2, seconds, place)
-                    results[name] = {size: figures.medians() for size, figures in grown.items()}
+                say(name)
+                grown = scenarios.growth([*first, *peers], site, large, max(rounds, 1) * 2, seconds, place)
+                results[name] = {
+                    gateway: {size: figures.medians() for size, figures in sizes.items()}
+                    for gateway, sizes in grown.items()
+                }
         if "rate" in asked:
             say("2000 requests a second")
             some = [*ours, *[one for one in peers if one.name in ("nginx", "envoy")]]

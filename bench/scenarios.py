@@ -48,6 +48,10 @@ LOADS = {
         "browser-like: 12 fields with cookies, response with 10 fields",
         Load("/api/page", len(JSON), fields=BROWSER),
     ),
+    "general": (
+        "a request out of the ordinary: it brings an X-Request-ID",
+        Load("/api/json/42", len(JSON), fields=(("X-Request-ID", "0123456789abcdef"),)),
+    ),
     "download": ("1 MiB response", Load("/api/large", LARGE_BYTES, connections=8)),
     "upload": (
         "64 KiB request body",
@@ -129,19 +133,21 @@ def under_load(
 
 
 def growth(
-    gateway: Gateway, small: Site, large: Site, rounds: int, seconds: float, directory: Path
-) -> dict[str, Figures]:
-    """Measure one gateway with a small and a large site, in turn."""
-    figures = {"small": Figures(), "large": Figures()}
-    with contextlib.ExitStack() as stack:
-        both = [stack.enter_context(started(gateway, site, directory)) for site in (small, large)]
-        for one in both:
-            run(SMALL, one.port, 1, one.directory)
-        for _ in range(rounds):
-            for name, one in zip(figures, both, strict=True):
-                before = cpu_us(one.pid)
-                answered = run(SMALL, one.port, seconds, one.directory)
-                figures[name].cpu_us.append((cpu_us(one.pid) - before) / answered.requests)
+    gateways: list[Gateway], small: Site, large: Site, rounds: int, seconds: float, directory: Path
+) -> dict[str, dict[str, Figures]]:
+    """Measure each gateway with a small and a large site, in turn."""
+    figures = {gateway.name: {"small": Figures(), "large": Figures()} for gateway in gateways}
+    for gateway in gateways:
+        with contextlib.ExitStack() as stack:
+            both = [stack.enter_context(started(gateway, site, directory)) for site in (small, large)]
+            for one in both:
+                run(SMALL, one.port, 1, one.directory)
+            for _ in range(rounds):
+                for seen, one in zip(figures[gateway.name].values(), both, strict=True):
+                    before = cpu_us(one.pid)
+                    answered = run(SMALL, one.port, seconds, one.directory)
+                    seen.cpu_us.append((cpu_us(one.pid) - before) / answered.requests)
+        say(f"  {gateway.name}")
     return figures
 
 

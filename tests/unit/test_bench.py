@@ -55,8 +55,13 @@ def test_what_was_not_measured_has_no_verdict() -> None:
 
 
 def test_growth_is_told_in_percent() -> None:
-    grown = {"routes": {"small": {"cpu_us": 20.0}, "large": {"cpu_us": 21.2}}}
-    assert verdicts(grown) == [("2 → 10,000 routes", "cost grows < 5 %", "+6.0%", False)]
+    grown = {
+        "rgate (asyncio)": {"small": {"cpu_us": 20.0}, "large": {"cpu_us": 21.2}},
+        "nginx": {"small": {"cpu_us": 10.0}, "large": {"cpu_us": 11.0}},
+    }
+    assert verdicts({"routes": grown}) == [("2 → 10,000 routes", "cost grows < 5 %", "+6.0%", False)]
+    page = render({**results(ours=20.0), "routes": grown})
+    assert "| nginx | 10.0 | 11.0 | +10.0% |" in page
 
 
 def test_the_page_says_missed_where_a_target_is_missed_and_sorts_by_cost() -> None:

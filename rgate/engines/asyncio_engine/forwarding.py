@@ -32,6 +32,8 @@ from rgate.engines.wire import request_head, response_head
 if TYPE_CHECKING:
     from rgate.engines.asyncio_engine.engine import Shared
 
+# Larger pieces are not copied behind the head: the kernel takes both from where they are.
+_LARGE_BYTES: Final = 16384
 # How long a client may take between two pieces of its content.
 CLIENT_IDLE_NS: Final = 60 * NS
 
@@ -409,9 +411,13 @@ class Forwarding:
         self._client.cut(framed=_is_framed(head, self._chunks))
 
     def _flush(self) -> None:
-        if self._out:
-            out, self._out = self._out, []
-            self._client.transport.write(out[0] if len(out) == 1 else b"".join(out))
+        out, self._out = self._out, []
+        if len(out) == 1:
+            self._client.transport.write(out[0])
+        elif out and len(out[-1]) >= _LARGE_BYTES:
+            self._client.transport.writelines(out)
+        elif out:
+            self._client.transport.write(b"".join(out))
 
     def _give_upstream_back(self) -> None:
         upstream, self._upstream = self._upstream, None
