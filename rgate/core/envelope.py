@@ -3,7 +3,7 @@
 import json
 from typing import Final, NoReturn
 
-from rgate.core.message import Fields, ResponseHead, values
+from rgate.core.message import Fields, ResponseHead
 
 # What is larger is passed raw: an envelope has to be held whole, as its content is checked first.
 MOST_BYTES: Final = 8 * 1024 * 1024
@@ -16,15 +16,11 @@ _OF_THE_CONTENT: Final = frozenset(
 
 def may_be_enveloped(head: ResponseHead, request_method: bytes) -> bool:
     """Whether content as *head* describes it can be embedded: all of a JSON or text body, not encoded."""
-    if (
-        request_method == b"HEAD"
-        or head.status in (101, 204, 206, 304)
-        or values(head.fields, b"content-encoding")
-    ):
+    if request_method == b"HEAD" or head.status in (101, 204, 206, 304) or head.values(b"content-encoding"):
         return False
     if isinstance(head.framing, int) and head.framing > MOST_BYTES:
         return False
-    media_type = _media_type(head.fields)
+    media_type = _media_type(head)
     # An event stream has no end, so it can be embedded in nothing.
     return media_type != b"text/event-stream" and (media_type.startswith(b"text/") or _is_json(media_type))
 
@@ -32,10 +28,10 @@ def may_be_enveloped(head: ResponseHead, request_method: bytes) -> bool:
 def envelope(head: ResponseHead, content: bytes) -> bytes | None:
     """Return the envelope of *content*; None where it is neither JSON nor text, and goes raw."""
     try:
-        text = content.decode(_charset(head.fields))
+        text = content.decode(_charset(head))
     except (UnicodeDecodeError, LookupError):
         return None
-    embedded = text if _is_json(_media_type(head.fields)) and _parses(text) else json.dumps(text)
+    embedded = text if _is_json(_media_type(head)) and _parses(text) else json.dumps(text)
     # The backend's own JSON, to the byte: parsed and written anew, a long number would lose digits.
     return f'{{"status_code": {head.status}, "body": {embedded.strip()}}}'.encode()
 
@@ -46,8 +42,8 @@ def enveloped_fields(fields: Fields, length: int) -> Fields:
     return (*kept, (b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % length))
 
 
-def _media_type(fields: Fields) -> bytes:
-    given = values(fields, b"content-type")
+def _media_type(head: ResponseHead) -> bytes:
+    given = head.values(b"content-type")
     return given[0].partition(b";")[0].strip().lower() if len(given) == 1 else b""
 
 
@@ -55,8 +51,8 @@ def _is_json(media_type: bytes) -> bool:
     return media_type == b"application/json" or media_type.endswith(b"+json")
 
 
-def _charset(fields: Fields) -> str:
-    for parameter in values(fields, b"content-type")[0].split(b";")[1:]:
+def _charset(head: ResponseHead) -> str:
+    for parameter in head.values(b"content-type")[0].split(b";")[1:]:
         key, _, value = parameter.strip().partition(b"=")
         if key.lower() == b"charset":
             return value.strip(b'"').decode("latin-1")

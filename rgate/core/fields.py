@@ -14,7 +14,6 @@ from rgate.core.message import (
     RequestHead,
     ResponseHead,
     list_items,
-    values,
 )
 
 VIA: Final = b"1.1 rgate"
@@ -68,7 +67,7 @@ def is_in(peer: str, networks: Networks) -> bool:
 
 def request_id(head: RequestHead, made: bytes) -> bytes:
     """Return the request's own id where it is one of 1-128 visible ASCII characters, else *made*."""
-    given = values(head.fields, b"x-request-id")
+    given = head.values(b"x-request-id")
     return given[0] if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]) else made
 
 
@@ -87,20 +86,21 @@ def request_fields(
     *default_host* stands in for a Host that an HTTP/1.0 client did not send.
     """
     dropped = (HOP_BY_HOP | head.connection_options) - _NEVER_DROPPED
-    dropped |= {b"x-request-id"} if values(head.fields, b"x-request-id") != (request_id,) else set()
+    if head.values(b"x-request-id") != (request_id,):
+        dropped |= {b"x-request-id"}
     if not client.trusted:
         dropped |= _FORWARDED
-    kept = [
-        (name, head.host if name.lower() == b"host" else value)
-        for name, value in head.fields
-        if name.lower() not in dropped
-    ]
-    if not values(head.fields, b"host"):
+    kept = []
+    for field in head.fields:
+        name = field[0].lower()
+        if name not in dropped:
+            kept.append((field[0], head.host) if name == b"host" else field)
+    if not head.values(b"host"):
         kept.insert(0, (b"Host", head.host or default_host))
     kept += _kept_for_the_hop(head, upgrading)
     _add_forwarded(kept, head, client)
     kept.append((b"Via", VIA))
-    if b"x-request-id" in dropped or not values(head.fields, b"x-request-id"):
+    if b"x-request-id" in dropped or not head.values(b"x-request-id"):
         kept.append((b"X-Request-ID", request_id))
     return tuple(kept)
 
@@ -108,7 +108,7 @@ def request_fields(
 def _kept_for_the_hop(head: RequestHead, upgrading: bool) -> list[tuple[bytes, bytes]]:
     """Return the hop-by-hop fields of the new hop."""
     made = []
-    if any(item.lower() == b"trailers" for item in list_items(head.fields, b"te")):
+    if any(item.lower() == b"trailers" for item in list_items(head.values(b"te"))):
         made.append((b"TE", b"trailers"))
     if head.framing is CHUNKED:
         made.append((b"Transfer-Encoding", b"chunked"))
@@ -140,10 +140,10 @@ def response_fields(head: ResponseHead, request_id: bytes) -> Fields:
     Content-Length stays, as it frames both hops alike. A 101 keeps its Upgrade and gets its Connection.
     """
     dropped = ((HOP_BY_HOP | head.connection_options) - _NEVER_DROPPED) | _OURS_IN_RESPONSES
-    kept = [(name, value) for name, value in head.fields if name.lower() not in dropped]
+    kept = [field for field in head.fields if field[0].lower() not in dropped]
     if head.status == SWITCHING_PROTOCOLS:
         kept.append((b"Connection", b"Upgrade"))
-        kept += [(b"Upgrade", value) for value in values(head.fields, b"upgrade")]
+        kept += [(b"Upgrade", value) for value in head.values(b"upgrade")]
     return (*kept, *added_to_responses(request_id))
 
 

@@ -12,7 +12,7 @@ from rgate.core.candidates import BackendView
 from rgate.core.config import Backend, Config, Route
 from rgate.core.exchange import Exchange, Own
 from rgate.core.fields import ClientConnection, is_in, request_id
-from rgate.core.message import RequestHead, has_dot_segment, values
+from rgate.core.message import RequestHead, has_dot_segment
 from rgate.core.own import is_own
 from rgate.core.problem import OwnResponse, default_response, problem
 from rgate.core.reasons import Reason
@@ -136,7 +136,7 @@ class Gateway:
 
 
 def _accept(head: RequestHead) -> bytes:
-    return b",".join(values(head.fields, b"accept"))
+    return b",".join(head.values(b"accept"))
 
 
 def _refusal(head: RequestHead, config: Config) -> tuple[Reason, str] | None:

@@ -6,6 +6,7 @@ how requests are smuggled. This module knows neither sockets nor which engine as
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -14,6 +15,9 @@ from rgate.core.reasons import Reason
 
 Fields = tuple[tuple[bytes, bytes], ...]
 """Field names and values, in order, as spelt on the wire, without white space around values."""
+
+Named = Mapping[bytes, tuple[bytes, ...]]
+"""The values of fields by their names in lower case, in order: made once a head, and asked often."""
 
 
 class Chunked(Enum):
@@ -64,10 +68,15 @@ class RequestHead:
     path: bytes
     query: bytes
     fields: Fields
+    named: Named
     framing: RequestFraming
     has_content_length: bool
     connection_options: frozenset[bytes]  # lower case
     host: bytes  # the authority of an absolute-form target, else the Host field; b"" where neither is
+
+    def values(self, name: bytes) -> tuple[bytes, ...]:
+        """Return the values of all fields called *name* (lower case), in order."""
+        return self.named.get(name, ())
 
     @property
     def keep_alive(self) -> bool:
@@ -81,14 +90,14 @@ class RequestHead:
         """The protocols that the client asks to switch to; b"" where it asks for none."""
         if self.minor_version < 1 or b"upgrade" not in self.connection_options:
             return b""
-        return b", ".join(values(self.fields, b"upgrade"))
+        return b", ".join(self.values(b"upgrade"))
 
     @property
     def expects_continue(self) -> bool:
         """Whether the client waits for a 100 before it sends its content (RFC 9110 10.1.1)."""
         if self.minor_version < 1 or self.framing == 0:
             return False
-        return any(value.lower() == b"100-continue" for value in values(self.fields, b"expect"))
+        return any(value.lower() == b"100-continue" for value in self.values(b"expect"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +108,13 @@ class ResponseHead:
     phrase: bytes  # the reason phrase, as sent
     minor_version: int
     fields: Fields
+    named: Named
     framing: ResponseFraming
     connection_options: frozenset[bytes]  # lower case
+
+    def values(self, name: bytes) -> tuple[bytes, ...]:
+        """Return the values of all fields called *name* (lower case), in order."""
+        return self.named.get(name, ())
 
     @property
     def keep_alive(self) -> bool:
@@ -115,6 +129,7 @@ class ResponseHead:
         return 100 <= self.status < 200 and self.status != 101
 
 
+_NO_OPTIONS: Final = frozenset[bytes]()
 _TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _TOKEN = re.compile(_TCHAR + rb"+")
 # Bytes over 0x7f are taken in targets: curl and browsers' scripts send UTF-8 as it is typed, and
@@ -132,14 +147,18 @@ _BARE_LF = re.compile(rb"(?<!\r)\n")
 _BARE_CR = re.compile(rb"\r(?!\n)")
 
 
-def values(fields: Fields, name: bytes) -> tuple[bytes, ...]:
-    """Return the values of all fields called *name* (lower case), in order."""
-    return tuple(value for field, value in fields if field.lower() == name)
+def values_by_name(fields: Fields) -> Named:
+    """Return the values of all *fields*, by their names in lower case."""
+    named: dict[bytes, tuple[bytes, ...]] = {}
+    for field, value in fields:
+        name = field.lower()
+        named[name] = (*named[name], value) if name in named else (value,)
+    return named
 
 
-def list_items(fields: Fields, name: bytes) -> tuple[bytes, ...]:
-    """Return the items of the comma-separated list field *name*, without blanks and empty items."""
-    items = (item.strip(b" \t") for value in values(fields, name) for item in value.split(b","))
+def list_items(values: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Return the items of a comma-separated list field with *values*, without blanks and empty items."""
+    items = (item.strip(b" \t") for value in values for item in value.split(b","))
     return tuple(item for item in items if item)
 
 
@@ -169,8 +188,9 @@ def parse_request_head(head: bytes, *, most_fields: int = 100) -> RequestHead:
     line, _, rest = head.partition(b"\r\n")
     method, target, minor = _request_line(line)
     fields = _parse_fields(rest, most_fields)
+    named = values_by_name(fields)
     authority, path, query = _split_target(method, target)
-    framing, has_content_length = _request_framing(fields, minor)
+    framing, has_content_length = _request_framing(named, minor)
     return RequestHead(
         method=method,
         target=target,
@@ -178,10 +198,11 @@ def parse_request_head(head: bytes, *, most_fields: int = 100) -> RequestHead:
         path=path,
         query=query,
         fields=fields,
+        named=named,
         framing=framing,
         has_content_length=has_content_length,
-        connection_options=_connection_options(fields),
-        host=_host(fields, minor, authority),
+        connection_options=_connection_options(named),
+        host=_host(named, minor, authority),
     )
 
 
@@ -239,8 +260,8 @@ def _split_target(method: bytes, target: bytes) -> tuple[bytes | None, bytes, by
     return matched[1], matched[2] or b"/", matched[3] or b""
 
 
-def _host(fields: Fields, minor: int, authority: bytes | None) -> bytes:
-    hosts = values(fields, b"host")
+def _host(named: Named, minor: int, authority: bytes | None) -> bytes:
+    hosts = named.get(b"host", ())
     if len(hosts) > 1:
         raise Refused(Reason.BAD_REQUEST, "More than one Host field.")
     if not hosts and minor >= 1:
@@ -254,9 +275,9 @@ def _host(fields: Fields, minor: int, authority: bytes | None) -> bytes:
     return hosts[0] if hosts else b""
 
 
-def _request_framing(fields: Fields, minor: int) -> tuple[RequestFraming, bool]:
-    codings = values(fields, b"transfer-encoding")
-    lengths = values(fields, b"content-length")
+def _request_framing(named: Named, minor: int) -> tuple[RequestFraming, bool]:
+    codings = named.get(b"transfer-encoding", ())
+    lengths = named.get(b"content-length", ())
     if codings:
         if lengths:
             raise Refused(Reason.BAD_REQUEST, "Both Content-Length and Transfer-Encoding.")
@@ -272,8 +293,9 @@ def _request_framing(fields: Fields, minor: int) -> tuple[RequestFraming, bool]:
     return int(lengths[0]), True
 
 
-def _connection_options(fields: Fields) -> frozenset[bytes]:
-    return frozenset(option.lower() for option in list_items(fields, b"connection"))
+def _connection_options(named: Named) -> frozenset[bytes]:
+    found = named.get(b"connection")
+    return frozenset(option.lower() for option in list_items(found)) if found else _NO_OPTIONS
 
 
 def parse_response_head(head: bytes, request_method: bytes, *, most_fields: int = 100) -> ResponseHead:
@@ -290,19 +312,21 @@ def parse_response_head(head: bytes, request_method: bytes, *, most_fields: int 
         fields = _parse_fields(rest, most_fields)
     except Refused as refused:
         raise BadResponse(refused.detail) from refused
+    named = values_by_name(fields)
     return ResponseHead(
         status=status,
         phrase=matched[4] or b"",
         minor_version=minor,
         fields=fields,
-        framing=_response_framing(fields, minor, status, request_method),
-        connection_options=_connection_options(fields),
+        named=named,
+        framing=_response_framing(named, minor, status, request_method),
+        connection_options=_connection_options(named),
     )
 
 
-def _response_framing(fields: Fields, minor: int, status: int, request_method: bytes) -> ResponseFraming:
-    codings = values(fields, b"transfer-encoding")
-    lengths = values(fields, b"content-length")
+def _response_framing(named: Named, minor: int, status: int, request_method: bytes) -> ResponseFraming:
+    codings = named.get(b"transfer-encoding", ())
+    lengths = named.get(b"content-length", ())
     if codings and lengths:
         raise BadResponse("both Content-Length and Transfer-Encoding")
     if codings and (minor < 1 or len(codings) > 1 or codings[0].lower() != b"chunked"):

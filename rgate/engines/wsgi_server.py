@@ -29,7 +29,7 @@ from rgate.core.message import (
     RequestHead,
     parse_request_head,
     refuse_hopeless_head,
-    values,
+    values_by_name,
 )
 from rgate.core.problem import OwnResponse
 from rgate.core.reasons import Reason
@@ -486,11 +486,12 @@ class _Answering:
         head = self._served.head
         status = int(self._status_line[9:12])
         bodiless = head.method == b"HEAD" or status in (204, 304)
-        length_known = bodiless or bool(values(self._fields, b"content-length"))
+        named = values_by_name(self._fields)
+        length_known = bodiless or b"content-length" in named
         body = self._served.body
         # What is left of the request would be read as the next one: the connection ends instead.
         unread = body is not None and not body.complete
-        asked = b"close" in [value.lower() for value in values(self._fields, b"connection")]
+        asked = b"close" in [value.lower() for value in named.get(b"connection", ())]
         framing = frame_for_client(
             head, length_known=length_known, closing=unread or asked or self._draining()
         )
