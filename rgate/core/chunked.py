@@ -128,3 +128,15 @@ def chunk(piece: bytes) -> bytes:
 
 LAST_CHUNK = b"0\r\n\r\n"
 """The end of a chunked body without trailers."""
+
+
+def whole_content(body: bytes) -> bytes | None:
+    """Return the content of *body* where that is one whole chunked body without trailers; else None."""
+    if not body.endswith(LAST_CHUNK):
+        return None
+    decoder = ChunkedDecoder()
+    try:
+        content = b"".join(decoder.content(body))
+    except Refused:
+        return None
+    return content if decoder.ended and not decoder.rest and not decoder.trailers else None

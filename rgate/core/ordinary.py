@@ -30,6 +30,10 @@ def _once(group: int, pattern: bytes) -> bytes:
 
 _HOST = rb"[Hh]ost: (?P<host>[A-Za-z0-9\-._~]++(?::[0-9]++)?+)\r\n"
 _KEEP_ALIVE = rb"(?P<kept>[Cc]onnection: [Kk]eep-[Aa]live\r\n(?:[Kk]eep-[Aa]live:%b\r\n)?+)" % _VALUE
+_REQUEST_ID = rb"[Xx]-[Rr]equest-[Ii][Dd]: (?P<id>[\x21-\x7e]{1,128}+)\r\n"
+_FORWARDED_NAME = rb"(?i:x-forwarded-(?:for|proto|host|port):)"
+_FORWARDED = rb"(?P<forwarded>%b)%b\r\n" % (_FORWARDED_NAME, _VALUE)
+_CHUNKED = rb"(?P<chunked>[Tt]ransfer-[Ee]ncoding: chunked\r\n)"
 _LENGTH = rb"[Cc]ontent-[Ll]ength: (?P<length>[0-9]{1,15}+)\r\n"
 
 # A path without dot segments (behaviour 3). Those begin with a dot or `%2e`: only there one is looked for.
@@ -38,23 +42,35 @@ _DOT_SEGMENT = rb"(?<=/)(?:\.|%2[eE]){1,2}[/? ]"
 _PATH = rb"(?P<path>/%b(?:(?!%b)[.%%]%b)*+)" % (_PLAIN, _DOT_SEGMENT, _PLAIN)
 
 _REQUEST_LINES: Final = _ordinary_line(
-    rb"x-(?:forwarded-|request-id:)|connection:|content-length:|expect:|host:|keep-alive:|proxy-"
-    rb"|te:|transfer-encoding:|upgrade:",
+    _FORWARDED_NAME
+    + rb"|x-request-id:|connection:|content-length:|expect:|host:|keep-alive:|proxy-"
+    + rb"|te:|transfer-encoding:|upgrade:",
     rb"ABDFGIJLMNOQRSVWYZabdfgijlmnoqrsvwyz",
-) + b"|".join((b"", _once(3, _HOST), _once(4, _KEEP_ALIVE), _once(5, _LENGTH)))
+) + b"|".join(
+    (b"", _once(3, _HOST), _once(4, _KEEP_ALIVE), _once(5, _LENGTH), _once(6, _REQUEST_ID), _FORWARDED)
+)
 
 _RESPONSE_LINES: Final = _ordinary_line(
     rb"x-(?:request-id:|rgate-reason:)|connection:|content-length:|keep-alive:|proxy-"
     rb"|te:|transfer-encoding:|upgrade:",
     rb"ABDEFGHIJLMNOQRSVWYZabdefghijlmnoqrsvwyz",
-) + b"|".join((b"", _once(3, _KEEP_ALIVE), _once(4, _LENGTH)))
+) + b"|".join((b"", _once(3, _KEEP_ALIVE), _once(4, _LENGTH), _once(5, _CHUNKED)))
+
+
+_FORWARDED_LINE: Final = re.compile(rb"(?<=\n)%b[^\n]*+\n" % _FORWARDED_NAME)
+
+
+def without_forwarded(head: bytes) -> bytes:
+    """Return *head* without the fields that tell of earlier hops, and are taken of trusted peers only."""
+    return _FORWARDED_LINE.sub(b"", head)
 
 
 @cache
 def ordinary_request(most_fields: int) -> re.Pattern[bytes]:
     """Return the pattern of requests with at most *most_fields* fields.
 
-    Groups: 1 method, 2 path, 3 host, 4 kept (the lines that do not go on), 5 length. Host has to be there.
+    Groups: 1 method, 2 path, 3 host, 4 kept (lines that do not go on), 5 length, 6 id (the request's own),
+    7 forwarded (there are lines for `without_forwarded`). Host has to be there.
     """
     return re.compile(
         # No HEAD: that its response has no content is not told by the response.
@@ -69,8 +85,9 @@ def ordinary_request(most_fields: int) -> re.Pattern[bytes]:
 def ordinary_response(most_fields: int) -> re.Pattern[bytes]:
     """Return the pattern of responses with at most *most_fields* fields.
 
-    Groups: 1 status, 2 empty (the same, of those that have no content), 3 kept (the lines that do not go
-    on), 4 length. One of empty and length has to be there.
+    Groups: 1 status, 2 empty (the same, of those that have no content), 3 kept (lines that do not go on),
+    4 length, 5 chunked (a line). Exactly one of empty, length and chunked has to be there, but that an
+    empty one may have a length.
     """
     return re.compile(
         rb"HTTP/1\.1 (?P<status>(?P<empty>204|304)|[2-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*+)?+\r\n"

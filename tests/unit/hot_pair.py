@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from rgate.core.candidates import Address, BackendView, Candidate
-from rgate.core.config import Backend, Config, Match, Policy, Route
+from rgate.core.config import Backend, Config, Policy, Route
 from rgate.core.exchange import Attempt, Exchange
 from rgate.core.fields import ClientConnection
 from rgate.core.gateway import Gateway
@@ -72,9 +72,9 @@ class Pair:
     """A hot client and a hot upstream at hand, on transports that only keep what is written."""
 
     def __init__(
-        self, *, strip_prefix: bool = False, match: Match = Match.PREFIX, policy: Policy = Policy.RANDOM
+        self, *, strip_prefix: bool = False, policy: Policy = Policy.RANDOM, trusted: bool = False
     ) -> None:
-        route = Route("/a", "b", match, strip_prefix)
+        route = Route("/a", "b", strip_prefix=strip_prefix)
         backend = Backend("b", urls=("http://127.0.0.1:1",), policy=policy)
         config = Config((route, Route("/", "b")), (backend,))
         self.gateway = Gateway(config, {"b": BackendView("b", (CANDIDATE,))}, lambda: 0.0)
@@ -82,7 +82,7 @@ class Pair:
         self.turns = Turns()
         self.shared = Shared(cast(Any, self.turns), self.gateway, cast(Any, None), self.log)
         self.client = HotClient(self.shared)
-        self.client.connection = ClientConnection("192.0.2.7", 8080)
+        self.client.connection = ClientConnection("192.0.2.7", 8080, trusted)
         self.client.is_open = True
         self.to_client, self.to_upstream = Written(), Written()
         self.client.transport = cast(Any, self.to_client)

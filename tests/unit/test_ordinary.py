@@ -6,8 +6,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from rgate.core.fields import response_fields
+from rgate.core.chunked import ChunkedDecoder
+from rgate.core.fields import frame_for_client, response_fields
 from rgate.core.message import (
+    CHUNKED,
     BadResponse,
     Refused,
     parse_request_head,
@@ -33,7 +35,14 @@ names = st.sampled_from(
             b"Keep-Alive",
         ),
         *(b"Upgrade-Insecure-Requests", b"Expect", b"X-Request-ID", b"x-request-id", b"X-Request-IDs"),
-        *(b"X-Forwarded-For", b"X-Forwarded-", b"X-Rgate-Reason", b"Proxy-Connection", b"Proxy-Authenticate"),
+        *(
+            b"X-Forwarded-For",
+            b"x-forwarded-proto",
+            b"X-Forwarded-",
+            b"X-Rgate-Reason",
+            b"Proxy-Connection",
+            b"Proxy-Authenticate",
+        ),
         *(b"Cookie", b"Accept", b"User-Agent", b"X", b"_", b"Hos", b"Hostx", b"Via", b" Host", b"", b"A b"),
     ]
 )
@@ -87,6 +96,18 @@ request_heads = st.tuples(
     blocks,
     st.just(b"\r\n"),
 ).map(b"".join)
+GET = b"GET /a HTTP/1.1\r\nHost: h\r\n"
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED_BODIES = [
+    b"3\r\nabc\r\n0\r\n\r\n",
+    b"1;a=b\r\na\r\n2\r\nbc\r\n0\r\n\r\n",
+    b"0\r\n\r\n",
+    # not whole, with trailers, with more behind it, malformed
+    b"3\r\nabc\r\n",
+    b"3\r\nabc\r\n0\r\nA: 0\r\n\r\n",
+    b"3\r\nabc\r\n0\r\n\r\n0\r\n\r\n",
+    b"3\nabc\r\n0\r\n\r\n",
+]
 status_lines = st.sampled_from(
     [
         *(b"HTTP/1.1 200 OK", b"HTTP/1.1 200", b"HTTP/1.1 404 ", b"HTTP/1.1 599 \xff", b"HTTP/1.0 200 OK"),
@@ -103,14 +124,31 @@ response_heads = st.tuples(
 
 
 @settings(max_examples=600)
-@given(head=request_heads, strip_prefix=st.booleans(), content=st.sampled_from([b"", b"abc"]))
-@example(b"GET /ab HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\nA: b\r\n\r\n", True, b"")
-@example(b"POST /a HTTP/1.1\r\nContent-Length: 3\r\nHost: h\r\n\r\n", False, b"abc")
-@example(b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\nKeep-Alive: 5\r\nA: b\r\n\r\n", True, b"")
+@given(
+    head=request_heads,
+    strip_prefix=st.booleans(),
+    content=st.sampled_from([b"", b"abc"]),
+    trusted=st.booleans(),
+)
+@example(b"GET /ab HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\nA: b\r\n\r\n", True, b"", False)
+@example(b"POST /a HTTP/1.1\r\nContent-Length: 3\r\nHost: h\r\n\r\n", False, b"abc", False)
+@example(
+    b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\nKeep-Alive: 5\r\nA: b\r\n\r\n", True, b"", False
+)
+@example(
+    b"GET /ab HTTP/1.1\r\nX-Forwarded-For: 1\r\nHost: h\r\nx-forwarded-host: a\r\nA: b\r\n\r\n",
+    True,
+    b"",
+    False,
+)
+@example(GET + b"X-Forwarded-For: 1\r\n\r\n", False, b"", True)
+@example(GET + b"X-Request-ID: a\r\nX-Forwarded-Host: b\r\n\r\n", False, b"", False)
+@example(GET + b"X-Request-ID: a\r\nx-request-id: b\r\n\r\n", False, b"", False)
+@example(GET + b"X-Forwarded-Ports: 1\r\nX-Forwarded-Port: 1\r\n\r\n", False, b"", False)
 def test_an_ordinary_request_is_sent_as_the_general_way_sends_it(
-    head: bytes, strip_prefix: bool, content: bytes
+    head: bytes, strip_prefix: bool, content: bytes, trusted: bool
 ) -> None:
-    pair = Pair(strip_prefix=strip_prefix)
+    pair = Pair(strip_prefix=strip_prefix, trusted=trusted)
     if not pair.send(head + content):
         assert pair.to_upstream.data == b""
         return
@@ -132,13 +170,31 @@ def test_the_pattern_takes_no_request_that_the_general_way_refuses(head: bytes) 
         parse_request_head(head[: matched.end()])
 
 
+def decoded(body: bytes) -> bytes:
+    """The content of a whole chunked body, without trailers."""
+    decoder = ChunkedDecoder()
+    content = b"".join(decoder.content(body))
+    assert decoder.ended
+    assert decoder.rest == b""
+    assert decoder.trailers == ()
+    return content
+
+
 @settings(max_examples=600)
-@given(head=response_heads, content=st.sampled_from([b"", b"abc"]))
-@example(b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nServer: x\r\nContent-Length: 3\r\n\r\n", b"abc")
-@example(b"HTTP/1.1 200 OK\r\nX-Rgate-Reason: no_container\r\nContent-Length: 3\r\n\r\n", b"abc")
+@given(head=response_heads, content=st.sampled_from([b"", b"abc", *CHUNKED_BODIES]))
+@example(OK + b"Connection: keep-alive\r\nServer: x\r\nContent-Length: 3\r\n\r\n", b"abc")
+@example(OK + b"X-Rgate-Reason: no_container\r\nContent-Length: 3\r\n\r\n", b"abc")
 @example(b"HTTP/1.1 304 N\r\nContent-Length: 3\r\n\r\n", b"")
 @example(b"HTTP/1.1 204 N\r\nServer: x\r\n\r\n", b"")
 @example(b"HTTP/1.1 204 N\r\nContent-Length: 3\r\n\r\n", b"abc")  # the content belongs to nothing
+@example(OK + b"Transfer-Encoding: chunked\r\nA: b\r\n\r\n", CHUNKED_BODIES[0])
+@example(
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n", CHUNKED_BODIES[1]
+)
+@example(OK + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n", CHUNKED_BODIES[0])
+@example(OK + b"Transfer-Encoding: chunked\r\n\r\n", CHUNKED_BODIES[4])
+@example(OK + b"Transfer-Encoding: chunked\r\n\r\n", CHUNKED_BODIES[5])
+@example(b"HTTP/1.1 304 N\r\nTransfer-Encoding: chunked\r\n\r\n", b"")
 def test_an_ordinary_response_arrives_as_the_general_way_writes_it(head: bytes, content: bytes) -> None:
     pair = Pair()
     assert pair.send(ORDINARY)
@@ -153,31 +209,47 @@ def test_an_ordinary_response_arrives_as_the_general_way_writes_it(head: bytes, 
         wanted = parse_response_head(head, b"GET")
     except (BadResponse, Refused) as error:
         pytest.fail(f"the general way refuses it: {error}")
-    assert wanted.framing == len(content)
     assert wanted.keep_alive
+    assert isinstance(wanted.framing, int) or wanted.framing is CHUNKED
+    plain = content if wanted.framing is not CHUNKED else decoded(content)
+    framing = frame_for_client(parse_request_head(ORDINARY), length_known=wanted.framing is not CHUNKED)
     made = response_head(
-        b"HTTP/1.1 %d %b" % (wanted.status, wanted.phrase), response_fields(wanted, pair.client.request_id)
+        b"HTTP/1.1 %d %b" % (wanted.status, wanted.phrase),
+        (*response_fields(wanted, pair.client.request_id), *framing.fields),
     )
-    arrived = pair.to_client.data
-    assert arrived.endswith(b"\r\n\r\n" + content)
-    arrived_head = arrived.removesuffix(content)
-    assert parse_response_head(arrived_head, b"GET") == parse_response_head(made, b"GET")
+    arrived_head, _, arrived = pair.to_client.data.partition(b"\r\n\r\n")
+    assert parse_response_head(arrived_head + b"\r\n\r\n", b"GET") == parse_response_head(made, b"GET")
+    assert (decoded(arrived) if framing.chunks else arrived) == plain
+    assert wanted.framing in (len(plain), CHUNKED)
     assert [(one.status, one.bytes_sent, one.target) for one in pair.log] == [
-        (wanted.status, len(content), "/a/1")
+        (wanted.status, len(plain), "/a/1")
     ]
     assert pair.pool.idle == [pair.upstream]
 
 
-@pytest.mark.parametrize("status", [b"204 N", b"304 N", b"200 OK"])
-def test_responses_with_and_without_content_take_the_hot_path(status: bytes) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"204 N\r\n\r\n",
+        b"304 N\r\nContent-Length: 7\r\n\r\n",
+        b"200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKED_BODIES[0],
+    ],
+)
+def test_responses_of_each_ordinary_framing_take_the_hot_path(answer: bytes) -> None:
     pair = Pair()
     assert pair.send(ORDINARY)
-    pair.upstream.data_received(
-        b"HTTP/1.1 %b\r\n%b\r\n" % (status, b"Content-Length: 0\r\n" if status == b"200 OK" else b"")
-    )
+    pair.upstream.data_received(b"HTTP/1.1 " + answer)
     pair.turns.end_turn()
-    assert pair.to_client.data.startswith(b"HTTP/1.1 " + status)
+    assert pair.to_client.data.startswith(b"HTTP/1.1 " + answer[:3])
     assert pair.upstream.client is None
+
+
+@pytest.mark.parametrize(
+    "field", [b"X-Request-ID: mine", b"X-Forwarded-For: 1.2.3.4", b"Connection: keep-alive"]
+)
+def test_requests_with_what_proxies_add_take_the_hot_path(field: bytes) -> None:
+    assert Pair().send(b"OPTIONS /a/1 HTTP/1.1\r\nHost: h\r\n%b\r\n\r\n" % field)
 
 
 def test_ids_differ() -> None:

@@ -8,17 +8,19 @@ ready in a `HotRoute`.
 """
 
 import itertools
+import re
 import secrets
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from rgate.core.candidates import Candidate
+from rgate.core.chunked import LAST_CHUNK, chunk, whole_content
 from rgate.core.config import Config, Policy, ResponseFormat
 from rgate.core.exchange import IDEMPOTENT
 from rgate.core.gateway import Gateway, Snapshot
 from rgate.core.message import parse_request_head
-from rgate.core.ordinary import ordinary_request, ordinary_response
+from rgate.core.ordinary import ordinary_request, ordinary_response, without_forwarded
 from rgate.core.own import OWN_PREFIX
 from rgate.core.record import Counter, Record, RequestLog
 from rgate.engines.asyncio_engine.client import IDLE_TIMEOUT_NS, NS, Client
@@ -28,7 +30,8 @@ from rgate.engines.asyncio_engine.upstream import Pool, Pools, Upstream
 if TYPE_CHECKING:
     from rgate.engines.asyncio_engine.engine import Shared
 
-_RESPONSE_ADDED: Final = b"Via: 1.1 rgate\r\nX-Request-ID: "
+_ID_NAME: Final = b"\r\nX-Request-ID: "
+_RESPONSE_ADDED: Final = b"Via: 1.1 rgate" + _ID_NAME
 
 
 def request_ids() -> Iterator[bytes]:
@@ -132,7 +135,7 @@ class HotClient(Client):
         ):
             self._go_the_general_way(data)
             return
-        method, path, host, kept, length = matched.groups()
+        method, path, host, kept, length, given_id, forwarded = matched.groups()
         end = matched.end()
         if (
             host is None
@@ -140,6 +143,7 @@ class HotClient(Client):
             or end > routes.most_bytes
             or path == routes.stats_path
             or path.startswith(OWN_PREFIX)
+            or (forwarded and self.connection.trusted)
             or (found := routes.find(path)) < 0
             or not (route := routes.made[found] or routes.make(found)).destinations
             or (picked := route.pick()) < 0
@@ -159,7 +163,7 @@ class HotClient(Client):
 
         self.began_ns = now_ns = time.monotonic_ns()
         self.deadline_ns = now_ns + route.response_ns
-        self.request_id = identity = shared.next_id()
+        self.request_id = identity = given_id or shared.next_id()
         self.route = route
         self.destination = destination
         self.request = data
@@ -171,6 +175,10 @@ class HotClient(Client):
         head = data[: matched.start(4)] + data[matched.end(4) : end - 2] if kept else data[: end - 2]
         if route.stripped:
             head = _without_prefix(head, matched.start(2), route.stripped)
+        if forwarded:
+            head = without_forwarded(head)
+        if given_id:  # it stands in the head
+            behind_host, identity = behind_host.removesuffix(_ID_NAME), b""
         message = b"".join(
             (head, before_host, host, behind_host, identity, b"\r\n\r\n", data[end:] if length else b"")
         )
@@ -188,13 +196,18 @@ class HotClient(Client):
         self._added = (
             b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: "
             % connection.peer.encode("ascii"),
-            b"\r\nX-Forwarded-Port: %d\r\nVia: 1.1 rgate\r\nX-Request-ID: " % connection.local_port,
+            b"\r\nX-Forwarded-Port: %d\r\nVia: 1.1 rgate%b" % (connection.local_port, _ID_NAME),
         )
         return self._added
 
-    def answered(self, status: int, response: bytes, content_bytes: int, now_ns: int) -> None:
+    def answered(self, status: int, response: bytes, content_bytes: int) -> None:
         """Write the whole *response*; it is counted before, as who has it finds it in the figures."""
-        shared = self.shared
+        now_ns = time.monotonic_ns()
+        shared, upstream = self.shared, self.upstream
+        assert upstream is not None
+        upstream.client = self.upstream = None
+        upstream.idle_since_ns = now_ns
+        upstream.pool.idle.append(upstream)
         counter = self.destination.counter
         if counter is not None:
             counter.add(status, now_ns - self.began_ns, now_ns)
@@ -202,7 +215,6 @@ class HotClient(Client):
             self._record(status, content_bytes, now_ns)
         if self.route.counts_inflight:
             shared.gateway.balancer.ended(self.destination.candidate)
-        self.upstream = None
         self.request = b""
         self.deadline_ns = now_ns + IDLE_TIMEOUT_NS
         outbox = shared.outbox
@@ -290,21 +302,18 @@ class HotUpstream(Upstream):
         shared = client.shared
         routes = shared.routes
         matched = routes.match_response(data)
-        if matched is not None:
-            status, empty, kept, length = matched.groups()
-            end = matched.end()
-            if (
-                len(data) - end == (0 if empty else int(length) if length else -1)
-                and end <= routes.most_bytes
-                and not shared.draining
-            ):
-                now_ns = time.monotonic_ns()
-                self.client = None
-                self.idle_since_ns = now_ns
-                self.pool.idle.append(self)
+        if matched is not None and (end := matched.end()) <= routes.most_bytes and not shared.draining:
+            status, empty, kept, length, chunked = matched.groups()
+            if chunked:
+                content = None if empty or length else whole_content(data[end:])
+                if content is not None:
+                    response = _chunked_response(data, matched, client.request_id, content)
+                    client.answered(int(status), response, len(content))
+                    return
+            elif len(data) - end == (0 if empty else int(length) if length else -1):
                 head = data[: matched.start(3)] + data[matched.end(3) : end - 2] if kept else data[: end - 2]
                 response = b"".join((head, _RESPONSE_ADDED, client.request_id, b"\r\n\r\n", data[end:]))
-                client.answered(int(status), response, len(data) - end, now_ns)
+                client.answered(int(status), response, len(data) - end)
                 return
         self.take_general_way()
         super().data_received(data)
@@ -321,6 +330,19 @@ class HotUpstream(Upstream):
     def pause_writing(self) -> None:
         self.take_general_way()
         super().pause_writing()
+
+
+def _chunked_response(data: bytes, matched: re.Match[bytes], request_id: bytes, content: bytes) -> bytes:
+    """Return the response with *content*, in one chunk, as the general way frames it."""
+    pieces, start = [], 0
+    for line, line_end in sorted((matched.span(3), matched.span(5))):
+        if line >= 0:
+            pieces.append(data[start:line])
+            start = line_end
+    framing = b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+    pieces += [data[start : matched.end() - 2], _RESPONSE_ADDED, request_id, framing]
+    pieces += [chunk(content), LAST_CHUNK] if content else [LAST_CHUNK]
+    return b"".join(pieces)
 
 
 def _without_prefix(head: bytes, path: int, length: int) -> bytes:
