@@ -84,6 +84,10 @@ def verdicts(results: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
         )
         left = idle["left_descriptors"]
         found.append((count, "no descriptor left behind", f"{left:.0f}", left <= 0))
+        leaked = idle["leaked_bytes"] / idle["count"]
+        found.append(
+            (count, "nothing more left behind the third time", f"{leaked:.0f} bytes each", leaked < 16)
+        )
     rate = results.get("rate", {})
     if ASYNCIO in rate and "nginx" in rate:
         ours, theirs = rate[ASYNCIO]["p99_ms"], rate["nginx"]["p99_ms"]
@@ -132,12 +136,13 @@ def render(results: dict[str, Any]) -> str:
             "",
             "## Idle connections",
             "",
-            "| gateway | memory each | answered beside them in | left behind |",
+            "| gateway | memory each | answered beside them in | kept afterwards | more the third time |",
         ]
-        lines += ["|---|---|---|---|"]
+        lines += ["|---|---|---|---|---|"]
         lines += [
             f"| {name} | {row['bytes_each'] / 1024:.1f} KiB | {row['answered_ms']:.1f} ms | "
-            f"{row['left_bytes'] / 1024:.0f} KiB, {row['left_descriptors']:.0f} descriptors |"
+            f"{row['left_bytes'] / 1024:.0f} KiB | {row['leaked_bytes'] / 1024:.0f} KiB, "
+            f"{row['left_descriptors']:.0f} descriptors |"
             for name, row in results["idle"].items()
         ]
     if "rate" in results:
