@@ -95,3 +95,48 @@ def test_requests_under_way_are_counted_until_the_general_way_ends_them() -> Non
     pair.client.eof_received()
     assert [record.status for record in pair.log] == [499]
     assert pair.gateway.balancer.inflight(CANDIDATE) == 0
+
+
+UNUSUAL_ANSWER = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc"
+
+
+def general_pair() -> Pair:
+    """A pair whose request and response take the general way, as far as the outbox."""
+    pair = Pair()
+    pair.upstream = HotUpstream(pair.pool)
+    pair.upstream.reused = True
+    pair.upstream.transport = cast(Any, pair.to_upstream)
+    pair.pool.idle[:] = [pair.upstream]
+    return pair
+
+
+def test_messages_of_the_general_way_wait_for_the_end_of_the_turn_too() -> None:
+    pair = general_pair()
+    pair.client.data_received(b"HEAD /a/1 HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert pair.to_upstream.data == b""
+    pair.turns.end_turn()
+    assert pair.to_upstream.data.startswith(b"HEAD /a/1 HTTP/1.1\r\n")
+    pair.upstream.data_received(UNUSUAL_ANSWER[:-3])
+    assert pair.to_client.data == b""
+    pair.turns.end_turn()
+    assert pair.to_client.data.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_a_response_goes_out_before_the_answer_to_the_next_request_that_came_with_it() -> None:
+    pair = general_pair()
+    pair.client.data_received(ORDINARY + b"GET /../x HTTP/1.1\r\nHost: h\r\n\r\n")
+    pair.turns.end_turn()
+    pair.upstream.data_received(UNUSUAL_ANSWER)
+    pair.turns.end_turn()
+    first, second = pair.to_client.data.split(b"HTTP/1.1 ")[1:]
+    assert first.startswith(b"200 ")
+    assert second.startswith(b"400 ")
+
+
+def test_a_last_response_goes_out_before_its_connection_closes() -> None:
+    pair = general_pair()
+    pair.client.data_received(b"GET /a/1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    pair.turns.end_turn()
+    pair.upstream.data_received(UNUSUAL_ANSWER)
+    assert pair.to_client.data.endswith(b"abc")
+    assert pair.to_client.closed

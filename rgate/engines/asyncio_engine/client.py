@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 import socket
 import struct
 import time
@@ -150,7 +149,7 @@ class Client(asyncio.Protocol):
             except Exception:  # a defect of ours costs one request its answer, and is told of
                 log.exception("request failed")
                 self.work = None
-                self.shared.answer_whole(self, head, defect(made_id := _made_id()), made_id)
+                self.shared.answer_whole(self, head, defect(made_id := self.shared.next_id()), made_id)
 
     def _take_head(self) -> RequestHead | None:
         """Return the next request's head; None where it is not whole yet. Raises Refused."""
@@ -173,7 +172,7 @@ class Client(asyncio.Protocol):
 
     def _begin(self, head: RequestHead) -> None:
         shared = self.shared
-        begun = shared.gateway.begin(head, self.connection, _made_id(), can_tunnel=True)
+        begun = shared.gateway.begin(head, self.connection, self.shared.next_id(), can_tunnel=True)
         match begun.outcome:
             case Own():
                 shared.answer_own(self, head, begun.request_id)
@@ -190,6 +189,8 @@ class Client(asyncio.Protocol):
         self.work = None
         if not self.is_open:
             return
+        if closes or self.shared.draining or self.received:
+            self.shared.outbox.flush()  # the response may wait there, and comes first
         if closes or self.shared.draining:
             self.linger() if unread or self.received else self.transport.close()
             self.deadline_ns = time.monotonic_ns() + IDLE_TIMEOUT_NS
@@ -261,10 +262,6 @@ class _Lingering:
 
     def expired(self) -> None:
         self._client.transport.abort()
-
-
-def _made_id() -> bytes:
-    return secrets.token_hex(16).encode("ascii")
 
 
 def _too_large(received: bytes, limit: int) -> Refused:

@@ -127,9 +127,11 @@ class Forwarding:
         upstream.owner = self
         self._reused = upstream.reused
         self._received, self._looked_at, self._interim = b"", 0, False
-        upstream.transport.write(
-            b"".join((request_head(self._exchange.forwarded()), *self._content.all_taken()))
-        )
+        message = b"".join((request_head(self._exchange.forwarded()), *self._content.all_taken()))
+        if self._content.complete and self._exchange.head.method in IDEMPOTENT:
+            self._shared.outbox.request(upstream.transport, message)
+        else:  # more may follow, and what may not be sent twice goes while the connection is known to be open
+            upstream.transport.write(message)
         self._client.transport.resume_reading()
         self._wait()
 
@@ -397,7 +399,7 @@ class Forwarding:
         self._drop_upstream()
         # Now, and not behind the writing: who has the last byte finds the request in the figures.
         self._record(head.status, "")
-        self._flush()
+        self._flush(last=True)
         self._client.ended(closes=self._closes, unread=not self._content.complete)
 
     def _cut(self) -> None:
@@ -410,13 +412,16 @@ class Forwarding:
         # An envelope's head was not written yet: the connection's end says enough.
         self._client.cut(framed=_is_framed(head, self._chunks))
 
-    def _flush(self) -> None:
+    def _flush(self, *, last: bool = False) -> None:
+        """Write what is there for the client; the *last* of a response waits for others of this turn."""
         out, self._out = self._out, []
-        if len(out) == 1:
-            self._client.transport.write(out[0])
-        elif out and len(out[-1]) >= _LARGE_BYTES:
+        if not out:
+            return
+        if len(out[-1]) >= _LARGE_BYTES:
             self._client.transport.writelines(out)
-        elif out:
+        elif last:
+            self._shared.outbox.response(self._client.transport, b"".join(out))
+        else:
             self._client.transport.write(b"".join(out))
 
     def _give_upstream_back(self) -> None:

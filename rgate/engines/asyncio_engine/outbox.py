@@ -25,6 +25,18 @@ class Outbox:
         self.is_scheduled = True
         self._loop.call_soon(self.flush)
 
+    def request(self, transport: asyncio.Transport, message: bytes) -> None:
+        """Write *message* to an upstream at the end of this turn."""
+        self.to_upstreams.append((transport, message))
+        if not self.is_scheduled:
+            self.schedule()
+
+    def response(self, transport: asyncio.Transport, message: bytes) -> None:
+        """Write *message* to a client at the end of this turn."""
+        self.to_clients.append((transport, message))
+        if not self.is_scheduled:
+            self.schedule()
+
     def flush(self) -> None:
         """Write everything now: at the end of a turn, and before anything is written by another way."""
         self.is_scheduled = False
