@@ -14,7 +14,7 @@ from typing import Final
 
 from rgate.cli.config_file import load_config
 from rgate.cli.signals import Orders, Signals
-from rgate.cli.wiring import Engine, Wired, make_engine, needs_docker, wire
+from rgate.cli.wiring import Wired, make_engine, needs_docker, wire
 from rgate.core.config import Config
 from rgate.core.config_errors import ConfigErrors
 from rgate.core.gateway import Gateway
@@ -76,13 +76,18 @@ def run(
         )
     except StatsError as error:
         raise Stop(str(error)) from error
+    obey = partial(_obey, wired, access_log, orders, reload)
+    first_look = partial(wired.watcher.wait_first_look, _FIRST_LOOK_S)
     wired.watch_if_needed()
-    if needs_docker(config):
-        wired.watcher.wait_first_look(_FIRST_LOOK_S)
-    engine = make_engine(options.engine, wired)
-    engine.start(listener)
-    tell(listener, wired.gateway)
-    status = _until_stopped(wired, engine, access_log, orders, reload)
+    status = 0
+    if not needs_docker(config) or _beside(first_look, orders, obey):
+        engine = make_engine(options.engine, wired)
+        engine.start(listener)
+        tell(listener, wired.gateway)
+        obey()
+        # Let what is under way end, for a while; a second signal ends it at once.
+        status = 0 if _beside(partial(engine.drain, DRAIN_S), orders, obey) else 1
+        engine.stop()
     wired.close()
     if access_log is not None:
         access_log.close()
@@ -153,21 +158,29 @@ def _table(gateway: Gateway) -> list[str]:
     return [f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}" for row in rows]
 
 
-def _until_stopped(
-    wired: Wired,
-    engine: Engine,
-    access_log: AccessLog | None,
-    orders: Orders,
-    reload: Callable[[Config], Config | None],
+def _obey(
+    wired: Wired, access_log: AccessLog | None, orders: Orders, reload: Callable[[Config], Config | None]
 ) -> int:
-    while (number := orders.get()) not in (signal.SIGTERM, signal.SIGINT):
+    """Do as the orders say until one is to stop, or 0; return that one."""
+    while (number := orders.get()) not in (0, signal.SIGTERM, signal.SIGINT):
         if access_log is not None:
             access_log.reopen()
         if number == signal.SIGHUP:
             config = reload(wired.gateway.config)
             if config is not None:
                 wired.reload(config)
-    return _drain(engine, orders)
+    return number
+
+
+def _beside(wait: Callable[[], object], orders: Orders, obey: Callable[[], int]) -> bool:
+    """Whether *wait* came to its end, in a thread of its own, before an order to stop."""
+
+    def wait_and_tell() -> None:
+        wait()
+        orders.tell_done()
+
+    threading.Thread(target=wait_and_tell, name="rgate-wait", daemon=True).start()
+    return obey() == 0
 
 
 def reloaded(file: str, old: Config) -> Config | None:
@@ -180,18 +193,3 @@ def reloaded(file: str, old: Config) -> Config | None:
     note = "" if config.stats.database == old.stats.database else "; stats.database changes at the next start"
     print(f"rgate: reloaded {file}{note}", file=sys.stderr)
     return config
-
-
-def _drain(engine: Engine, orders: Orders) -> int:
-    """Let what is under way end, for a while; a second signal ends it at once, with status 1."""
-
-    def drain() -> None:
-        engine.drain(DRAIN_S)
-        orders.tell_drained()
-
-    threading.Thread(target=drain, name="rgate-drain", daemon=True).start()
-    again = orders.get()
-    while again not in (0, signal.SIGTERM, signal.SIGINT):
-        again = orders.get()
-    engine.stop()
-    return 1 if again else 0

@@ -12,9 +12,9 @@ class Orders(Protocol):
     """Where a running gateway is told what to do: numbers of signals."""
 
     def get(self) -> int:
-        """Wait for the next. 0 stands for "drained"."""
+        """Wait for the next. 0: what was waited for beside them is done."""
 
-    def tell_drained(self) -> None:
+    def tell_done(self) -> None:
         """Give 0 to whoever waits."""
 
 
@@ -42,7 +42,7 @@ class Signals:
         ready, _, _ = select.select([self._receiver, *others], [], [], within_s)
         return self.get() if self._receiver in ready else None
 
-    def tell_drained(self) -> None:
+    def tell_done(self) -> None:
         """Give 0 to whoever waits."""
         self._sender.send(b"\0")
 

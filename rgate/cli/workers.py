@@ -230,20 +230,20 @@ class _ControlledOrders:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._drained, self._tell = socket.socketpair()
+        self._done, self._tell = socket.socketpair()
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def get(self) -> int:
-        ready, _, _ = select.select([self._control, self._drained], [], [])
-        if self._drained in ready:
-            return self._drained.recv(1)[0]
+        ready, _, _ = select.select([self._control, self._done], [], [])
+        if self._done in ready:
+            return self._done.recv(1)[0]
         received = self._control.recv(1)
         return received[0] if received else signal.SIGTERM
 
-    def tell_drained(self) -> None:
+    def tell_done(self) -> None:
         self._tell.send(b"\0")
 
     def tell_ready(self, listener: socket.socket, gateway: Gateway) -> None:

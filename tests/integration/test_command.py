@@ -1,17 +1,22 @@
 """How the command starts, complains and ends. These need no Docker."""
 
 import json
+import os
 import signal
 import socket
+import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rgate.discovery.docker_source import CALL_TIMEOUT_S
 from tests.integration.gateway import (
     NO_SERVICE_URLS,
     Gateway,
     backend_config,
+    command,
     finished,
     running,
     wait_until,
@@ -89,6 +94,34 @@ def test_a_signal_to_stop_ends_it_with_0(tmp_path: Path, number: signal.Signals)
         gateway.send_signal(number)
         assert gateway.exit_status() == 0
         assert "Traceback" not in gateway.errors()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("options", [[], ["--workers", "2"]], ids=["one process", "workers"])
+def test_a_signal_ends_it_while_it_still_waits_for_docker(
+    tmp_path: Path, engine: str, number: signal.Signals, options: list[str]
+) -> None:
+    write_config(tmp_path, CONFIG)
+    with tempfile.TemporaryDirectory(prefix="rgate-") as directory, socket.socket(socket.AF_UNIX) as frozen:
+        frozen.bind(f"{directory}/docker.sock")
+        frozen.listen()
+        frozen.settimeout(20)
+        with subprocess.Popen(
+            command("--port", "0", "--engine", engine, *options),
+            cwd=tmp_path,
+            env={**os.environ, "DOCKER_HOST": f"unix://{directory}/docker.sock"},
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            asked, _ = frozen.accept()  # and never answered
+            process.send_signal(number)
+            try:
+                _, errors = process.communicate(timeout=CALL_TIMEOUT_S / 2)
+            finally:
+                process.kill()
+                asked.close()
+    assert process.returncode == 0
+    assert "Traceback" not in errors
 
 
 def default_body(gateway: Gateway) -> bytes:

@@ -41,6 +41,7 @@ class Written:
     def __init__(self) -> None:
         self.data = b""
         self.closed = False
+        self.at_end = False
 
     def write(self, data: bytes) -> None:
         assert not self.closed, "written to after it was closed"
@@ -53,6 +54,9 @@ class Written:
         self.closed = True
 
     close = abort
+
+    def write_eof(self) -> None:
+        self.at_end = True
 
     def resume_reading(self) -> None:
         pass

@@ -1,11 +1,12 @@
 """The hot path in time: what waits in the outbox, and what the general way takes over in the middle."""
 
+import time
 from typing import Any, cast
 
 import pytest
 
 from rgate.core.config import Policy
-from rgate.engines.asyncio_engine.client import Client
+from rgate.engines.asyncio_engine.client import LINGER_NS, Client
 from rgate.engines.asyncio_engine.hot_path import HotUpstream
 from tests.unit.hot_pair import ANSWER, CANDIDATE, ORDINARY, Pair, Written
 
@@ -140,3 +141,11 @@ def test_a_last_response_goes_out_before_its_connection_closes() -> None:
     pair.upstream.data_received(UNUSUAL_ANSWER)
     assert pair.to_client.data.endswith(b"abc")
     assert pair.to_client.closed
+
+
+def test_a_connection_with_content_to_come_is_closed_a_moment_after_its_answer() -> None:
+    # Not at once, as that would be a reset that may overtake the answer; nor a minute later.
+    pair = Pair()
+    pair.client.ended(closes=True, unread=True)
+    assert pair.to_client.at_end
+    assert pair.client.deadline_ns <= time.monotonic_ns() + LINGER_NS

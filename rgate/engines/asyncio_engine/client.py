@@ -25,7 +25,7 @@ IDLE_TIMEOUT_NS: Final = 60 * NS  # nginx's keepalive_timeout is 75 s
 NEVER_NS: Final = 1 << 62
 # What is taken of a client while its request is under way; then it is not read from.
 MOST_AHEAD: Final = 65536
-_LINGER_NS: Final = NS
+LINGER_NS: Final = NS  # how long a client is read from behind the last answer
 _LINGER_BYTES: Final = 1 << 20
 _RESET: Final = struct.pack("ii", 1, 0)
 
@@ -189,11 +189,13 @@ class Client(asyncio.Protocol):
         self.work = None
         if not self.is_open:
             return
-        if closes or self.shared.draining or self.received:
-            self.shared.outbox.flush()  # the response may wait there, and comes first
         if closes or self.shared.draining:
-            self.linger() if unread or self.received else self.transport.close()
-            self.deadline_ns = time.monotonic_ns() + IDLE_TIMEOUT_NS
+            self.shared.outbox.flush()  # the response may wait there
+            if unread or self.received:
+                self.linger()
+            else:
+                self.transport.close()
+                self.deadline_ns = time.monotonic_ns() + IDLE_TIMEOUT_NS  # while the rest is written
             return
         now_ns = time.monotonic_ns()
         self.transport.resume_reading()
@@ -225,7 +227,7 @@ class Client(asyncio.Protocol):
         """Close the sending side, and read on for a moment: else a reset may overtake the answer."""
         self.received = b""
         self.work = _Lingering(self)
-        self.deadline_ns = time.monotonic_ns() + _LINGER_NS
+        self.deadline_ns = time.monotonic_ns() + LINGER_NS
         self.transport.resume_reading()
         self.transport.write_eof()
 
@@ -233,7 +235,7 @@ class Client(asyncio.Protocol):
         """End the connection so that the response looks broken: by a reset, where it is not *framed*."""
         self.work = None
         if framed:
-            self.deadline_ns = time.monotonic_ns() + _LINGER_NS
+            self.deadline_ns = time.monotonic_ns() + LINGER_NS
             self.transport.close()
             return
         descriptor = self.transport.get_extra_info("socket")
