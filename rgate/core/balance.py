@@ -63,8 +63,8 @@ class Balancer:
     def picker(self, backend: str, policy: Policy, candidates: Sequence[Candidate]) -> Callable[[], int]:
         """Return what gives the index of one of *candidates*; -1 where `pick` has to look further.
 
-        It is -1 where the one whose turn it is is left out. What `pick` makes of that is fair again among
-        those that are not.
+        It is -1 where the one whose turn it is is left out: it stays its turn, and what `pick` makes of that
+        is fair again among those that are not.
         """
         random, count = self._random, len(candidates)
 
@@ -76,7 +76,11 @@ class Balancer:
             return -1 if self._pauses and candidates[index] in self._pauses else index
 
         def next_one() -> int:
-            return unless_left_out(self._next_turn(backend) % count)
+            turn = self._turns.get(backend, 0)
+            index = unless_left_out(turn % count)
+            if index >= 0:
+                self._turns[backend] = turn + 1
+            return index
 
         def least_busy_one() -> int:
             least = self._least_inflight(candidates)

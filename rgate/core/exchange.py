@@ -91,12 +91,13 @@ class Exchange:
             return self._answer(self.view.reason, self.view.detail)
         return self._attempt_another(now_s) or self._nobody_accepted()
 
-    def attempted(self, candidate: Candidate) -> None:
-        """Note that *candidate* was picked and counted already, and has the request: the first Attempt."""
+    def attempted(self, candidate: Candidate) -> Attempt:
+        """Return the first step where *candidate* was picked and counted before, by `Balancer.picker`."""
         self.candidate = candidate
         self._counted = self.backend.policy is Policy.LEAST_INFLIGHT
         self.attempts = 1
         self._tried.append(candidate)
+        return Attempt(candidate)
 
     def accepted(self) -> None:
         """Note that the candidate of the last Attempt accepted a new connection."""

@@ -1,12 +1,13 @@
 """One client and one upstream of the hot path, on transports that only keep what is written to them."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 import pytest
 
 from rgate.core.candidates import Address, BackendView, Candidate
-from rgate.core.config import Backend, Config, Policy, Route
+from rgate.core.config import Backend, Config, Limits, Policy, Route
 from rgate.core.exchange import Attempt, Exchange
 from rgate.core.fields import ClientConnection
 from rgate.core.gateway import Gateway
@@ -28,6 +29,11 @@ class Turns:
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         self._soon.append(callback)
+
+    def create_task(self, coroutine: Coroutine[None, None, None]) -> None:
+        """Run it, as far as it does not wait."""
+        with contextlib.suppress(StopIteration):
+            coroutine.send(None)
 
     def end_turn(self) -> None:
         soon, self._soon = self._soon, []
@@ -76,12 +82,19 @@ class Pair:
     """A hot client and a hot upstream at hand, on transports that only keep what is written."""
 
     def __init__(
-        self, *, strip_prefix: bool = False, policy: Policy = Policy.RANDOM, trusted: bool = False
+        self,
+        *,
+        strip_prefix: bool = False,
+        policy: Policy = Policy.RANDOM,
+        trusted: bool = False,
+        candidates: tuple[Candidate, ...] = (CANDIDATE,),
+        random: Callable[[], float] = lambda: 0.0,
+        body_bytes: int | None = None,
     ) -> None:
         route = Route("/a", "b", strip_prefix=strip_prefix)
         backend = Backend("b", urls=("http://127.0.0.1:1",), policy=policy)
-        config = Config((route, Route("/", "b")), (backend,))
-        self.gateway = Gateway(config, {"b": BackendView("b", (CANDIDATE,))}, lambda: 0.0)
+        config = Config((route, Route("/", "b")), (backend,), limits=Limits(body_bytes=body_bytes))
+        self.gateway = Gateway(config, {"b": BackendView("b", candidates)}, random)
         self.log = KeptRecords()
         self.turns = Turns()
         self.shared = Shared(cast(Any, self.turns), self.gateway, cast(Any, None), self.log)

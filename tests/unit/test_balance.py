@@ -1,5 +1,6 @@
 """Who is picked (behaviour 4): `picker`, for requests that were tried nowhere, picks as `pick` does."""
 
+from collections import Counter
 from collections.abc import Callable
 
 from hypothesis import given
@@ -36,4 +37,22 @@ def test_a_picker_leaves_it_to_pick_where_the_one_picked_is_left_out(policy: Pol
     made = balancer([0.1, 0.4, 0.7], [])
     made.refused(THREE[refused], 0.0)
     picker: Callable[[], int] = made.picker("b", policy, THREE)
-    assert sorted(picker() for _ in THREE) == sorted([-1, *({0, 1, 2} - {refused})])
+    picked = []
+    for _ in THREE:
+        picked.append(picker())
+        if policy is Policy.ROUND_ROBIN and picked[-1] < 0:
+            made.pick("b", policy, THREE, [], 0.5)  # it stays that one's turn until then
+    assert sorted(picked) == sorted([-1, *({0, 1, 2} - {refused})])
+
+
+def test_round_robin_stays_fair_while_one_is_left_out() -> None:
+    made = balancer([], [])
+    made.refused(THREE[0], 0.0)
+    picker = made.picker("b", Policy.ROUND_ROBIN, THREE)
+    picked: Counter[str] = Counter()
+    for _ in range(60):
+        index = picker()
+        one = THREE[index] if index >= 0 else made.pick("b", Policy.ROUND_ROBIN, THREE, [], 0.5)
+        assert one is not None
+        picked[one.name] += 1
+    assert picked == {"b": 30, "c": 30}

@@ -1,10 +1,12 @@
 """The hot path in time: what waits in the outbox, and what the general way takes over in the middle."""
 
+import itertools
 import time
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 
+from rgate.core.candidates import Address, Candidate
 from rgate.core.config import Policy
 from rgate.engines.asyncio_engine.client import LINGER_NS, Client
 from rgate.engines.asyncio_engine.hot_path import HotUpstream
@@ -149,3 +151,49 @@ def test_a_connection_with_content_to_come_is_closed_a_moment_after_its_answer()
     pair.client.ended(closes=True, unread=True)
     assert pair.to_client.at_end
     assert pair.client.deadline_ns <= time.monotonic_ns() + LINGER_NS
+
+
+def refusing(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> list[Address]:
+    """Let no connection be made; return where one is tried."""
+    asked: list[Address] = []
+
+    async def connect(address: Address, _within_s: float) -> NoReturn:
+        asked.append(address)
+        raise OSError
+
+    monkeypatch.setattr(pair.shared.pools, "connect", connect)
+    return asked
+
+
+TWO = (CANDIDATE, Candidate("other", "", Address("127.0.0.1", 2)))
+
+
+@pytest.mark.parametrize("request_bytes", [ORDINARY, POST])
+@pytest.mark.parametrize("policy", [Policy.RANDOM, Policy.ROUND_ROBIN])
+def test_the_one_that_was_picked_is_asked_also_where_a_connection_has_to_be_made(
+    monkeypatch: pytest.MonkeyPatch, policy: Policy, request_bytes: bytes
+) -> None:
+    # Picking anew would favour whoever has connections already.
+    numbers = itertools.cycle([0.9, 0.1, 0.1])
+    pair = Pair(policy=policy, candidates=TWO, random=lambda: next(numbers))
+    if policy is Policy.ROUND_ROBIN:
+        pair.gateway.balancer.picker("b", policy, TWO)()
+    asked = refusing(pair, monkeypatch)
+    pair.client.data_received(request_bytes)
+    assert asked[0] == TWO[1].address
+
+
+def test_a_failure_to_connect_is_answered_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = Pair(candidates=TWO[1:], policy=Policy.LEAST_INFLIGHT)
+    refusing(pair, monkeypatch)
+    pair.client.data_received(ORDINARY)
+    assert pair.to_client.data.startswith(b"HTTP/1.1 503 ")
+    assert [(record.attempts, record.reason) for record in pair.log] == [(1, "connect_failed")]
+    assert pair.gateway.balancer.inflight(TWO[1]) == 0
+
+
+@pytest.mark.parametrize(("most", "is_hot"), [(None, True), (3, True), (2, False)])
+def test_content_within_the_limit_takes_the_hot_path(most: int | None, is_hot: bool) -> None:
+    pair = Pair(body_bytes=most)
+    request = b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
+    assert pair.send(request) == is_hot

@@ -16,7 +16,7 @@ from rgate.core.message import (
     parse_response_head,
 )
 from rgate.core.ordinary import ordinary_request, ordinary_response
-from rgate.engines.asyncio_engine.hot_path import request_ids
+from rgate.engines.asyncio_engine.hot_routes import request_ids
 from rgate.engines.wire import request_head, response_head
 from tests.unit.hot_pair import ORDINARY, Pair
 

@@ -18,7 +18,8 @@ from rgate.core.problem import OwnResponse
 from rgate.core.record import RequestLog
 from rgate.engines.asyncio_engine.client import IDLE_TIMEOUT_NS, NEVER_NS, Client
 from rgate.engines.asyncio_engine.forwarding import Forwarding
-from rgate.engines.asyncio_engine.hot_path import HotClient, HotRoutes, HotUpstream, request_ids
+from rgate.engines.asyncio_engine.hot_path import HotClient, HotUpstream
+from rgate.engines.asyncio_engine.hot_routes import HotRoutes, request_ids
 from rgate.engines.asyncio_engine.outbox import Outbox
 from rgate.engines.asyncio_engine.own import own_response, refusal
 from rgate.engines.asyncio_engine.upstream import Pools

@@ -75,14 +75,18 @@ class Forwarding:
 
     def start(self) -> None:
         """Send the request on, with what of its content is there."""
-        self._client.work = self
         received, self._client.received = self._client.received, b""
+        self.start_with(received)
+
+    def start_with(self, received: bytes, first: Attempt | None = None) -> None:
+        """Send the request on, with what was *received* behind its head. *first*: a step that is known."""
+        self._client.work = self
         try:
             self._take_content(received)
         except Refused as refused:
             self._refused(refused)
             return
-        self._carry_out(self._exchange.next(self._now_s()))
+        self._carry_out(first or self._exchange.next(self._now_s()))
 
     def resume(self, upstream: Upstream, sent: bytes) -> None:
         """Go on with a request that was sent to *upstream* already, with *sent*, its content."""

@@ -7,101 +7,26 @@ fields; each message goes out by one write, together with others (outbox.py); an
 ready in a `HotRoute`.
 """
 
-import itertools
 import re
-import secrets
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from rgate.core.candidates import Candidate
 from rgate.core.chunked import LAST_CHUNK, chunk, whole_content
-from rgate.core.config import Config, Policy, ResponseFormat
-from rgate.core.exchange import IDEMPOTENT
-from rgate.core.gateway import Gateway, Snapshot
+from rgate.core.exchange import IDEMPOTENT, Attempt
 from rgate.core.message import parse_request_head
-from rgate.core.ordinary import ordinary_request, ordinary_response, without_forwarded
+from rgate.core.ordinary import without_forwarded
 from rgate.core.own import OWN_PREFIX
-from rgate.core.record import Counter, Record, RequestLog
-from rgate.engines.asyncio_engine.client import IDLE_TIMEOUT_NS, NS, Client
+from rgate.core.record import Record
+from rgate.engines.asyncio_engine.client import IDLE_TIMEOUT_NS, Client
 from rgate.engines.asyncio_engine.forwarding import Forwarding
-from rgate.engines.asyncio_engine.upstream import Pool, Pools, Upstream
+from rgate.engines.asyncio_engine.hot_routes import Destination, HotRoute
+from rgate.engines.asyncio_engine.upstream import Pool, Upstream
 
 if TYPE_CHECKING:
     from rgate.engines.asyncio_engine.engine import Shared
 
 _ID_NAME: Final = b"\r\nX-Request-ID: "
 _RESPONSE_ADDED: Final = b"Via: 1.1 rgate" + _ID_NAME
-
-
-def request_ids() -> Iterator[bytes]:
-    """Yield ids of 128 bits, as others make them: random for each call of this, and counted on from there.
-
-    In blocks, as formatting a number costs twice as much as joining two pieces.
-    """
-    prefix, first = secrets.token_hex(8).encode("ascii"), secrets.randbits(50)
-    ends = [b"%03x" % number for number in range(1 << 12)]
-    for block in itertools.count(first):
-        beginning = b"%b%013x" % (prefix, block)
-        for end in ends:
-            yield beginning + end
-
-
-class Destination:
-    """One candidate of a route, with its connections and with what counts its responses."""
-
-    __slots__ = ("candidate", "counter", "pool")
-
-    def __init__(self, candidate: Candidate, pool: Pool, counter: Counter | None) -> None:
-        self.candidate = candidate
-        self.pool = pool
-        self.counter = counter
-
-
-class HotRoute:
-    """A route with all that its requests need at once."""
-
-    __slots__ = (
-        "counts_inflight", "destinations", "pick", "response_ns", "route", "snapshot", "stripped",
-    )  # fmt: skip
-
-    def __init__(
-        self, snapshot: Snapshot, index: int, gateway: Gateway, pools: Pools, log: RequestLog
-    ) -> None:
-        route = snapshot.router.routes[index]
-        backend, candidates = snapshot.backends[route.backend], snapshot.views[route.backend].candidates
-        self.snapshot = snapshot
-        self.route = route
-        self.stripped = len(route.path_prefix.encode()) if route.strip_prefix else 0
-        self.response_ns = int(backend.timeouts.response * NS)
-        self.pick = gateway.balancer.picker(backend.name, backend.policy, candidates)
-        self.counts_inflight = backend.policy is Policy.LEAST_INFLIGHT
-        # Without any, the general way finds out why; an envelope is made by the general way.
-        self.destinations = [
-            Destination(one, pools.of(one.address), log.counter(route.path_prefix, backend.name, one.name))
-            for one in (candidates if route.response_format is ResponseFormat.RAW else ())
-        ]
-
-
-class HotRoutes:
-    """The routes of one snapshot, made as they are asked for, and the limits of its messages."""
-
-    def __init__(self, gateway: Gateway, pools: Pools, log: RequestLog) -> None:
-        self.snapshot = snapshot = gateway.snapshot
-        config: Config = snapshot.config
-        self.stats_path = config.stats.path.encode()
-        # A limit of the content's size is looked after by the general way.
-        self.most_bytes = config.limits.header_bytes if config.limits.body_bytes is None else 0
-        self.match_request = ordinary_request(config.limits.header_fields).match
-        self.match_response = ordinary_response(config.limits.header_fields).match
-        self.find = snapshot.router.find
-        self.made: list[HotRoute | None] = [None] * len(snapshot.router.routes)
-        self._gateway, self._pools, self._log = gateway, pools, log
-
-    def make(self, index: int) -> HotRoute:
-        """Return the route that `find` gave the *index* of, made now."""
-        made = self.made[index] = HotRoute(self.snapshot, index, self._gateway, self._pools, self._log)
-        return made
 
 
 class HotClient(Client):
@@ -139,7 +64,8 @@ class HotClient(Client):
         end = matched.end()
         if (
             host is None
-            or len(data) - end != (int(length) if length else 0)
+            or (content_bytes := len(data) - end) != (int(length) if length else 0)
+            or content_bytes > routes.most_content
             or end > routes.most_bytes
             or path == routes.stats_path
             or path.startswith(OWN_PREFIX)
@@ -151,6 +77,14 @@ class HotClient(Client):
             self._go_the_general_way(data)
             return
         destination = route.destinations[picked]
+        self.began_ns = now_ns = time.monotonic_ns()
+        self.deadline_ns = now_ns + route.response_ns
+        self.request_id = identity = given_id or shared.next_id()
+        self.route = route
+        self.destination = destination
+        self.request = data
+        if route.counts_inflight:
+            shared.gateway.balancer.started(destination.candidate)
         is_idempotent = method in IDEMPOTENT
         idle = destination.pool.idle
         if is_idempotent and idle:
@@ -158,19 +92,11 @@ class HotClient(Client):
         else:
             upstream = destination.pool.take(certainly_open=not is_idempotent)
         if upstream is None:
-            self._go_the_general_way(data)
+            self._connect()
             return
 
-        self.began_ns = now_ns = time.monotonic_ns()
-        self.deadline_ns = now_ns + route.response_ns
-        self.request_id = identity = given_id or shared.next_id()
-        self.route = route
-        self.destination = destination
-        self.request = data
         self.upstream = upstream  # type: ignore[assignment]  # the pools of this engine hold no others
         upstream.client = self  # type: ignore[attr-defined]
-        if route.counts_inflight:
-            shared.gateway.balancer.started(destination.candidate)
         before_host, behind_host = self._added or self._make_added()
         head = data[: matched.start(4)] + data[matched.end(4) : end - 2] if kept else data[: end - 2]
         if route.stripped:
@@ -250,12 +176,22 @@ class HotClient(Client):
         self._take_general_way()
         super().data_received(data)
 
+    def _connect(self) -> None:
+        """Let the general way make a connection to the one that was picked: another pick would be unfair."""
+        self.shared.outbox.flush()
+        forwarding, attempt, content = self._forwarding()
+        forwarding.start_with(content, attempt)
+
     def _take_general_way(self) -> None:
         self.shared.outbox.flush()
         upstream = self.upstream
-        if upstream is None:
-            return
-        self.upstream = upstream.client = None
+        if upstream is not None:
+            self.upstream = upstream.client = None
+            forwarding, _, content = self._forwarding()
+            forwarding.resume(upstream, content)
+
+    def _forwarding(self) -> tuple[Forwarding, Attempt, bytes]:
+        """Return what the general way would have made of the request by now, and the request's content."""
         request, self.request = self.request, b""
         end = request.index(b"\r\n\r\n") + 4
         exchange = self.shared.gateway.exchange(
@@ -266,8 +202,8 @@ class HotClient(Client):
             self.request_id,
             can_tunnel=True,
         )
-        exchange.attempted(self.destination.candidate)
-        Forwarding(self.shared, self, exchange).resume(upstream, request[end:])
+        attempt = exchange.attempted(self.destination.candidate)
+        return Forwarding(self.shared, self, exchange), attempt, request[end:]
 
     def _gone(self) -> None:
         self._take_general_way()
