@@ -13,7 +13,7 @@ from rgate.stats.live_file import Arena, Counts, Key, Row
 MOST_LABELS_A_MINUTE: Final = 512
 """More than that in one minute are counted without the names of route, backend and container."""
 
-MOST_SPILT: Final = 8192
+MOST_SPILT: Final = 2048
 """Rows kept in memory while the database is away; then names go, and minutes become hours."""
 
 _LONGEST_NAME: Final = 1000
