@@ -8,7 +8,7 @@ import pytest
 
 from rgate.core.candidates import Address, Candidate
 from rgate.core.config import Policy
-from rgate.engines.asyncio_engine.client import LINGER_NS, Client
+from rgate.engines.asyncio_engine.client import LINGER_NS
 from rgate.engines.asyncio_engine.hot_path import HotUpstream
 from tests.unit.hot_pair import ANSWER, CANDIDATE, ORDINARY, Pair, Written
 
@@ -55,17 +55,24 @@ def test_nothing_is_written_to_a_connection_that_closed_meanwhile() -> None:
     assert pair.to_upstream.data == b""
 
 
-def test_a_response_that_waits_goes_out_before_what_the_general_way_writes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_response_that_waits_goes_out_before_what_the_general_way_writes() -> None:
     pair = Pair()
     assert pair.send(ORDINARY)
     pair.upstream.data_received(ANSWER)
-    seen: list[bytes] = []
-    monkeypatch.setattr(Client, "data_received", lambda *_: seen.append(pair.to_client.data))
-    pair.client.data_received(UNUSUAL)
-    (written,) = seen
-    assert written.endswith(b"abc")
+    pair.client.data_received(b"TRACE /a/1 HTTP/1.1\r\nHost: h\r\n\r\n")
+    first, second = pair.to_client.data.split(b"HTTP/1.1 ")[1:]
+    assert first.startswith(b"200 ")
+    assert second.startswith(b"405 ")
+
+
+def test_a_response_that_waits_goes_out_before_the_refusal_of_the_next_request() -> None:
+    pair = Pair()
+    assert pair.send(ORDINARY)
+    pair.upstream.data_received(ANSWER)
+    pair.client.data_received(b"nonsense\r\n\r\n")
+    first, second = pair.to_client.data.split(b"HTTP/1.1 ")[1:]
+    assert first.startswith(b"200 ")
+    assert second.startswith(b"400 ")
 
 
 @pytest.mark.parametrize("end", ["eof_received", "drain"])

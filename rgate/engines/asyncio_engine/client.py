@@ -126,6 +126,7 @@ class Client(asyncio.Protocol):
         return self.work is None and not self.received
 
     def _gone(self) -> None:
+        self.shared.outbox.flush()
         self.received = b""
         if self.work is not None:
             work, self.work = self.work, None
@@ -218,8 +219,13 @@ class Client(asyncio.Protocol):
             self.transport.pause_reading()
 
     def _refuse(self, refused: Refused) -> None:
-        self.transport.write(self.shared.refusal(refused, self))
+        self.write(self.shared.refusal(refused, self))
         self.linger()
+
+    def write(self, message: bytes) -> None:
+        """Write *message*, behind what waits in the outbox: a response of before may be there."""
+        self.shared.outbox.flush()
+        self.transport.write(message)
 
     # The end.
 
@@ -233,6 +239,7 @@ class Client(asyncio.Protocol):
 
     def cut(self, *, framed: bool) -> None:
         """End the connection so that the response looks broken: by a reset, where it is not *framed*."""
+        self.shared.outbox.flush()
         self.work = None
         if framed:
             self.deadline_ns = time.monotonic_ns() + LINGER_NS

@@ -168,7 +168,7 @@ class Shared:
             reason=own.reason.value if own.reason is not None else "",
         )
         self.log.add(record)
-        client.transport.write(whole.message)
+        client.write(whole.message)
         client.ended(closes=whole.closes, unread=unread)
 
     def answer_own(self, client: Client, head: RequestHead, request_id: bytes) -> None:
@@ -231,7 +231,7 @@ class _Page:
             return
         unread = self._head.framing != 0
         whole = own_response(answered.result(), self._head, closing=unread or self._shared.draining)
-        self._client.transport.write(whole.message)
+        self._client.write(whole.message)
         self._client.ended(closes=whole.closes, unread=unread)
 
     def client_data(self, data: bytes) -> None:

@@ -224,7 +224,7 @@ class Forwarding:
         whole = own_response(own, self._exchange.head, closing=unread or self._shared.draining)
         self._bytes_sent = whole.content_bytes
         self._record(own.status, own.reason.value if own.reason is not None else "")
-        self._client.transport.write(whole.message)
+        self._client.write(whole.message)
         self._client.ended(closes=whole.closes, unread=unread)
 
     # The upstream.
@@ -303,7 +303,7 @@ class Forwarding:
         self._upstream = None
         # The response is its head; what follows is no longer HTTP, and may last for days.
         self._record(head.status, "")
-        client.transport.write(response_head(b"HTTP/1.1 %d %b" % (head.status, head.phrase), fields) + rest)
+        client.write(response_head(b"HTTP/1.1 %d %b" % (head.status, head.phrase), fields) + rest)
         Tunnel(client, upstream, idle_ns=int(self._exchange.backend.timeouts.idle * NS)).start(early)
 
     def _begin_response(self, head: ResponseHead) -> None:
@@ -422,11 +422,12 @@ class Forwarding:
         if not out:
             return
         if len(out[-1]) >= _LARGE_BYTES:
+            self._shared.outbox.flush()
             self._client.transport.writelines(out)
         elif last:
             self._shared.outbox.response(self._client.transport, b"".join(out))
         else:
-            self._client.transport.write(b"".join(out))
+            self._client.write(b"".join(out))
 
     def _give_upstream_back(self) -> None:
         upstream, self._upstream = self._upstream, None

@@ -169,8 +169,7 @@ class HotClient(Client):
             )
         )
 
-    # The general way takes over: whatever happens now, it knows what to do. It writes by itself, and so not
-    # before what waits in the outbox.
+    # The general way takes over: whatever happens now, it knows what to do.
 
     def _go_the_general_way(self, data: bytes) -> None:
         self._take_general_way()
@@ -178,12 +177,10 @@ class HotClient(Client):
 
     def _connect(self) -> None:
         """Let the general way make a connection to the one that was picked: another pick would be unfair."""
-        self.shared.outbox.flush()
         forwarding, attempt, content = self._forwarding()
         forwarding.start_with(content, attempt)
 
     def _take_general_way(self) -> None:
-        self.shared.outbox.flush()
         upstream = self.upstream
         if upstream is not None:
             self.upstream = upstream.client = None
