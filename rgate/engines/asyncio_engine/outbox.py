@@ -38,7 +38,7 @@ class Outbox:
             self.schedule()
 
     def flush(self) -> None:
-        """Write everything now: at the end of a turn, before another writes to a client, and before it ends."""
+        """Write everything now: at the end of a turn, before another writes to a client, and when it ends."""
         self.is_scheduled = False
         # Taken out first, as a write may call `pause_writing`, and that this method.
         to_upstreams, self.to_upstreams = self.to_upstreams, []
