@@ -40,6 +40,22 @@ def test_messages_of_one_turn_go_out_at_its_end_all_requests_first() -> None:
     assert len(order) == 3
 
 
+def test_a_message_that_cannot_be_written_costs_no_other_its_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(Written):
+        def write(self, data: bytes) -> None:
+            raise RuntimeError(f"a defect, at {data!r}")
+
+    pair, broken = Pair(), Broken()
+    pair.shared.outbox.response(cast(Any, broken), b"1")
+    pair.shared.outbox.response(cast(Any, pair.to_client), b"2")
+    pair.turns.end_turn()
+    assert broken.closed
+    assert pair.to_client.data == b"2"
+    assert "a defect" in caplog.text
+
+
 def test_a_request_that_may_not_be_repeated_goes_out_at_once() -> None:
     # Its connection was seen to be open a moment ago, and may not be at the end of the turn.
     pair = Pair()

@@ -7,6 +7,9 @@ the figures.
 """
 
 import asyncio
+import logging
+
+log = logging.getLogger("rgate")
 
 
 class Outbox:
@@ -43,9 +46,15 @@ class Outbox:
         # Taken out first, as a write may call `pause_writing`, and that this method.
         to_upstreams, self.to_upstreams = self.to_upstreams, []
         to_clients, self.to_clients = self.to_clients, []
-        for transport, message in to_upstreams:
-            if not transport.is_closing():
+        _write_each(to_upstreams)
+        _write_each(to_clients)
+
+
+def _write_each(messages: list[tuple[asyncio.Transport, bytes]]) -> None:
+    for transport, message in messages:
+        if not transport.is_closing():
+            try:
                 transport.write(message)
-        for transport, message in to_clients:
-            if not transport.is_closing():
-                transport.write(message)
+            except Exception:  # a defect costs one connection, and not those behind it in the row
+                log.exception("a message could not be written")
+                transport.abort()
