@@ -124,6 +124,11 @@ def render(results: dict[str, Any]) -> str:
         f"| {what} | {wanted} | {found} | {'met' if met else '**missed**'} |"
         for what, wanted, found, met in verdicts(results)
     ]
+    if any(not met for *_, met in verdicts(results)):
+        lines += [
+            "",
+            f"Why some are missed, where the time goes and what was tried: [{NOTES.name}]({NOTES.name}).",
+        ]
     for name, (title, load) in LOADS.items():
         if name in results:
             per_mib = load.expected + load.content_bytes if name in ("download", "upload") else 0

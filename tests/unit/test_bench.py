@@ -67,6 +67,7 @@ def test_growth_is_told_in_percent() -> None:
 def test_the_page_says_missed_where_a_target_is_missed_and_sorts_by_cost() -> None:
     page = render(results(ours=20.0, nginx=10.0, flask=500.0))
     assert "**missed**" in page
+    assert "Why some are missed" in page
     assert (
         page.index("| nginx | 10.0") < page.index("| rgate (asyncio) | 20.0") < page.index("| rgate (flask)")
     )
