@@ -63,8 +63,8 @@ class Balancer:
     def picker(self, backend: str, policy: Policy, candidates: Sequence[Candidate]) -> Callable[[], int]:
         """Return what gives the index of one of *candidates*; -1 where `pick` has to look further.
 
-        It is -1 where the one whose turn it is is left out: it stays its turn, and what `pick` makes of that
-        is fair again among those that are not.
+        It is -1 where the one picked is left out, and for turns while any is: what `pick` makes of that is
+        fair again among those that are not.
         """
         random, count = self._random, len(candidates)
 
@@ -76,11 +76,10 @@ class Balancer:
             return -1 if self._pauses and candidates[index] in self._pauses else index
 
         def next_one() -> int:
-            turn = self._turns.get(backend, 0)
-            index = unless_left_out(turn % count)
-            if index >= 0:
-                self._turns[backend] = turn + 1
-            return index
+            # While any is left out, `pick` counts turns among the others: two ways to count would be unfair.
+            if self._pauses and any(candidate in self._pauses for candidate in candidates):
+                return -1
+            return self._next_turn(backend) % count
 
         def least_busy_one() -> int:
             least = self._least_inflight(candidates)
@@ -142,4 +141,6 @@ class Balancer:
     def keep_only(self, candidates: Iterable[Candidate]) -> None:
         """Forget the failures of all but *candidates*: what changed or went starts anew."""
         known = set(candidates)
-        self._pauses = {candidate: pause for candidate, pause in self._pauses.items() if candidate in known}
+        for candidate in list(self._pauses):  # a copy, as the loop's thread may add one meanwhile
+            if candidate not in known:
+                self._pauses.pop(candidate, None)

@@ -48,6 +48,8 @@ class Written:
         self.data = b""
         self.closed = False
         self.at_end = False
+        self.reads = True
+        self.unwritten = 0
 
     def write(self, data: bytes) -> None:
         assert not self.closed, "written to after it was closed"
@@ -65,7 +67,13 @@ class Written:
         self.at_end = True
 
     def resume_reading(self) -> None:
-        pass
+        self.reads = True
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def get_write_buffer_size(self) -> int:
+        return self.unwritten
 
 
 class QuietUpstream(HotUpstream):

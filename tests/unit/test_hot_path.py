@@ -2,12 +2,13 @@
 
 import itertools
 import time
+from dataclasses import replace
 from typing import Any, NoReturn, cast
 
 import pytest
 
 from rgate.core.candidates import Address, Candidate
-from rgate.core.config import Policy
+from rgate.core.config import Limits, Policy
 from rgate.engines.asyncio_engine.client import LINGER_NS
 from rgate.engines.asyncio_engine.hot_path import HotUpstream
 from tests.unit.hot_pair import ANSWER, CANDIDATE, ORDINARY, Pair, Written
@@ -220,3 +221,56 @@ def test_content_within_the_limit_takes_the_hot_path(most: int | None, is_hot: b
     pair = Pair(body_bytes=most)
     request = b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
     assert pair.send(request) == is_hot
+
+
+@pytest.mark.parametrize("request_bytes", [ORDINARY, b"HEAD /a/1 HTTP/1.1\r\nHost: h\r\n\r\n"])
+def test_what_an_upstream_says_before_it_was_asked_is_no_answer(
+    monkeypatch: pytest.MonkeyPatch, request_bytes: bytes
+) -> None:
+    # It once went to the client, and the real answer to whoever had the connection next.
+    pair = general_pair()
+    refusing(pair, monkeypatch)
+    pair.client.data_received(request_bytes)
+    pair.upstream.data_received(ANSWER)
+    pair.turns.end_turn()
+    assert not pair.to_client.data.startswith(b"HTTP/1.1 200 ")
+    assert pair.to_upstream.data == b""
+    assert pair.pool.idle == []
+
+
+def test_a_request_under_way_does_not_mind_a_lower_limit_of_content() -> None:
+    pair = general_pair()
+    pair.client.data_received(b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")
+    pair.turns.end_turn()
+    config = replace(pair.gateway.config, limits=Limits(body_bytes=1))
+    pair.gateway.swap(config, pair.gateway.views)
+    pair.upstream.data_received(UNUSUAL_ANSWER)
+    pair.turns.end_turn()
+    assert pair.to_client.data.startswith(b"HTTP/1.1 200 ")
+
+
+def test_nothing_is_read_as_a_request_behind_a_response_that_was_cut() -> None:
+    pair = Pair()
+    pair.client.received = b"GET /a"
+    pair.client.cut(framed=True)
+    assert pair.client.received == b""
+
+
+def test_a_client_is_read_from_again_once_it_reads() -> None:
+    pair = Pair()
+    pair.client.is_write_paused = True
+    pair.client.data_received(b"GET /a HTTP/1.1\r\n")
+    assert not pair.to_client.reads
+    pair.client.resume_writing()
+    assert pair.to_client.reads
+
+
+def test_a_client_that_lingers_gets_its_last_response_whole() -> None:
+    pair = Pair()
+    pair.client.linger()
+    pair.to_client.unwritten = 1
+    pair.client.expired()
+    assert not pair.to_client.closed
+    pair.to_client.unwritten = 0
+    pair.client.expired()
+    assert pair.to_client.closed

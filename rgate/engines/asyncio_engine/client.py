@@ -27,6 +27,7 @@ NEVER_NS: Final = 1 << 62
 MOST_AHEAD: Final = 65536
 LINGER_NS: Final = NS  # how long a client is read from behind the last answer
 _LINGER_BYTES: Final = 1 << 20
+_MOST_LINGERS: Final = 60  # of LINGER_NS each, while the last response is not written yet
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
@@ -97,8 +98,10 @@ class Client(asyncio.Protocol):
         self.is_write_paused = False
         if self.work is not None:
             self.work.client_pausing(paused=False)
-        elif self.received:
-            self._read_requests()
+        else:
+            self.transport.resume_reading()
+            if self.received:
+                self._read_requests()
 
     def data_received(self, data: bytes) -> None:
         if self.work is not None:
@@ -240,7 +243,7 @@ class Client(asyncio.Protocol):
     def cut(self, *, framed: bool) -> None:
         """End the connection so that the response looks broken: by a reset, where it is not *framed*."""
         self.shared.outbox.flush()
-        self.work = None
+        self.work, self.received = None, b""
         if framed:
             self.deadline_ns = time.monotonic_ns() + LINGER_NS
             self.transport.close()
@@ -257,6 +260,7 @@ class _Lingering:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._left = _LINGER_BYTES
+        self._waits = _MOST_LINGERS
 
     def client_data(self, data: bytes) -> None:
         self._left -= len(data)
@@ -270,7 +274,12 @@ class _Lingering:
         pass
 
     def expired(self) -> None:
-        self._client.transport.abort()
+        """End the connection, but for a client that has not read its last response yet."""
+        self._waits -= 1
+        if self._waits and self._client.transport.get_write_buffer_size():
+            self._client.deadline_ns = time.monotonic_ns() + LINGER_NS
+        else:
+            self._client.transport.abort()
 
 
 def _too_large(received: bytes, limit: int) -> Refused:

@@ -45,9 +45,9 @@ class Forwarding:
     """
 
     __slots__ = (
-        "_bytes_sent", "_chunks", "_client", "_closes", "_connecting", "_content", "_decoder", "_enveloped",
-        "_exchange", "_head", "_interim", "_looked_at", "_out", "_received", "_remaining", "_reused",
-        "_shared", "_started_ns", "_upstream",
+        "_asked_in", "_bytes_sent", "_chunks", "_client", "_closes", "_connecting", "_content", "_decoder",
+        "_enveloped", "_exchange", "_head", "_interim", "_looked_at", "_out", "_received", "_remaining",
+        "_reused", "_shared", "_started_ns", "_upstream",
     )  # fmt: skip
 
     def __init__(self, shared: "Shared", client: Client, exchange: Exchange) -> None:
@@ -70,6 +70,7 @@ class Forwarding:
         self._enveloped: bytearray | None = None  # the content so far, where it goes into an envelope
         self._out: list[bytes] = []  # for the client, and not yet written
         self._bytes_sent = 0
+        self._asked_in = -1  # the outbox's turn in which the request was put there
 
     # Steps.
 
@@ -91,6 +92,7 @@ class Forwarding:
     def resume(self, upstream: Upstream, sent: bytes) -> None:
         """Go on with a request that was sent to *upstream* already, with *sent*, its content."""
         self._client.work = self
+        self._content = RequestContent(self._exchange.head, None)  # it was within the limit when it came
         self._take_content(sent)
         self._content.all_taken()
         self._upstream = upstream
@@ -133,6 +135,7 @@ class Forwarding:
         self._received, self._looked_at, self._interim = b"", 0, False
         message = b"".join((request_head(self._exchange.forwarded()), *self._content.all_taken()))
         if self._content.complete and self._exchange.head.method in IDEMPOTENT:
+            self._asked_in = self._shared.outbox.turn
             self._shared.outbox.request(upstream.transport, message)
         else:  # more may follow, and what may not be sent twice goes while the connection is known to be open
             upstream.transport.write(message)
@@ -247,6 +250,9 @@ class Forwarding:
         return Failure.STALE if self._reused else Failure.CLOSED_EARLY
 
     def upstream_data(self, data: bytes) -> None:
+        if self._asked_in == self._shared.outbox.turn:  # it speaks before it was asked
+            self._failed(Failure.STALE if self._reused else Failure.BAD_RESPONSE, sent=True)
+            return
         if self._head is not None:
             self._take_response(data)
         else:

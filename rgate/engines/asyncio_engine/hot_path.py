@@ -32,12 +32,13 @@ _RESPONSE_ADDED: Final = b"Via: 1.1 rgate" + _ID_NAME
 class HotClient(Client):
     """A client's connection; between requests, and during ordinary ones, it needs no other object."""
 
-    __slots__ = ("_added", "destination", "request", "request_id", "route", "upstream")
+    __slots__ = ("_added", "asked_in", "destination", "request", "request_id", "route", "upstream")
 
     route: HotRoute
     destination: Destination
     request: bytes  # as it came
     request_id: bytes
+    asked_in: int  # the outbox's turn in which the request was put there
 
     def __init__(self, shared: "Shared") -> None:
         super().__init__(shared)
@@ -108,12 +109,14 @@ class HotClient(Client):
         message = b"".join(
             (head, before_host, host, behind_host, identity, b"\r\n\r\n", data[end:] if length else b"")
         )
+        outbox = shared.outbox
+        self.asked_in = outbox.turn
         if is_idempotent:
-            outbox = shared.outbox
             outbox.to_upstreams.append((upstream.transport, message))
             if not outbox.is_scheduled:
                 outbox.schedule()
         else:  # at once, as the connection may close until the end of the turn
+            self.asked_in = -1
             upstream.transport.write(message)
 
     def _make_added(self) -> tuple[bytes, bytes]:
@@ -233,6 +236,11 @@ class HotUpstream(Upstream):
             super().data_received(data)
             return
         shared = client.shared
+        if client.asked_in == shared.outbox.turn:
+            # It speaks before it was asked, so this is no answer; on a new connection there will be one.
+            self.transport.abort()
+            self._end(None)
+            return
         routes = shared.routes
         matched = routes.match_response(data)
         if matched is not None and (end := matched.end()) <= routes.most_bytes and not shared.draining:

@@ -15,11 +15,12 @@ log = logging.getLogger("rgate")
 class Outbox:
     """Messages that wait for the end of the turn (one look at all sockets), each with its transport."""
 
-    __slots__ = ("_loop", "is_scheduled", "to_clients", "to_upstreams")
+    __slots__ = ("_loop", "is_scheduled", "to_clients", "to_upstreams", "turn")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.is_scheduled = False
+        self.turn = 0  # grows with each flush: what was put here in the present one is not yet written
         self.to_upstreams: list[tuple[asyncio.Transport, bytes]] = []
         self.to_clients: list[tuple[asyncio.Transport, bytes]] = []
 
@@ -43,6 +44,7 @@ class Outbox:
     def flush(self) -> None:
         """Write everything now: at the end of a turn, before another writes to a client, and when it ends."""
         self.is_scheduled = False
+        self.turn += 1
         # Taken out first, as a write may call `pause_writing`, and that this method.
         to_upstreams, self.to_upstreams = self.to_upstreams, []
         to_clients, self.to_clients = self.to_clients, []
