@@ -115,16 +115,16 @@ def write(results: dict[str, Any]) -> None:
 
 def render(results: dict[str, Any]) -> str:
     """Return the page."""
-    facts = results["about"]
+    facts, found = results["about"], verdicts(results)
     lines = [_HEAD, f"{facts['date']}, {facts['machine']}; {facts['rounds']}.\n"]
     lines += [f"- {name}: {version}" for name, version in facts["versions"].items()]
     lines += ["", "![CPU time a request](benchmarks.svg)", "", "## Targets", ""]
     lines += ["| scenario | wanted | found | |", "|---|---|---|---|"]
     lines += [
-        f"| {what} | {wanted} | {found} | {'met' if met else '**missed**'} |"
-        for what, wanted, found, met in verdicts(results)
+        f"| {what} | {wanted} | {figure} | {'met' if met else '**missed**'} |"
+        for what, wanted, figure, met in found
     ]
-    if any(not met for *_, met in verdicts(results)):
+    if any(not met for *_, met in found):
         lines += [
             "",
             f"Why some are missed, where the time goes and what was tried: [{NOTES.name}]({NOTES.name}).",

@@ -68,10 +68,7 @@ class Balancer:
         """
         random, count = self._random, len(candidates)
 
-        def unless_left_out(index: int) -> int:
-            return -1 if self._pauses and candidates[index] in self._pauses else index
-
-        def any_one() -> int:  # the default: without another call
+        def any_one() -> int:
             index = int(random() * count)
             return -1 if self._pauses and candidates[index] in self._pauses else index
 
@@ -83,7 +80,8 @@ class Balancer:
 
         def least_busy_one() -> int:
             least = self._least_inflight(candidates)
-            return unless_left_out(least[int(random() * len(least))])
+            index = least[int(random() * len(least))]
+            return -1 if candidates[index] in self._pauses else index
 
         return {
             Policy.RANDOM: any_one,

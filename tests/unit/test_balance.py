@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,29 +45,27 @@ def test_a_picker_leaves_it_to_pick_where_the_one_picked_is_left_out(policy: Pol
         assert sorted(picked) == sorted([-1, *({0, 1, 2} - {refused})])
 
 
-def test_round_robin_stays_fair_while_one_is_left_out() -> None:
+FOUR = (*THREE, Candidate("d", "", Address("127.0.0.1", 4)))
+
+
+@pytest.mark.parametrize(
+    ("candidates", "refused", "spread"),
+    [
+        pytest.param(THREE, [0], {"b": 30, "c": 30}, id="one of three"),
+        pytest.param(FOUR, [1, 3], {"a": 30, "c": 30}, id="the second and the fourth of four"),
+    ],
+)
+def test_round_robin_stays_fair_while_some_are_left_out(
+    candidates: tuple[Candidate, ...], refused: list[int], spread: dict[str, int]
+) -> None:
     made = balancer([], [])
-    made.refused(THREE[0], 0.0)
-    picker = made.picker("b", Policy.ROUND_ROBIN, THREE)
+    for index in refused:
+        made.refused(candidates[index], 0.0)
+    picker = made.picker("b", Policy.ROUND_ROBIN, candidates)
     picked: Counter[str] = Counter()
     for _ in range(60):
         index = picker()
-        one = THREE[index] if index >= 0 else made.pick("b", Policy.ROUND_ROBIN, THREE, [], 0.5)
+        one = candidates[index] if index >= 0 else made.pick("b", Policy.ROUND_ROBIN, candidates, [], 0.5)
         assert one is not None
         picked[one.name] += 1
-    assert picked == {"b": 30, "c": 30}
-
-
-def test_round_robin_is_fair_where_the_second_and_the_fourth_of_four_are_left_out() -> None:
-    four = (*THREE, Candidate("d", "", Address("127.0.0.1", 4)))
-    made = balancer([], [])
-    made.refused(four[1], 0.0)
-    made.refused(four[3], 0.0)
-    picker = made.picker("b", Policy.ROUND_ROBIN, four)
-    picked: Counter[str] = Counter()
-    for _ in range(40):
-        index = picker()
-        one = four[index] if index >= 0 else made.pick("b", Policy.ROUND_ROBIN, four, [], 0.5)
-        assert one is not None
-        picked[one.name] += 1
-    assert picked == {"a": 20, "c": 20}
+    assert picked == spread

@@ -72,24 +72,23 @@ def test_nothing_is_written_to_a_connection_that_closed_meanwhile() -> None:
     assert pair.to_upstream.data == b""
 
 
-def test_a_response_that_waits_goes_out_before_what_the_general_way_writes() -> None:
+@pytest.mark.parametrize(
+    ("next_request", "answer"),
+    [
+        pytest.param(b"TRACE /a/1 HTTP/1.1\r\nHost: h\r\n\r\n", b"405 ", id="an answer of rgate's own"),
+        pytest.param(b"nonsense\r\n\r\n", b"400 ", id="a refusal"),
+    ],
+)
+def test_a_response_that_waits_goes_out_before_what_the_general_way_writes(
+    next_request: bytes, answer: bytes
+) -> None:
     pair = Pair()
     assert pair.send(ORDINARY)
     pair.upstream.data_received(ANSWER)
-    pair.client.data_received(b"TRACE /a/1 HTTP/1.1\r\nHost: h\r\n\r\n")
+    pair.client.data_received(next_request)
     first, second = pair.to_client.data.split(b"HTTP/1.1 ")[1:]
     assert first.startswith(b"200 ")
-    assert second.startswith(b"405 ")
-
-
-def test_a_response_that_waits_goes_out_before_the_refusal_of_the_next_request() -> None:
-    pair = Pair()
-    assert pair.send(ORDINARY)
-    pair.upstream.data_received(ANSWER)
-    pair.client.data_received(b"nonsense\r\n\r\n")
-    first, second = pair.to_client.data.split(b"HTTP/1.1 ")[1:]
-    assert first.startswith(b"200 ")
-    assert second.startswith(b"400 ")
+    assert second.startswith(answer)
 
 
 @pytest.mark.parametrize("end", ["eof_received", "drain"])
@@ -114,10 +113,7 @@ def test_requests_under_way_are_counted_until_their_response() -> None:
 
 
 def test_requests_under_way_are_counted_until_the_general_way_ends_them() -> None:
-    pair = Pair(policy=Policy.LEAST_INFLIGHT)
-    pair.upstream = HotUpstream(pair.pool)
-    pair.upstream.transport = cast(Any, pair.to_upstream)
-    pair.pool.idle[:] = [pair.upstream]
+    pair = general_pair(Policy.LEAST_INFLIGHT)
     assert pair.send(ORDINARY)
     pair.client.eof_received()
     assert [record.status for record in pair.log] == [499]
@@ -127,9 +123,9 @@ def test_requests_under_way_are_counted_until_the_general_way_ends_them() -> Non
 UNUSUAL_ANSWER = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc"
 
 
-def general_pair() -> Pair:
+def general_pair(policy: Policy = Policy.RANDOM) -> Pair:
     """A pair whose request and response take the general way, as far as the outbox."""
-    pair = Pair()
+    pair = Pair(policy=policy)
     pair.upstream = HotUpstream(pair.pool)
     pair.upstream.reused = True
     pair.upstream.transport = cast(Any, pair.to_upstream)

@@ -176,7 +176,7 @@ class Client(asyncio.Protocol):
 
     def _begin(self, head: RequestHead) -> None:
         shared = self.shared
-        begun = shared.gateway.begin(head, self.connection, self.shared.next_id(), can_tunnel=True)
+        begun = shared.gateway.begin(head, self.connection, shared.next_id(), can_tunnel=True)
         match begun.outcome:
             case Own():
                 shared.answer_own(self, head, begun.request_id)
