@@ -1,27 +1,34 @@
 """Measure rgate beside its peers in one interleaved run, and write docs/benchmarks.md."""
 
 import argparse
+import contextlib
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench import report, scenarios
+from bench import backend, hostile, report, scenarios
 from bench.gateways import OURS, PEERS, ROOT, Gateway, Site, program, workers_of
+from bench.hostile import ATTACKS
 from bench.load import LoadFailed
+from bench.loads import LOADS, PEOPLE, SMALL
 from bench.machine import LOAD_CORE, free_ports, running
 from bench.origin import configure
-from bench.scenarios import LOADS, say
+from bench.scenarios import say
 
 RESULTS = ROOT / "bench" / "results.json"
-ALL = (*LOADS, "routes", "containers", "idle", "rate", "workers")
+ALL = (*LOADS, *PEOPLE, *ATTACKS, "routes", "containers", "idle", "rate", "workers")
+GROUPS = {"people": tuple(PEOPLE), "hostile": tuple(ATTACKS)}  # by one name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the scenarios; the exit status is 1 where any request failed."""
     options = _parser().parse_args(arguments)
+    os.sched_setaffinity(0, {LOAD_CORE})  # of whatever is not started elsewhere
     if options.render:
         report.write(json.loads(RESULTS.read_text()))
         return 0
@@ -49,11 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("scenario", nargs="*", choices=[*ALL, []], help=f"some of {', '.join(ALL)}; all")
+    names = ", ".join([*ALL, *(f"{name} (many)" for name in GROUPS)])
+    parser.add_argument("scenario", nargs="*", choices=[*ALL, *GROUPS, []], help=f"some of {names}; all")
     parser.add_argument("--engine", nargs="*", default=list(OURS), choices=list(OURS), help="rgate's engines")
     parser.add_argument("--only", nargs="*", default=list(PEERS), choices=list(PEERS), help="the peers")
     parser.add_argument("--rounds", type=int, default=5, help="of each gateway (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=3, help="of each round (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=2, help="of each round (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="one round of one second: only to see it work")
     parser.add_argument("--save", action="store_true", help="keep the results, and write docs/benchmarks.md")
     parser.add_argument("--render", action="store_true", help="only write docs/benchmarks.md anew")
@@ -64,18 +72,31 @@ def _measure(
     options: argparse.Namespace, ours: list[Gateway], peers: list[Gateway], place: Path
 ) -> dict[str, Any]:
     rounds, seconds = (1, 1.0) if options.quick else (options.rounds, options.seconds)
-    asked = options.scenario or list(ALL)
-    ports = free_ports(100)
+    asked = {one for name in options.scenario or ALL for one in GROUPS.get(name, (name,))}
+    free = free_ports(102)
+    ports = {"nginx": free[:100], "own": free[100:101], "attacked": free[101:]}
     results: dict[str, Any] = {"about": report.about([*ours, *peers], rounds, seconds)}
     first = [one for one in ours if "asyncio" in one.name]
-    with running(configure(ports, place / "origin"), LOAD_CORE, ports[0], place / "origin"):
-        site = Site(ports[:1])
-        for name, (title, load) in LOADS.items():
+    site = Site(ports["nginx"][:1])
+    with contextlib.ExitStack() as stack:
+        command = configure(ports["nginx"], place / "origin")
+        stack.enter_context(running(command, LOAD_CORE, ports["nginx"][0], place / "origin"))
+        stack.enter_context(backend.answering(ports["own"][0], backend.ANSWERS))
+        stack.enter_context(backend.answering(ports["attacked"][0], hostile.ANSWERS, hostile.LOWEST))
+        for name, scenario in (LOADS | PEOPLE).items():
             if name in asked:
-                say(title)
-                seen = scenarios.under_load([*ours, *peers], site, load, rounds, seconds, place)
+                say(scenario.title)
+                able = [one for one in [*ours, *peers] if one.name != scenario.without]
+                seen = scenarios.under_load(able, scenario.site(ports), scenario.load, rounds, seconds, place)
                 results[name] = {gateway: figures.medians() for gateway, figures in seen.items()}
-        for name, large in (("routes", Site(ports[:1], 10_000)), ("containers", Site(ports))):
+        for name, attack in ATTACKS.items():
+            if name in asked:
+                say(f"others beside: {attack.title}")
+                some = [*first, *[one for one in peers if one.name in ("nginx", "haproxy")]]
+                attacked = Site(ports["nginx"][:1], attacked=ports["attacked"])
+                seen = hostile.beside(attack, some, attacked, rounds, seconds, place)
+                results[name] = {gateway: figures.medians() for gateway, figures in seen.items()}
+        for name, large in (("routes", replace(site, routes=10_000)), ("containers", Site(ports["nginx"]))):
             if name in asked:
                 say(name)
                 grown = scenarios.growth([*first, *peers], site, large, max(rounds, 1) * 2, seconds, place)
@@ -97,7 +118,7 @@ def _measure(
         if "workers" in asked and _has_workers():
             say("one and two workers, on one core")
             pair = [workers_of("asyncio", 1), workers_of("asyncio", 2)]
-            seen = scenarios.under_load(pair, site, scenarios.SMALL, rounds, seconds, place)
+            seen = scenarios.under_load(pair, site, SMALL, rounds, seconds, place)
             results["workers"] = {gateway: figures.medians() for gateway, figures in seen.items()}
     return results
 

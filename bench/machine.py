@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import socket
 import subprocess
 import time
@@ -62,6 +63,15 @@ def resident_bytes(pid: int) -> int:
     return total
 
 
+def unshared_bytes(pid: int) -> int:
+    """Return the resident memory of *pid* and its descendants but for files; quick, however large it is."""
+    total = 0
+    for member in family(pid):
+        _, resident, shared, *_ = map(int, Path(f"/proc/{member}/statm").read_text().split())
+        total += (resident - shared) * os.sysconf("SC_PAGESIZE")
+    return total
+
+
 def descriptors(pid: int) -> int:
     """Return how many files and sockets *pid* has open."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
@@ -73,12 +83,21 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """Return as many ports, all different, that were free a moment ago."""
+    """Return as many ports, all different, that were free a moment ago.
+
+    They lie below those that connections get (32768 and up, as Linux comes): a port of these may be free,
+    and taken by somebody's connection a moment later.
+    """
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return tuple(sock.getsockname()[1] for sock in sockets)
+        taken: list[int] = []
+        for port in random.sample(range(16384, 32768), 16384):
+            sock = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                sock.bind(("127.0.0.1", port))
+                taken.append(port)
+            if len(taken) == count:
+                return tuple(taken)
+    raise OSError(f"fewer than {count} free ports")
 
 
 def wait_until(is_true: Callable[[], bool], within_s: float, awaited: str) -> None:

@@ -36,12 +36,13 @@ http {{
   client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; client_body_buffer_size 128k;
   fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
   default_type application/json;
+  upstream itself {{ server 127.0.0.1:{ports[0]}; keepalive 512; keepalive_requests 1000000000; }}
   server {{
     {listens}
     root {directory}/files;
     location /api/json {{ return 200 "{text}"; }}
     location /api/page {{ {fields} return 200 "{text}"; }}
-    location /api/upload {{ proxy_pass http://127.0.0.1:{ports[0]}/api/json; proxy_pass_request_body off;
+    location /api/upload {{ proxy_pass http://itself/api/json; proxy_pass_request_body off;
       proxy_method GET; proxy_set_header Content-Length ""; proxy_http_version 1.1;
       proxy_set_header Connection ""; }}
   }}

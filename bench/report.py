@@ -3,12 +3,14 @@
 import datetime
 import os
 import platform
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from bench.gateways import ROOT, Gateway, program
-from bench.scenarios import LOADS
+from bench.hostile import ATTACKS, RATE
+from bench.loads import LOADS, PEOPLE
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 PLOT = ROOT / "docs" / "benchmarks.svg"
@@ -36,6 +38,17 @@ what else runs it depends on little but whether the other core has to be woken (
 
 """
 
+_PEOPLE = """The gateway's CPU time for a request, or a message, beside nginx's in the same run. What comes in
+two writes comes a moment apart, so that each is read by itself. What wrk cannot send comes from a generator
+of our own, and responses in two writes from a backend of our own; both are slower, so that gateways wait more
+often, which costs time too: figures are to be compared within a row. Where nothing is said of it, nginx
+passes content on as it comes (`proxy_request_buffering off`).
+"""
+_HOSTILE = f"""What others meet meanwhile, who ask {RATE} times a second: the longest wait, from when a
+request was due, the 99th percentile, and how much more memory the gateway took at most. The attack comes from
+the core of those who ask, at the lowest priority.
+"""
+
 
 def about(gateways: list[Gateway], rounds: int, seconds: float) -> dict[str, Any]:
     """Return what was measured where."""
@@ -59,8 +72,16 @@ def about(gateways: list[Gateway], rounds: int, seconds: float) -> dict[str, Any
 def _version(gateway: Gateway) -> str:
     command = [program(gateway.version[0]) or gateway.version[0], *gateway.version[1:]]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = (ended.stdout + ended.stderr).strip().splitlines()
-    return lines[0].strip()[:80] if lines else ""
+    return version(ended.stdout + ended.stderr)
+
+
+def version(printed: str) -> str:
+    """Return the number in what a program says of itself; "" where there is none.
+
+    Some name the path that they were started by first, whose directories may have numbers too.
+    """
+    number = re.search(r"\d+(\.\d+)+", printed.rpartition("version")[2])
+    return number[0] if number else ""
 
 
 def verdicts(results: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
@@ -71,7 +92,9 @@ def verdicts(results: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
         for peer, most in limits.items():
             if ASYNCIO in rows and peer in rows:
                 ratio = rows[ASYNCIO]["cpu_us"] / rows[peer]["cpu_us"]
-                found.append((LOADS[name][0], f"≤ {most} × {peer}", f"{ratio:.2f} × {peer}", ratio <= most))
+                found.append(
+                    (LOADS[name].title, f"≤ {most} × {peer}", f"{ratio:.2f} × {peer}", ratio <= most)
+                )
     for name, title in GROWTHS.items():
         if ASYNCIO in results.get(name, {}):
             grown = _growth(results[name][ASYNCIO])
@@ -129,10 +152,15 @@ def render(results: dict[str, Any]) -> str:
             "",
             f"Why some are missed, where the time goes and what was tried: [{NOTES.name}]({NOTES.name}).",
         ]
-    for name, (title, load) in LOADS.items():
+    for name, scenario in LOADS.items():
         if name in results:
-            per_mib = load.expected + load.content_bytes if name in ("download", "upload") else 0
-            lines += ["", f"## {title}", "", *_table(results[name], per_mib)]
+            load = scenario.load
+            per_mib = len(load.answer) + load.content_bytes if name in ("download", "upload") else 0
+            lines += ["", f"## {scenario.title}", "", *_table(results[name], per_mib)]
+    if people := {scenario.title: results[name] for name, scenario in PEOPLE.items() if name in results}:
+        lines += ["", "## What people really send", "", _PEOPLE, *_people_table(people)]
+    if attacks := {attack.title: results[name] for name, attack in ATTACKS.items() if name in results}:
+        lines += ["", "## Hostile input", "", _HOSTILE, *_hostile_table(attacks)]
     for name, title in GROWTHS.items():
         if name in results:
             lines += ["", f"## {title}", "", *_growth_table(results[name])]
@@ -173,6 +201,38 @@ def _table(rows: dict[str, Any], bytes_a_request: int) -> list[str]:
             f"{row['p99_ms']:.1f} ms | {row['resident_bytes'] / MIB:.0f} MiB |"
         )
     return lines
+
+
+def _people_table(scenarios: dict[str, Any]) -> list[str]:
+    """Return a row a scenario: what it costs nginx, and every other gateway as a multiple of that."""
+    others = [name for name in _gateways(scenarios) if name != "nginx"]
+    lines = [f"| | nginx, µs | {' | '.join(others)} |", "|---|---|" + "---|" * len(others)]
+    for title, rows in scenarios.items():
+        if nginx := rows.get("nginx"):
+            ratios = [
+                f"{rows[one]['cpu_us'] / nginx['cpu_us']:.2f} ×" if one in rows else "" for one in others
+            ]
+            lines.append(f"| {title} | {nginx['cpu_us']:.1f} | {' | '.join(ratios)} |")
+    return lines
+
+
+def _hostile_table(attacks: dict[str, Any]) -> list[str]:
+    gateways = _gateways(attacks)
+    lines = [f"| the attack | {' | '.join(gateways)} |", "|---|" + "---|" * len(gateways)]
+    for title, rows in attacks.items():
+        cells = [_of_others(rows[name]) if name in rows else "" for name in gateways]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return lines
+
+
+def _of_others(row: dict[str, float]) -> str:
+    waited = f"{row['most_ms']:,.0f} ms, {row['p99_ms']:,.0f} ms, {row['grown_bytes'] / MIB:+,.0f} MiB"
+    return f"{waited}, **{row['failed']:,.0f} failed**" if row["failed"] else waited
+
+
+def _gateways(tables: dict[str, Any]) -> list[str]:
+    """Return the names of all gateways in *tables*, in their order."""
+    return list(dict.fromkeys(name for rows in tables.values() for name in rows))
 
 
 def _growth(sizes: dict[str, Any]) -> float:

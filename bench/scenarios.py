@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import segments, wrk
+from bench.fixed_rate import FixedRate
 from bench.gateways import Gateway, Site
-from bench.load import FixedRate, Load, LoadFailed, check, run
+from bench.load import Answered, Load, LoadFailed, check
+from bench.loads import SMALL
 from bench.machine import (
     GATEWAY_CORE,
     cpu_us,
@@ -23,41 +26,8 @@ from bench.machine import (
     running,
     wait_until,
 )
-from bench.origin import JSON, LARGE_BYTES
+from bench.origin import JSON
 
-BROWSER = (
-    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
-    ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
-    ("Accept-Language", "en-US,en;q=0.5"),
-    ("Accept-Encoding", "gzip, deflate, br, zstd"),
-    ("Connection", "keep-alive"),
-    ("Referer", "https://shop.example.org/catalogue/things?page=3"),
-    (
-        "Cookie",
-        "session=0123456789abcdef0123456789abcdef; theme=dark; consent=all; _id=GA1.1.1234567.1700000000",
-    ),
-    ("Upgrade-Insecure-Requests", "1"),
-    ("Sec-Fetch-Dest", "document"),
-    ("Sec-Fetch-Mode", "navigate"),
-    ("Sec-Fetch-Site", "same-origin"),
-)
-SMALL = Load("/api/json/42", len(JSON))
-LOADS = {
-    "json": ("100-byte JSON GET, 32 connections", SMALL),
-    "browser": (
-        "browser-like: 12 fields with cookies, response with 10 fields",
-        Load("/api/page", len(JSON), fields=BROWSER),
-    ),
-    "general": (
-        "a request out of the ordinary: TE: trailers",
-        Load("/api/json/42", len(JSON), fields=(("TE", "trailers"),)),
-    ),
-    "download": ("1 MiB response", Load("/api/large", LARGE_BYTES, connections=8)),
-    "upload": (
-        "64 KiB request body",
-        Load("/api/upload", len(JSON), "POST", content_bytes=65536, connections=8),
-    ),
-}  # fmt: skip
 IDLE_CONNECTIONS = 10_000
 
 
@@ -69,12 +39,16 @@ class Figures:
     rate: list[float] = field(default_factory=list)  # requests a second
     p99_ms: list[float] = field(default_factory=list)
     resident_bytes: list[float] = field(default_factory=list)
+    most_ms: list[float] = field(default_factory=list)
+    grown_bytes: list[float] = field(default_factory=list)
+    failed: list[float] = field(default_factory=list)  # requests
 
     def medians(self) -> dict[str, float]:
-        """Return the median of each, and the least and most of the CPU time."""
-        medians = {name: statistics.median(values) for name, values in vars(self).items() if values}
-        if self.cpu_us:
-            medians |= {"cpu_us_least": min(self.cpu_us), "cpu_us_most": max(self.cpu_us)}
+        """Return the median of each, and the least and most of the CPU time and of the longest wait."""
+        seen = {name: values for name, values in vars(self).items() if values}
+        medians = {name: statistics.median(values) for name, values in seen.items()}
+        for name in {"cpu_us", "most_ms"} & seen.keys():
+            medians |= {f"{name}_least": min(seen[name]), f"{name}_most": max(seen[name])}
         return medians
 
 
@@ -106,6 +80,18 @@ def started(gateway: Gateway, site: Site, directory: Path) -> Iterator[Started]:
         yield Started(gateway, port, process.pid, place)
 
 
+def ask(load: Load, one: Started, seconds: float) -> Answered:
+    """Put *load* on a gateway. Raises LoadFailed where any answer was wrong."""
+    if load.by_wrk:
+        return wrk.run(load, one.port, seconds, one.directory)
+    return segments.run(load, one.port, seconds)
+
+
+def warm_up(load: Load, one: Started) -> None:
+    """Have made what is made at first use."""
+    ask(load, one, 1)
+
+
 def under_load(
     gateways: list[Gateway], site: Site, load: Load, rounds: int, seconds: float, directory: Path
 ) -> dict[str, Figures]:
@@ -114,13 +100,13 @@ def under_load(
     with contextlib.ExitStack() as stack:
         all_started = [stack.enter_context(started(gateway, site, directory)) for gateway in gateways]
         for one in all_started:
-            run(load, one.port, 1, one.directory)  # what is made at first use is made
+            warm_up(load, one)
         for number in range(rounds):
             turn = number % len(all_started)
             for one in all_started[turn:] + all_started[:turn]:
                 check(load, one.port)
                 before = cpu_us(one.pid)
-                answered = run(load, one.port, seconds, one.directory)
+                answered = ask(load, one, seconds)
                 spent = cpu_us(one.pid) - before
                 check(load, one.port)
                 seen = figures[one.gateway.name]
@@ -141,11 +127,11 @@ def growth(
         with contextlib.ExitStack() as stack:
             both = [stack.enter_context(started(gateway, site, directory)) for site in (small, large)]
             for one in both:
-                run(SMALL, one.port, 1, one.directory)
+                warm_up(SMALL, one)
             for _ in range(rounds):
                 for seen, one in zip(figures[gateway.name].values(), both, strict=True):
                     before = cpu_us(one.pid)
-                    answered = run(SMALL, one.port, seconds, one.directory)
+                    answered = ask(SMALL, one, seconds)
                     seen.cpu_us.append((cpu_us(one.pid) - before) / answered.requests)
         say(f"  {gateway.name}")
     return figures
@@ -160,8 +146,10 @@ def at_fixed_rate(
         all_started = [stack.enter_context(started(gateway, site, directory)) for gateway in gateways]
         for number in range(rounds + 1):
             for one in all_started:
-                asked = FixedRate(one.port, SMALL.path, JSON.encode(), rate, seconds if number else 1)
-                latencies_s = sorted(asyncio.run(asked.run()))
+                asked = FixedRate(SMALL, one.port, rate, seconds if number else 1)
+                latencies_s = asyncio.run(asked.run())
+                if asked.failed:
+                    raise LoadFailed(f"{one.gateway.name}: {asked.failed} failed at a fixed rate")
                 if number:  # the first is to warm up
                     percentile = latencies_s[int(len(latencies_s) * 0.99)]
                     figures[one.gateway.name].p99_ms.append(percentile * 1000)
@@ -174,7 +162,7 @@ def idle_connections(gateway: Gateway, site: Site, count: int, directory: Path) 
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4 * count), hard))
     try:
         with started(gateway, site, directory) as one:
-            run(SMALL, one.port, 1, one.directory)
+            warm_up(SMALL, one)
             _hold(one, 100)  # what is made at first use is made
             files, before = descriptors(one.pid), resident_bytes(one.pid)
             held, left = [], []

@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import multiprocessing
 import os
 import random
 import sys
@@ -19,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from bench.backend import Pieces, answering
 from bench.gateways import ROOT
 from bench.machine import GATEWAY_CORE, LOAD_CORE, descriptors, free_port, resident_bytes, running
 from bench.scenarios import say
@@ -27,7 +27,7 @@ RESULTS = ROOT / "bench" / "soak.json"
 LARGE = b"x" * 65536
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 # What the backend does at each path; None: it closes. The status is what the client is to see, 0: a cut.
-ANSWERS: dict[str, tuple[list[bytes | None], int]] = {
+ANSWERS: dict[str, tuple[Pieces, int]] = {
     "ok": ([HEAD % 2 + b"ok"], 200),
     "large": ([HEAD % len(LARGE) + LARGE], 200),
     "chunks": ([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"], 200),
@@ -38,37 +38,6 @@ ANSWERS: dict[str, tuple[list[bytes | None], int]] = {
 }
 # How often each is asked for, of a thousand; "abort" is a client that leaves before the answer.
 WEIGHTS = {"ok": 900, "large": 20, "chunks": 40, "early": 10, "bad": 5, "slow": 1, "cut": 10, "abort": 14}
-
-
-class Backend(asyncio.Protocol):
-    """Does what ANSWERS says."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: Any = transport
-        self._received = b""
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        if not self._received.endswith(b"\r\n\r\n"):
-            return
-        name = self._received.split(b" ", 2)[1].rpartition(b"/")[2].decode()
-        self._received = b""
-        for piece in ANSWERS[name][0]:
-            if piece is None:
-                self._transport.close()
-            else:
-                self._transport.write(piece)
-
-
-def serve(port: int) -> None:
-    """Run the backend; in a process of its own."""
-    os.sched_setaffinity(0, {LOAD_CORE})
-
-    async def forever() -> None:
-        server = await asyncio.get_running_loop().create_server(Backend, "127.0.0.1", port, backlog=4096)
-        await server.serve_forever()
-
-    asyncio.run(forever())
 
 
 async def ask(port: int, requests: int, connections: int) -> Counter[str]:
@@ -141,8 +110,7 @@ def main() -> int:
 def soak(place: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Run the gateway and its backend, and ask."""
     port, backend_port = free_port(), free_port()
-    backend = multiprocessing.get_context("spawn").Process(target=serve, args=(backend_port,), daemon=True)
-    backend.start()
+    answers = {name: pieces for name, (pieces, _) in ANSWERS.items()}
     config = {
         "routes": [{"path_prefix": "/api", "backend": "b"}],
         "backends": [
@@ -153,31 +121,29 @@ def soak(place: Path, options: argparse.Namespace) -> dict[str, Any]:
     (place / "config.yml").write_text(json.dumps(config))
     command = [sys.executable, str(ROOT / "rgate.py"), "--port", str(port), "--engine", options.engine]
     os.sched_setaffinity(0, {LOAD_CORE})
-    try:
-        with running([*command, "--config", str(place / "config.yml")], GATEWAY_CORE, port, place) as gateway:
-            asyncio.run(ask(port, options.requests // 20, options.connections))  # to warm up
-            settle(gateway.pid, options.connections)
-            before, memory, files = counted(port), resident_bytes(gateway.pid), descriptors(gateway.pid)
-            began_s = time.monotonic()
-            seen = asyncio.run(ask(port, options.requests, options.connections))
-            took_s = time.monotonic() - began_s
-            settle(gateway.pid, options.connections)
-            after = counted(port)
-            told = sum(after.values()) - sum(before.values())
-            return {
-                "requests": options.requests,
-                "seconds": round(took_s, 1),
-                "seen": dict(sorted(seen.items())),
-                "counted": told,
-                "memory_before_bytes": memory,
-                "memory_grown_bytes": resident_bytes(gateway.pid) - memory,
-                "descriptors_before": files,
-                "descriptors_grown": descriptors(gateway.pid) - files,
-                "threads": len(list(Path(f"/proc/{gateway.pid}/task").iterdir())),
-                "as_expected": set(seen) <= set(WEIGHTS) and told == options.requests,
-            }
-    finally:
-        backend.terminate()
+    gateway_runs = running([*command, "--config", str(place / "config.yml")], GATEWAY_CORE, port, place)
+    with answering(backend_port, answers), gateway_runs as gateway:
+        asyncio.run(ask(port, options.requests // 20, options.connections))  # to warm up
+        settle(gateway.pid, options.connections)
+        before, memory, files = counted(port), resident_bytes(gateway.pid), descriptors(gateway.pid)
+        began_s = time.monotonic()
+        seen = asyncio.run(ask(port, options.requests, options.connections))
+        took_s = time.monotonic() - began_s
+        settle(gateway.pid, options.connections)
+        after = counted(port)
+        told = sum(after.values()) - sum(before.values())
+        return {
+            "requests": options.requests,
+            "seconds": round(took_s, 1),
+            "seen": dict(sorted(seen.items())),
+            "counted": told,
+            "memory_before_bytes": memory,
+            "memory_grown_bytes": resident_bytes(gateway.pid) - memory,
+            "descriptors_before": files,
+            "descriptors_grown": descriptors(gateway.pid) - files,
+            "threads": len(list(Path(f"/proc/{gateway.pid}/task").iterdir())),
+            "as_expected": set(seen) <= set(WEIGHTS) and told == options.requests,
+        }
 
 
 def settle(pid: int, connections: int) -> None:
