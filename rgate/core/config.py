@@ -1,8 +1,33 @@
-"""What `config.yml` may say, as frozen values. How it is read: `config_file.py`."""
+"""What `config.yml` may say: each key once, with its type, range and default, as frozen values.
 
-from dataclasses import dataclass, field
+`config_file.py` reads a file into them, and checks it by these types; whoever makes one in code is trusted.
+"""
+
+from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
+from typing import Annotated, ClassVar, Final
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Strict
+
+from rgate.core.config_values import (
+    Body,
+    Database,
+    Host,
+    Labels,
+    Name,
+    Networks,
+    Prefix,
+    ResponseBody,
+    Seconds,
+    StatsPath,
+    Urls,
+    Whole,
+    one_mapping,
+)
+
+_BODILESS: Final = (204, 205, 304)
+_NO_ROUTE: Final = Body(b"No route matches this path.\n")
 
 
 class Match(Enum):
@@ -37,75 +62,109 @@ class Policy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Paths that begin with *path_prefix* go to *backend*."""
+    """Paths that begin with *path_prefix*, asked of *host*, go to *backend*."""
 
-    path_prefix: str
-    backend: str
+    path_prefix: Prefix
+    backend: Annotated[str, Strict()]
     match: Match = Match.PREFIX
-    strip_prefix: bool = False
+    strip_prefix: Annotated[bool, Strict()] = False
     response_format: ResponseFormat = ResponseFormat.RAW
+    host: Host = ""  # in lower case, perhaps after `*.`; "" for any
+
+    @property
+    def name(self) -> str:
+        """What the route is called in figures, logs and pages: `shop.example/api`, or `/api`."""
+        return self.host + self.path_prefix
 
 
 @dataclass(frozen=True, slots=True)
 class DefaultResponse:
-    """Body already encoded: text/plain; charset=utf-8 or application/json."""
+    """What a path gets that no route matches."""
 
-    body: bytes = b"No route matches this path.\n"
-    content_type: str = "text/plain; charset=utf-8"
-    status_code: int = 404
+    body: ResponseBody = _NO_ROUTE
+    status_code: Annotated[int, Whole(200, 599)] = 404
+
+
+def _bodiless(response: DefaultResponse) -> DefaultResponse:
+    """Return *response* without the default body where its status has none."""
+    if response.status_code not in _BODILESS:
+        return response
+    if response.body.content and response.body is not _NO_ROUTE:
+        status = response.status_code
+        raise ValueError(f"a response {status} has no body: remove `body`, or use another status")
+    return DefaultResponse(Body(b""), response.status_code)
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds."""
 
-    connect: float = 2.0
-    response: float = 30.0
-    idle: float = 60.0
+    connect: Seconds = 2.0
+    response: Seconds = 30.0
+    idle: Seconds = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
     """Exactly one of *match_labels* and *urls* is not empty."""
 
-    name: str
-    match_labels: tuple[tuple[str, str], ...] = ()
-    urls: tuple[str, ...] = ()
-    port: int | None = None
+    name: Name
+    match_labels: Labels = ()
+    urls: Urls = ()
+    port: Annotated[int, Whole(1, 65535)] | None = None
     address: AddressKind = AddressKind.AUTO
     policy: Policy = Policy.RANDOM
-    timeouts: Timeouts = field(default_factory=Timeouts)
+    timeouts: Timeouts = Timeouts()
+
+
+def _labels_or_urls(backend: Backend) -> Backend:
+    if bool(backend.match_labels) == bool(backend.urls):
+        raise ValueError("exactly one of `match_labels` and `urls` is required")
+    return backend
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
     """Where the figures are kept, and shown."""
 
-    database: str = "sqlite:///rgate.db"
-    path: str = "/stats"
+    database: Database = "sqlite:///rgate.db"
+    path: StatsPath = "/stats"
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """Who may use the pages under `/_rgate/`."""
+
+    allow: Networks = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of what clients and backends may send, and of open connections."""
 
-    header_bytes: int = 65536
-    header_fields: int = 100
-    body_bytes: int | None = None
-    connections: int = 10000
+    header_bytes: Annotated[int, Whole(256, 16777216)] = 65536
+    header_fields: Annotated[int, Whole(1, 100000)] = 100
+    body_bytes: Annotated[int, Whole(0)] | None = None
+    connections: Annotated[int, Whole(1, 1000000)] = 10000
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole configuration, checked."""
+    """A whole configuration."""
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")  # of all the values in it, too
 
     routes: tuple[Route, ...]
-    backends: tuple[Backend, ...]
-    default_response: DefaultResponse = field(default_factory=DefaultResponse)
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
-    stats: Stats = field(default_factory=Stats)
-    admin_allow: tuple[IPv4Network | IPv6Network, ...] = (
-        ip_network("127.0.0.0/8"),
-        ip_network("::1/128"),
+    backends: tuple[Annotated[Backend, AfterValidator(_labels_or_urls)], ...]
+    default_response: Annotated[DefaultResponse, BeforeValidator(one_mapping), AfterValidator(_bodiless)] = (
+        DefaultResponse()
     )
-    limits: Limits = field(default_factory=Limits)
+    trusted_proxies: Networks = ()
+    stats: Stats = Stats()
+    admin: Admin = Admin()
+    limits: Limits = Limits()
+
+    @property
+    def admin_allow(self) -> Networks:
+        """The networks that may use the pages under `/_rgate/`."""
+        return self.admin.allow

@@ -1,6 +1,7 @@
 """What is wrong with a configuration: every error of a file at once, each with its place."""
 
 from dataclasses import dataclass
+from datetime import date
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,3 +26,13 @@ class ConfigErrors(Exception):
     def __init__(self, errors: tuple[ConfigError, ...]) -> None:
         self.errors = tuple(sorted(errors))
         super().__init__("\n".join(map(str, self.errors)))
+
+
+def shown(found: object) -> str:
+    """Return what was found as an error shows it: short, and as YAML would have it."""
+    if found is None:
+        return "nothing"
+    if isinstance(found, bool):
+        return str(found).lower()
+    text = str(found) if isinstance(found, date) else repr(found)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,5 +1,6 @@
 """YAML to plain values, with the line of every key: bytes in, values or located errors out."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,11 +14,14 @@ Path = tuple[str | int, ...]
 _MOST_VALUES: Final = 200_000
 _DEEPEST: Final = 40
 
+_MERGE: Final = "tag:yaml.org,2002:merge"
+
 
 @dataclass
 class Located:
     """A document's value, and the line (from 1) of each path in it."""
 
+    file: str
     value: Any = None
     lines: dict[Path, int] = field(default_factory=dict)
     errors: list[ConfigError] = field(default_factory=list)
@@ -27,6 +31,23 @@ class Located:
         while path not in self.lines and path:
             path = path[:-1]
         return self.lines.get(path, 1)
+
+    def tell(self, path: Path, message: str, line: int = 0) -> None:
+        """Add an error, at *line* or at that of *path*."""
+        self.errors.append(ConfigError(self.file, line or self.line(path), show_path(path), message))
+
+    def path_of(self, keys: Path) -> Path:
+        """Return *keys* as they stand in the file, where a list of mappings may be read as one mapping."""
+        path: Path = ()
+        value = self.value
+        for key in keys:
+            if isinstance(value, list) and isinstance(key, str):
+                index = next((i for i, item in enumerate(value) if isinstance(item, dict) and key in item), 0)
+                path, value = (*path, index), value[index]
+            path = (*path, key)
+            is_there = key in value if isinstance(value, dict) else isinstance(value, list)
+            value = value[key] if is_there else None
+        return path
 
 
 def show_path(path: Path) -> str:
@@ -71,17 +92,13 @@ def _one(file_name: str, line: int, message: str) -> ConfigErrors:
 
 class _Reader:
     def __init__(self, file_name: str) -> None:
-        self.located = Located()
-        self._file = file_name
+        self.located = Located(file_name)
         self._constructor = yaml.SafeLoader("")
         self._values = 0
 
     def value(self, node: yaml.Node, path: Path) -> Any:
-        line = node.start_mark.line + 1
-        self.located.lines.setdefault(path, line)
-        self._values += 1
-        if self._values > _MOST_VALUES or len(path) > _DEEPEST:
-            raise _one(self._file, line, "too many values, or nested too deeply (an alias within itself?)")
+        self.located.lines.setdefault(path, node.start_mark.line + 1)
+        self._count(node, len(path))
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -90,28 +107,58 @@ class _Reader:
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            if key is None:
-                self.error(key_node, path, "a key that is no text")
-                continue
-            inner = (*path, key)
-            if key in values:
-                self.error(
-                    key_node, inner, f"the key stands twice, first in line {self.located.lines[inner]}"
-                )
-                continue
-            self.located.lines[inner] = key_node.start_mark.line + 1
-            values[key] = self.value(value_node, inner)
+        for key, line, value_node in self._pairs(node, path):
+            if key not in values:
+                inner = (*path, key)
+                self.located.lines[inner] = line
+                values[key] = self.value(value_node, inner)
         return values
+
+    def _pairs(
+        self, node: yaml.MappingNode, path: Path, depth: int = 0
+    ) -> Iterator[tuple[str, int, yaml.Node]]:
+        """Yield the keys of *node* with lines and values, then those of what it merges: the first counts."""
+        lines: dict[str, int] = {}
+        merged: list[yaml.MappingNode] = []
+        for key_node, value_node in node.value:
+            key, line = key_node.value, key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.located.tell(path, "a key that is no text", line)
+                continue
+            if key in lines:
+                self.located.tell((*path, key), f"the key stands twice, first in line {lines[key]}", line)
+                continue
+            lines[key] = line
+            if key_node.tag == _MERGE:
+                merged = self._merged(value_node, (*path, key), line)
+            else:
+                yield key, line, value_node
+        for source in merged:
+            self._count(source, depth, 1 + len(source.value))
+            yield from self._pairs(source, path, depth + 1)
+
+    def _merged(self, node: yaml.Node, path: Path, line: int) -> list[yaml.MappingNode]:
+        """Return the mappings in *node*, the value of `<<` (https://yaml.org/type/merge.html)."""
+        listed = isinstance(node, yaml.SequenceNode)
+        sources = node.value if listed else [node]
+        for index, source in enumerate(sources):
+            if not isinstance(source, yaml.MappingNode):
+                found = repr(source.value) if isinstance(source, yaml.ScalarNode) else "a list"
+                allowed = "a mapping" if listed else "a mapping, or a list of mappings"
+                # In the line of `<<`: what an alias means is written elsewhere, and may be right there.
+                where = (*path, index) if listed else path
+                self.located.tell(where, f"found {found}; allowed: {allowed}, to be merged", line)
+        return [source for source in sources if isinstance(source, yaml.MappingNode)]
+
+    def _count(self, node: yaml.Node, depth: int, values: int = 1) -> None:
+        self._values += values
+        if self._values > _MOST_VALUES or depth > _DEEPEST:
+            message = "too many values, or nested too deeply (an alias within itself?)"
+            raise _one(self.located.file, node.start_mark.line + 1, message)
 
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
         try:
             return self._constructor.construct_object(node)
         except (yaml.YAMLError, ValueError, OverflowError):
-            self.error(node, path, f"{node.value!r} with the tag {node.tag} is not understood; quote it")
+            self.located.tell(path, f"{node.value!r} with the tag {node.tag} is not understood; quote it")
             return None
-
-    def error(self, node: yaml.Node, path: Path, message: str) -> None:
-        place = ConfigError(self._file, node.start_mark.line + 1, show_path(path), message)
-        self.located.errors.append(place)

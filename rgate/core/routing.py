@@ -1,13 +1,85 @@
-"""Which route a path belongs to: the longest matching prefix (behaviour 3)."""
+"""Which route a request belongs to: by its host, then the longest matching prefix (behaviour 2 and 3)."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Final, Protocol
 
 from rgate.core.config import Match, Route
+from rgate.core.grammar import has_dot_segment
+from rgate.core.names import LONGEST_HOST, compared_host
+from rgate.core.onward import Request, below_prefix
+from rgate.core.problem import Problem
+from rgate.core.reasons import Reason
+
+MOST_HOSTS_KNOWN: Final = 1024
+LONGEST_HOST_KNOWN: Final = LONGEST_HOST + len(".:65535")
+
+
+class _Find(Protocol):
+    def __call__(self, path: bytes, host: bytes = b"") -> int:
+        """Return the index in `routes` of the route of *path* and *host*, as received; -1: none matches."""
 
 
 class Router:
-    """Finds the route with the longest prefix that a path starts with, whatever their order.
+    """Finds the route of a path and a host, whatever the order of the routes.
+
+    Those of one host make a table. The tables that a host may take are tried in turn: its own, those of
+    wildcards, the longest suffix first, and that of the routes without host. They are remembered by the host
+    as it was received; strangers can send any number of those, so both their count and length are bounded.
+    """
+
+    find: _Find
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes = tuple(sorted(_unique(routes), key=lambda route: (route.host, route.path_prefix)))
+        self._tables: dict[bytes, _Table] = {}
+        first = 0
+        for host, group in groupby(self.routes, key=lambda route: route.host):
+            self._tables[host.encode()] = table = _Table(first, tuple(group))
+            first += len(table.prefixes)
+        self._known: dict[bytes, tuple[_Table, ...]] = {}
+        # Where no route has a host, it costs nothing that others could have.
+        self.find = self._find if self._tables.keys() - {b""} else self._tables.get(b"", _Table(0, ())).find
+
+    def match(self, path: bytes, host: bytes = b"") -> Route | None:
+        """Return the route of *path* (as received, without its query) and *host* (likewise; it may have a
+        port, or be empty), or None where none matches.
+        """
+        index = self.find(path, host)
+        return self.routes[index] if index >= 0 else None
+
+    def _find(self, path: bytes, host: bytes = b"") -> int:
+        tables = self._known.get(host)
+        for table in self._learn(host) if tables is None else tables:
+            index = table.find(path)
+            if index >= 0:
+                return index
+        return -1
+
+    def _learn(self, host: bytes) -> tuple["_Table", ...]:
+        names = (*_names(compared_host(host)), b"")
+        tables = tuple(table for name in names if (table := self._tables.get(name)) is not None)
+        if len(host) <= LONGEST_HOST_KNOWN:
+            if len(self._known) >= MOST_HOSTS_KNOWN:
+                self._known.clear()
+            self._known[host] = tables
+        return tables
+
+
+def _names(host: bytes) -> Iterator[bytes]:
+    """Yield the names of routes' hosts that mean *host*, best first."""
+    if not host or len(host) > LONGEST_HOST:
+        return
+    yield host
+    dot = host.find(b".", 1)
+    while dot > 0:
+        yield b"*" + host[dot:]
+        dot = host.find(b".", dot + 1)
+
+
+class _Table:
+    """The routes of one host.
 
     The prefixes lie sorted, each knowing the longest other one that it begins with. All prefixes of
     a path sort before it, and whatever sorts between the longest of them and the path begins with
@@ -15,35 +87,31 @@ class Router:
     log2(n) comparisons, whatever the number of routes.
     """
 
-    def __init__(self, routes: Iterable[Route]) -> None:
-        by_prefix = sorted((route.path_prefix.encode(), route) for route in _unique(routes))
-        self._prefixes = [prefix for prefix, _ in by_prefix]
-        self._parents = _parents(self._prefixes)
-        self._by_segment = [route.match is Match.SEGMENT for _, route in by_prefix]
-        self.routes = tuple(route for _, route in by_prefix)
+    __slots__ = ("by_segment", "first", "parents", "prefixes")
 
-    def match(self, path: bytes) -> Route | None:
-        """Return the route of *path* (as received, without its query), or None where none matches."""
-        index = self.find(path)
-        return self.routes[index] if index >= 0 else None
+    def __init__(self, first: int, routes: Sequence[Route]) -> None:
+        self.first = first  # the index of the first of the sorted *routes* among all
+        self.prefixes = [route.path_prefix.encode() for route in routes]
+        self.parents = _parents(self.prefixes)
+        self.by_segment = [route.match is Match.SEGMENT for route in routes]
 
-    def find(self, path: bytes) -> int:
-        """Return the index in `routes` of the route of *path*, or -1 where none matches."""
-        prefixes = self._prefixes
+    def find(self, path: bytes, host: bytes = b"") -> int:  # noqa: ARG002 - it is that of all these routes
+        """Return the index, among all, of the route of *path*; -1: none matches."""
+        prefixes = self.prefixes
         index = bisect_right(prefixes, path) - 1
         while index >= 0:
             prefix = prefixes[index]
             if path.startswith(prefix) and not (
-                self._by_segment[index] and not _ends_at_segment(prefix, path)
+                self.by_segment[index] and not _ends_at_segment(prefix, path)
             ):
-                return index
-            index = self._parents[index]
+                return self.first + index
+            index = self.parents[index]
         return -1
 
 
 def _unique(routes: Iterable[Route]) -> Iterable[Route]:
-    """Return *routes* with distinct prefixes; the configuration refuses doubles before."""
-    return {route.path_prefix: route for route in routes}.values()
+    """Return *routes* with distinct names; the configuration refuses doubles before."""
+    return {route.name: route for route in routes}.values()
 
 
 def _parents(prefixes: list[bytes]) -> list[int]:
@@ -62,9 +130,18 @@ def _ends_at_segment(prefix: bytes, path: bytes) -> bool:
     return len(path) == len(prefix) or prefix.endswith(b"/") or path[len(prefix) : len(prefix) + 1] == b"/"
 
 
-def forwarded_path(route: Route, path: bytes) -> bytes:
-    """Return the path that the backend is asked for: *path*, or what `strip_prefix` leaves of it."""
-    if not route.strip_prefix:
-        return path
-    rest = path[len(route.path_prefix.encode()) :]
-    return rest if rest.startswith(b"/") else b"/" + rest
+def without_prefix(route: Route, request: Request) -> Request | Problem:
+    """Return *request* as it goes on by *route*, which strips its prefix.
+
+    What is left of the path is checked as all of it was: `/api../x` without `/api` is `/../x` (behaviour 2).
+    """
+    prefix = route.path_prefix.encode()
+    rest = request.path[len(prefix) :]
+    if not rest.startswith(b"/"):
+        rest = b"/" + rest
+        if has_dot_segment(rest):
+            return Problem(
+                Reason.PATH_NOT_NORMALIZED,
+                f"Without {route.path_prefix} the path would begin with a `.` or `..` segment.",
+            )
+    return below_prefix(request, rest, prefix)

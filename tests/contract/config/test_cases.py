@@ -10,11 +10,43 @@ from rgate.core.config_errors import ConfigErrors
 HERE = Path(__file__).parent
 
 
+@pytest.mark.clause("2.file.empty")
 @pytest.mark.parametrize("path", sorted((HERE / "good").glob("*.yml")), ids=lambda path: str(path.stem))
 def test_a_good_file_is_taken(path: Path) -> None:
     load_config(str(path))
 
 
+@pytest.mark.clause("2.file.merge_keys")
+def test_merge_keys_mean_what_they_stand_for(tmp_path: Path) -> None:
+    (tmp_path / "spelt_out.yml").write_text(
+        """
+        routes:
+          - {path_prefix: /a, backend: one, match: segment}
+          - {path_prefix: /b, backend: one, match: segment}
+          - {path_prefix: /c, backend: one, match: segment}
+        backends:
+          - {name: one, match_labels: {app: shop}, timeouts: {connect: 0.5, response: 5}}
+          - name: two
+            match_labels: {tier: web, app: shop}
+            timeouts: {connect: 0.5, response: 5, idle: 10}
+        """
+    )
+
+    assert load_config(str(HERE / "good/merge_keys.yml")) == load_config(str(tmp_path / "spelt_out.yml"))
+
+
+@pytest.mark.clause(
+    "2.host.form",
+    "2.backend.one_of",
+    "2.errors.before",
+    "2.errors.located",
+    "2.errors.missing",
+    "2.errors.double_name",
+    "2.errors.double_prefix",
+    "2.errors.double_key",
+    "2.errors.url",
+    "2.errors.file",
+)
 @pytest.mark.parametrize("path", sorted((HERE / "bad").glob("*.yml")), ids=lambda path: str(path.stem))
 def test_a_bad_file_is_told_with_every_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(path.parent)
@@ -23,6 +55,7 @@ def test_a_bad_file_is_told_with_every_error(path: Path, monkeypatch: pytest.Mon
     assert str(raised.value) + "\n" == path.with_suffix(".expected").read_text()
 
 
+@pytest.mark.clause("2.errors.file")
 @pytest.mark.parametrize("name", ["missing.yml", "."])
 def test_a_file_that_cannot_be_read_is_told_too(name: str) -> None:
     with pytest.raises(ConfigErrors, match="cannot be read"):

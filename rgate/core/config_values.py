@@ -1,0 +1,211 @@
+"""What one value of `config.yml` may be, and what is said where it is not (behaviour 2)."""
+
+import json
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Any, Final, NamedTuple
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    PlainValidator,
+    Strict,
+)
+from pydantic_core.core_schema import CoreSchema, custom_error_schema, float_schema, int_schema
+
+from rgate.core.config_errors import shown
+from rgate.core.grammar import has_dot_segment
+from rgate.core.located_yaml import Path
+from rgate.core.names import compared_name, is_address, wrong_with_host
+from rgate.core.own import is_own
+
+
+class Several(ValueError):
+    """What is wrong within one value: messages, each with the path from there on."""
+
+    def __init__(self, *wrong: tuple[Path, str]) -> None:
+        super().__init__(wrong)
+        self.wrong = wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole number from *low* to *high*, where there is one; whatever is wrong is told with both."""
+
+    low: int
+    high: int | None = None
+
+    def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        bounds = f"from {self.low} to {self.high}" if self.high is not None else f"from {self.low} on"
+        return _told(int_schema(strict=True, ge=self.low, le=self.high), f"a whole number {bounds}")
+
+
+@dataclass(frozen=True, slots=True)
+class _SomeSeconds:
+    def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        # Strict, and it takes whole numbers too.
+        schema = float_schema(strict=True, gt=0, le=86400, allow_inf_nan=False)
+        return _told(schema, "a number over 0, at most 86400")
+
+
+def _told(schema: CoreSchema, allowed: str) -> CoreSchema:
+    return custom_error_schema(schema, custom_error_type="allowed", custom_error_message=allowed)
+
+
+def _prefix(prefix: str) -> str:
+    if not prefix.startswith("/"):
+        raise ValueError("must begin with `/`")
+    if not re.fullmatch(r"[\x21-\x7e]+", prefix):
+        raise ValueError(
+            "has a space, control or non-ASCII character, which no request target has; percent-encode it"
+        )
+    if "?" in prefix or "#" in prefix:
+        raise ValueError("has a `?` or `#`, and could never match a path")
+    if has_dot_segment(prefix.encode()):
+        raise ValueError("has a `.` or `..` segment, which is refused in requests, and could never match")
+    return prefix
+
+
+_HOST: Final = re.compile(r"(?P<star>\*\.)?(?P<name>\[[^]]*]|[^][:/*\s]+)(?P<port>:[0-9]*)?")
+
+
+def _host(text: str) -> str:
+    """Return *text* as it is compared."""
+    matched = _HOST.fullmatch(text)
+    if matched is None:
+        raise ValueError(
+            "must be a host name, or `*.` before one, without scheme and path; for any host leave it out"
+        )
+    star, name, port = matched.groups("")
+    if port:
+        raise ValueError("has a port, and hosts are compared without: leave it out")
+    if wrong := wrong_with_host(name):
+        raise ValueError(wrong)
+    if star and is_address(name):
+        raise ValueError("is an address, and those have no labels: `*.` stands before a name")
+    return star + compared_name(name)
+
+
+def _stats_path(path: str) -> str:
+    if is_own(_prefix(path).encode(), ""):
+        raise ValueError("must not lie under `/_rgate/`, where rgate's own pages are")
+    return path
+
+
+def _database(url: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*(?:\+[a-z0-9_]+)?://\S*", url):
+        raise ValueError("is no database URL such as `sqlite:///rgate.db`")
+    return url
+
+
+def _network(text: Any) -> IPv4Network | IPv6Network:
+    if not isinstance(text, str):  # numbers would be addresses too
+        raise ValueError(f"found {shown(text)}; allowed: a network such as `10.0.0.0/8` or `::1/128`")
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError("is no network such as `10.0.0.0/8` or `::1/128`") from None
+
+
+_URL: Final = re.compile(r"http://(?P<host>\[[^]]*]|[^][:/?#@\s]*)(?::(?P<port>[0-9]{1,5}))?/?")
+
+
+def _url(text: str) -> str:
+    if text.startswith("https://"):
+        raise ValueError("https is not spoken to backends: use `http://host:port`")
+    matched = _URL.fullmatch(text)
+    if matched is None or not 0 < int(matched["port"] or 80) < 65536:
+        raise ValueError("must be `http://host:port`, without path, query or user")
+    if wrong := wrong_with_host(matched["host"]):
+        raise ValueError(f"the host {wrong}")
+    return text
+
+
+def _some(urls: tuple[str, ...]) -> tuple[str, ...]:
+    if not urls:
+        raise ValueError("is empty; allowed: a list of at least one")
+    return urls
+
+
+def _labels(found: Any) -> Any:
+    """Return labels in either form as (key, value) pairs."""
+    if not isinstance(found, list | dict):
+        raise Several(((), f"found {shown(found)}; allowed: a list of `key=value`, or a mapping"))
+    pairs, wrong = _mapped_labels(found) if isinstance(found, dict) else _listed_labels(found)
+    if not found:
+        wrong.append(((), "is empty, and would match every container: name at least one label"))
+    if wrong:
+        raise Several(*wrong)
+    return tuple(pairs.items())
+
+
+def _mapped_labels(found: dict[str, Any]) -> tuple[dict[str, str], list[tuple[Path, str]]]:
+    wrong: list[tuple[Path, str]] = []
+    for key, value in found.items():
+        if not isinstance(value, str):
+            wrong.append(((key,), f"YAML reads the value as {shown(value)}, no string: quote it"))
+        elif not key:
+            wrong.append(((), "a label has an empty key"))
+    return found, wrong
+
+
+def _listed_labels(found: list[Any]) -> tuple[dict[str, str], list[tuple[Path, str]]]:
+    wrong: list[tuple[Path, str]] = []
+    pairs: dict[str, str] = {}
+    for index, label in enumerate(found):
+        key, equals, value = label.partition("=") if isinstance(label, str) else ("", "", "")
+        if not key or not equals:
+            wrong.append(((index,), f"found {shown(label)}; each label is `key=value`"))
+        elif pairs.setdefault(key, value) != value:
+            both = f"{shown(pairs[key])} and {shown(value)}"
+            wrong.append(
+                ((index,), f"`{key}` cannot be both {both}: a container has one value for each label")
+            )
+    return pairs, wrong
+
+
+class Body(NamedTuple):
+    """The content of `default_response`, encoded."""
+
+    content: bytes
+    media_type: str = "text/plain; charset=utf-8"
+
+
+def _body(found: Any) -> Body:
+    # Surrogates cannot come from a UTF-8 file but from its escapes: they are replaced, not fatal.
+    if isinstance(found, str):
+        return Body(found.encode("utf-8", "replace"))
+    if not isinstance(found, dict):
+        raise ValueError(f"found {shown(found)}; allowed: a string, or a mapping")
+    try:
+        text = json.dumps(found, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ValueError("holds a value that JSON has not, such as a date: quote it") from None
+    return Body(text.encode("utf-8", "replace"), "application/json")
+
+
+def one_mapping(found: Any) -> Any:
+    """Return a list of one-key mappings as the mapping that it means."""
+    if not (isinstance(found, list) and found and all(isinstance(item, dict) for item in found)):
+        return found
+    merged: dict[str, Any] = {}
+    for index, item in enumerate(found):
+        for key in merged.keys() & item.keys():
+            raise Several(((index, key), "the key stands twice in the list"))
+        merged |= item
+    return merged
+
+
+Seconds = Annotated[float, _SomeSeconds()]
+Name = Annotated[str, Strict(), Field(min_length=1)]
+Prefix = Annotated[str, Strict(), AfterValidator(_prefix)]
+Host = Annotated[str, Strict(), AfterValidator(_host)]
+Labels = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_labels)]
+Urls = Annotated[tuple[Annotated[str, Strict(), AfterValidator(_url)], ...], AfterValidator(_some)]
+StatsPath = Annotated[str, Strict(), AfterValidator(_stats_path)]
+Database = Annotated[str, Strict(), AfterValidator(_database)]
+ResponseBody = Annotated[Body, PlainValidator(_body)]
+Networks = tuple[Annotated[IPv4Network | IPv6Network, PlainValidator(_network)], ...]
