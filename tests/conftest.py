@@ -1,12 +1,22 @@
-"""What all suites share: tests that need Docker are skipped where it does not answer."""
+"""What all suites share: tests that need Docker are skipped where it does not answer, and how many examples
+hypothesis tries.
+"""
 
 import functools
+import gc
 import os
+import warnings
 
 import docker
 import pytest
 import requests
 from docker.errors import DockerException
+from hypothesis import settings
+
+# No deadline: on a busy machine it would measure the machine. Tests that name a number of examples keep it.
+settings.register_profile("here", deadline=None)
+settings.register_profile("ci", deadline=None, max_examples=500, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,6 +31,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @functools.cache
 def why_docker_cannot_be_used() -> str | None:
+    # A client that cannot connect leaves its socket open, where nobody can close it but the collector. That
+    # warns, and would do so in whatever test it runs.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        why_not = _ask_docker()
+        gc.collect()
+    return why_not
+
+
+def _ask_docker() -> str | None:
     try:
         client = docker.from_env(timeout=10)
     except DockerException as error:

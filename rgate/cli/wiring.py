@@ -3,7 +3,7 @@
 import os
 import random
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
@@ -18,7 +18,6 @@ from rgate.discovery.docker_source import DockerSource, published_host
 from rgate.discovery.registry import Registry
 from rgate.discovery.watcher import Watcher
 from rgate.engines import ENGINES
-from rgate.engines.flask_engine import create_flask_app
 from rgate.stats import Stats, open_stats
 from rgate.web.app import create_web
 
@@ -26,14 +25,14 @@ from rgate.web.app import create_web
 class Engine(Protocol):
     """Serves a gateway. See `rgate.engines`."""
 
-    def start(self, listener: socket.socket) -> None:
-        """Begin to accept on *listener*, and return."""
+    def start(self, listeners: Sequence[socket.socket]) -> None:
+        """Begin to accept on *listeners*, and return. They are closed when no more is accepted."""
 
     def drain(self, within_s: float) -> bool:
         """Stop accepting, and wait for what is under way; whether all ended in time."""
 
     def stop(self) -> None:
-        """End at once."""
+        """End at once. What is still under way is cut, and recorded before this returns."""
 
 
 class _All:
@@ -85,13 +84,21 @@ def needs_docker(config: Config) -> bool:
 
 
 def wire(
-    config: Config, *, database: str | None = None, seed: int | None = None, logs: Iterable[RequestLog] = ()
+    config: Config,
+    *,
+    can_tunnel: bool,
+    database: str | None = None,
+    seed: int | None = None,
+    logs: Iterable[RequestLog] = (),
 ) -> Wired:
-    """Return a gateway for *config*. Raises StatsError where the database cannot be used."""
+    """Return a gateway for *config*, and for an engine that *can_tunnel*.
+
+    Raises StatsError where the database cannot be used.
+    """
     stats = open_stats(database or config.stats.database)
     registry = Registry(config.backends, published_host=published_host(), own_id=_own_container_id())
     pick: Callable[[], float] = random.Random(seed).random
-    gateway = Gateway(config, registry.views, pick)
+    gateway = Gateway(config, registry.views, pick, can_tunnel=can_tunnel)
     registry.subscribe(gateway.swap_views)
     watcher = Watcher(DockerSource(), registry)
     web = create_web(gateway, stats, lambda: watcher.docker)
@@ -109,8 +116,10 @@ def make_engine(name: str, wired: Wired) -> Engine:
 
 def create_app(config: Config | str) -> Flask:
     """Return a wired gateway as a WSGI application; see `rgate.create_app`."""
-    wired = wire(load_config(config) if isinstance(config, str) else config)
+    wired = wire(load_config(config) if isinstance(config, str) else config, can_tunnel=False)
     wired.watch_if_needed()
+    from rgate.engines.flask_engine import create_flask_app
+
     return create_flask_app(wired.gateway, wired.web, wired.log)
 
 

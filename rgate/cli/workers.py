@@ -1,11 +1,12 @@
 """`serve --workers N`: processes that share one port, and one that looks after them.
 
-Why it is built so: docs/decisions/005-workers.md. Each worker has a listening socket of its own on the
+Why it is built so: docs/decisions/005-workers.md. Each worker has listening sockets of its own on the
 port (SO_REUSEPORT), which this process made and keeps: what waits to be accepted by a worker that died
 is accepted by the one that takes its place.
 """
 
 import contextlib
+import logging
 import os
 import select
 import signal
@@ -13,17 +14,25 @@ import socket
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
 from rgate.cli.config_file import load_config
-from rgate.cli.serve import DRAIN_S, Stop, listen, ready_text, reloaded, run, say_ready
+from rgate.cli.listening import listen
+from rgate.cli.running import ready_text, reloaded, run, say_ready
 from rgate.cli.signals import Signals
+from rgate.cli.stop import Stop
 from rgate.core.config import Config
 from rgate.core.config_errors import ConfigErrors
 from rgate.core.gateway import Gateway
 
+log = logging.getLogger("rgate")
+
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+# What a worker has behind its drain, to store its figures: with the default of 8 s all have ended before
+# `docker stop` kills, which is after 10 s.
+_AFTER_DRAIN_S: Final = 1.5
 # A worker that dies at once would otherwise be started some hundred times a second.
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
@@ -36,42 +45,58 @@ class _Worker:
     """A place for one worker, and the process that has it."""
 
     number: int
-    listener: socket.socket
+    listeners: list[socket.socket]
     pid: int = 0
     control: socket.socket | None = None  # orders go out here, its readiness comes in
     started_s: float = 0.0
     pause_s: float = _FIRST_PAUSE_S
     again_at_s: float | None = None  # when the next process is to be started
 
+    def pause(self, now_s: float) -> None:
+        """Let the next process start after a while, and the one after it after twice that."""
+        self.again_at_s = now_s + self.pause_s
+        self.pause_s = min(2 * self.pause_s, _LONGEST_PAUSE_S)
+
+    def close_listeners(self) -> None:
+        for listener in self.listeners:
+            listener.close()
+
 
 def supervise(options: Namespace, config: Config) -> int:
     """Run the workers until a signal ends them; returns the exit status. Raises Stop."""
     if not hasattr(socket, "SO_REUSEPORT"):
         raise Stop("--workers needs SO_REUSEPORT, which this system does not have; leave the option out")
-    workers = [_Worker(number, one) for number, one in enumerate(_listeners(options))]
-    return _Supervisor(options, config, workers).run()
+    signals = Signals(("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGCHLD"))
+    workers = [_Worker(number, listeners) for number, listeners in enumerate(_listeners(options))]
+    return _Supervisor(options, config, signals, workers).run()
 
 
-def _listeners(options: Namespace) -> list[socket.socket]:
-    """Return a listening socket for each worker, all on one port."""
+def _listeners(options: Namespace) -> list[list[socket.socket]]:
+    """Return the listening sockets of each worker, all on one port."""
     # Without SO_REUSEPORT first: else a second rgate would share the port of the first unnoticed.
-    with listen(options.host, options.port) as probe:
-        port: int = probe.getsockname()[1]
+    probes = listen(options.host, options.port)
+    port: int = probes[0].getsockname()[1]
+    for probe in probes:
+        probe.close()
     return [listen(options.host, port, shared=True) for _ in range(options.workers)]
 
 
 class _Supervisor:
-    def __init__(self, options: Namespace, config: Config, workers: list[_Worker]) -> None:
+    def __init__(self, options: Namespace, config: Config, signals: Signals, workers: list[_Worker]) -> None:
         self._options = options
         self._config = config
         self._workers = workers
         self._stopping = False  # it was told to stop before all workers were ready
-        self._signals = Signals(("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGCHLD"))
+        self._signals = signals
 
     def run(self) -> int:
         text = ""
         for worker in self._workers:
-            self._start(worker)
+            try:
+                self._start(worker)
+            except OSError as error:
+                self._end_all()
+                raise Stop(_no_process(error)) from error
             said = self._wait_ready(worker)
             if said is None:
                 return self._stop() if self._stopping else self._give_up(worker)
@@ -80,11 +105,17 @@ class _Supervisor:
         return self._look_after()
 
     def _start(self, worker: _Worker) -> None:
+        """Start a process in the place of *worker*. Raises OSError where the system gives none."""
         ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
-        # No thread runs here, and nothing is open but sockets: what a fork needs to be safe.
-        pid = os.fork()
+        try:
+            # No thread runs here, and nothing is open but sockets: what a fork needs to be safe.
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         if pid == 0:
             ours.close()
             self._be_worker(worker, theirs)
@@ -98,17 +129,21 @@ class _Supervisor:
         try:
             for other in self._workers:
                 if other is not worker:
-                    other.listener.close()
+                    other.close_listeners()
                 if other.control is not None:
                     other.control.close()
             options = Namespace(**vars(self._options))
             if options.seed is not None:
                 options.seed += worker.number  # else all would pick the same
+            if worker.number:  # all look at the same Docker: one tells how that goes
+                logging.getLogger("rgate.docker").setLevel(logging.ERROR)
             orders = _ControlledOrders(control)
             config = self._share(self._config)
-            status = run(options, config, worker.listener, orders, orders.tell_ready, self._reload)
+            status = run(options, config, worker.listeners, orders, orders.tell_ready, self._reload)
         except Stop as stop:
             print(f"rgate: {stop.message}", file=sys.stderr)
+        except Exception:
+            log.exception("worker failed")
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -143,12 +178,18 @@ class _Supervisor:
         return said[:-1].decode()
 
     def _give_up(self, failed: _Worker) -> int:
-        """End all workers, as one could not start; returns its exit status."""
+        """End all workers, as one could not start, and told why; returns the exit status. Raises Stop."""
+        if (status := self._end_all()[failed.pid]) < 0:
+            raise Stop(
+                f"a worker was ended by {signal.Signals(-status).name} before it was ready; see what did that"
+            )
+        return 1
+
+    def _end_all(self) -> dict[int, int]:
+        """End all workers at once; returns their exit statuses by their pids."""
         for worker in self._workers:
-            if worker.control is not None:
-                worker.control.close()
-        statuses = {worker.pid: _status(worker.pid) for worker in self._workers if worker.pid}
-        return statuses[failed.pid]
+            self._close_control(worker)
+        return {worker.pid: _status(worker.pid) for worker in self._workers if worker.pid}
 
     def _look_after(self) -> int:
         while True:
@@ -176,19 +217,19 @@ class _Supervisor:
             now_s = time.monotonic()
             if now_s - worker.started_s > _SOUND_S:
                 worker.pause_s = _FIRST_PAUSE_S
-            print(
-                f"rgate: worker {worker.pid} ended ({ended}); another starts in {worker.pause_s:g} s",
-                file=sys.stderr,
-                flush=True,
-            )
+            log.warning("worker %d ended (%s); another starts in %g s", worker.pid, ended, worker.pause_s)
             self._close_control(worker)
-            worker.pid, worker.again_at_s = 0, now_s + worker.pause_s
-            worker.pause_s = min(2 * worker.pause_s, _LONGEST_PAUSE_S)
+            worker.pid = 0
+            worker.pause(now_s)
 
     def _start_again(self) -> None:
         for worker in self._workers:
             if worker.again_at_s is not None and worker.again_at_s <= time.monotonic():
-                self._start(worker)
+                try:
+                    self._start(worker)
+                except OSError as error:
+                    log.error("%s; next try in %g s", _no_process(error), worker.pause_s)
+                    worker.pause(time.monotonic())
 
     def _order_all(self, number: int) -> None:
         for worker in self._workers:
@@ -200,8 +241,8 @@ class _Supervisor:
         """Let all end what is under way; a second signal ends them at once, with status 1."""
         self._order_all(signal.SIGTERM)
         for worker in self._workers:
-            worker.listener.close()
-        status, until_s = 0, time.monotonic() + DRAIN_S + 5
+            worker.close_listeners()
+        status, until_s = 0, time.monotonic() + self._options.drain + _AFTER_DRAIN_S
         while running := [worker for worker in self._workers if worker.pid and not _ended(worker.pid)]:
             for worker in self._workers:
                 worker.pid = worker.pid if worker in running else 0
@@ -246,9 +287,13 @@ class _ControlledOrders:
     def tell_done(self) -> None:
         self._tell.send(b"\0")
 
-    def tell_ready(self, listener: socket.socket, gateway: Gateway) -> None:
+    def tell_ready(self, listeners: Sequence[socket.socket], gateway: Gateway) -> None:
         """Tell the supervisor what to print."""
-        self._control.sendall(ready_text(listener, gateway).encode() + b"\0")
+        self._control.sendall(ready_text(listeners, gateway).encode() + b"\0")
+
+
+def _no_process(error: OSError) -> str:
+    return f"cannot start a worker: {error.strerror}; allow rgate more processes, or give fewer --workers"
 
 
 def _ended(pid: int) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 from rgate.discovery.registry import Registry
 from rgate.discovery.source import ContainerSource, Event, EventStream, SourceError
 
-log = logging.getLogger("rgate")
+log = logging.getLogger("rgate.docker")
 
 RESYNC_S: Final = 30.0
 PING_S: Final = 5.0
@@ -49,6 +49,7 @@ class Watcher:
         self._looked = threading.Event()
         self._events: queue.SimpleQueue[tuple[EventStream, Event | None] | None] = queue.SimpleQueue()
         self._status = DockerStatus(connected=False)
+        self._reached = False  # at least once
         self._told_away = False
         self._began = False
 
@@ -154,6 +155,7 @@ class Watcher:
 
     def _there(self, version: str) -> None:
         self._status = DockerStatus(connected=True, version=version)
+        self._reached = True
         if self._told_away:
             log.warning("Docker answers again version=%s", version)
             self._told_away = False
@@ -162,7 +164,8 @@ class Watcher:
     def _away(self, error: str) -> None:
         self._status = DockerStatus(connected=False, error=error)
         if not self._told_away:
-            log.warning("Docker does not answer; the last known containers stay in use error=%r", error)
+            known = "the last known containers stay in use" if self._reached else "no container is known yet"
+            log.warning("Docker does not answer; %s error=%r", known, error)
             self._told_away = True
         self._registry.unavailable(error)
         self._looked.set()

@@ -32,7 +32,8 @@ def access_fields(record: Record) -> dict[str, str | int | float]:
         "route": record.route,
         "container": record.container,
         "attempts": record.attempts,
-        "reason": record.reason,
+        # A status alone would look as if all had gone well.
+        "reason": record.reason or ("cut" if record.cut else ""),
         "request_id": record.request_id,
     }
 
@@ -43,8 +44,8 @@ def text_line(record: Record) -> str:
 
 
 def json_line(record: Record) -> str:
-    """Return the JSON form: ASCII only, so that nothing in it can steer a terminal."""
-    return json.dumps(access_fields(record), ensure_ascii=True)
+    """Return the JSON form: printable ASCII only, so that nothing in it can steer a terminal."""
+    return json.dumps(access_fields(record), ensure_ascii=True).replace("\x7f", "\\u007f")
 
 
 def _word(value: str | int | float) -> str:

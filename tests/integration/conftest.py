@@ -11,6 +11,7 @@ import pytest
 
 from rgate.engines import ENGINES
 from tests.integration import gateway as gateway_process
+from tests.integration.backend import Backend, running_backend
 from tests.integration.containers import Containers
 from tests.integration.gateway import ROOT, Gateway, backend_config, running
 
@@ -20,6 +21,12 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     """Run every test with every engine."""
     monkeypatch.setattr(gateway_process, "engine", request.param)
     return str(request.param)
+
+
+@pytest.fixture
+def backend() -> Iterator[Backend]:
+    with running_backend() as backend:
+        yield backend
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,9 @@ class Containers:
         self.app = f"app_name=rgate-{self.id}"
         self.env = "env=test"
 
-    def start(self, *labels: str, health_check: bool = False, wait: bool = True) -> Container:
+    def start(
+        self, *labels: str, health_check: bool = False, wait: bool = True, stop_signal: str = "SIGTERM"
+    ) -> Container:
         """Start one with *labels* (`key=value`; without any: both of this test's) that answers."""
         check = ["CMD", "python3", "/server.py", "--check"] if health_check else ["NONE"]
         container: Container = self._client.containers.run(
@@ -31,6 +33,7 @@ class Containers:
             name=f"rgate-{self.id}-{len(self._started)}",
             labels=dict(label.split("=", 1) for label in labels or (self.app, self.env)),
             ports={"8000/tcp": ("127.0.0.1", 0)},
+            stop_signal=stop_signal,
             healthcheck={
                 "test": check,
                 "interval": _SECOND_NS // 2,

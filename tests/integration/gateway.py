@@ -5,10 +5,11 @@ import http.client
 import json
 import os
 import queue
-import re
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 NO_SERVICE_URLS = "Backend available but no Service URLs discovered"
-_READY = re.compile(r"rgate listening on http://127\.0\.0\.1:(\d+)")
+_READY = "rgate listening on http://"
 
 T = TypeVar("T")
 
@@ -64,8 +65,8 @@ class Response:
 class Client:
     """One keep-alive connection."""
 
-    def __init__(self, port: int, timeout_s: float = 20) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    def __init__(self, port: int, timeout_s: float = 20, host: str = "127.0.0.1") -> None:
+        self._connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
 
     def request(self, method: str, target: str, body: bytes | None = None) -> Response:
         self._connection.request(method, target, body)
@@ -84,9 +85,9 @@ class Client:
         self._connection.close()
 
 
-def get(port: int, target: str) -> Response:
+def get(port: int, target: str, host: str = "127.0.0.1") -> Response:
     """GET on a connection of its own."""
-    with contextlib.closing(Client(port)) as client:
+    with contextlib.closing(Client(port, host=host)) as client:
         return client.get(target)
 
 
@@ -99,7 +100,8 @@ class Gateway:
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.port = self._wait_until_ready()
+        self.ready = self._wait_until_ready()
+        self.port = int(self.ready.partition(",")[0].rpartition(":")[2])
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -107,7 +109,8 @@ class Gateway:
             self._lines.put(line)
         self._lines.put(None)
 
-    def _wait_until_ready(self, within_s: float = 20) -> int:
+    def _wait_until_ready(self, within_s: float = 20) -> str:
+        """Return the line that says so."""
         deadline_s = time.monotonic() + within_s
         printed = ""
         while True:
@@ -117,8 +120,8 @@ class Gateway:
                 raise AssertionError(f"not ready in {within_s} s: {printed}{self.errors()}") from None
             assert line is not None, f"it ended: {printed}{self.errors()}"
             printed += line
-            if matched := _READY.search(line):
-                return int(matched[1])
+            if line.startswith(_READY):
+                return line
 
     def line(self, within_s: float = 10) -> str:
         """The next line that it prints, behind the one that says it is ready."""
@@ -171,6 +174,23 @@ def finished(
 
 
 @contextlib.contextmanager
+def started(*arguments: str, cwd: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Start the command on a free port, and do not wait until it is ready; kill it at the end if need be."""
+    with subprocess.Popen(
+        command("--port", "0", *arguments),
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
 def running(
     directory: Path, config: Mapping[str, Any], *options: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[Gateway]:
@@ -196,6 +216,35 @@ def _process(
         stderr=stderr,
         text=True,
     )
+
+
+class FrozenDocker:
+    """A daemon that takes connections and never answers."""
+
+    def __init__(self, path: Path) -> None:
+        self.environment = {"DOCKER_HOST": f"unix://{path}"}
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(str(path))
+        self._socket.listen()
+        self._socket.settimeout(20)
+        self._asked: list[socket.socket] = []
+
+    def wait_until_asked(self) -> None:
+        self._asked.append(self._socket.accept()[0])
+
+    def close(self) -> None:
+        for one in (self._socket, *self._asked):
+            one.close()
+
+
+@contextlib.contextmanager
+def frozen_docker() -> Iterator[FrozenDocker]:
+    # Not in the test's own directory, whose path may be too long for a socket.
+    with (
+        tempfile.TemporaryDirectory(prefix="rgate-") as directory,
+        contextlib.closing(FrozenDocker(Path(directory) / "docker.sock")) as docker,
+    ):
+        yield docker
 
 
 def write_config(directory: Path, config: Mapping[str, Any]) -> None:

@@ -41,6 +41,7 @@ def test_no_route_gives_the_default_response(gateway: Gateway) -> None:
     assert (response.status, response.body) == (403, b"This is not reachable")
 
 
+@pytest.mark.clause("4.candidates.pick")
 def test_requests_spread_evenly_over_three_replicas(gateway: Gateway) -> None:
     with gateway.client() as client:
         counts = Counter(client.get("/api/payment").container for _ in range(300))

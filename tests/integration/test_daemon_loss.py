@@ -84,6 +84,7 @@ def stops_at_once(gateway: Gateway) -> bool:
     return True
 
 
+@pytest.mark.clause("4.events.list", "4.events.away")
 def test_while_docker_is_away_requests_go_on_and_what_changed_is_seen_when_it_is_back(
     daemon: Daemon, start: Start, containers: Containers
 ) -> None:
@@ -110,6 +111,7 @@ def test_while_docker_is_away_requests_go_on_and_what_changed_is_seen_when_it_is
         assert stops_at_once(gateway)
 
 
+@pytest.mark.clause("4.events.away", "8.pages.memory")
 def test_a_frozen_docker_holds_nothing_up(daemon: Daemon, start: Start, containers: Containers) -> None:
     old = containers.start()
     daemon.start()
@@ -140,6 +142,7 @@ def test_a_frozen_docker_does_not_keep_the_gateway_from_its_end(
         assert stops_at_once(gateway)
 
 
+@pytest.mark.clause("1.docker.starts", "1.docker.answers", "1.docker.tries")
 @pytest.mark.parametrize("how", ["away", "frozen"])
 def test_without_docker_it_starts_says_so_once_and_finds_its_containers_later(
     daemon: Daemon, start: Start, containers: Containers, how: str

@@ -19,6 +19,7 @@ def wait_for_reason(gateway: Gateway, reason: str, within_s: float = 1) -> Respo
     return wait_until(lambda: gateway.get("/api"), lambda r: r.reason == reason, within_s=within_s)
 
 
+@pytest.mark.clause("4.candidates.labels")
 def test_a_container_with_one_of_two_labels_gets_nothing(containers: Containers, gateway: Gateway) -> None:
     containers.start(containers.app, "env=other")
     containers.start(containers.app)
@@ -28,12 +29,14 @@ def test_a_container_with_one_of_two_labels_gets_nothing(containers: Containers,
         assert {client.get("/api").container for _ in range(50)} == {short_id(chosen)}
 
 
+@pytest.mark.clause("6.answers.no_container", "6.answers.title")
 def test_without_a_container_the_answer_is_503_no_container(gateway: Gateway) -> None:
     response = gateway.get("/api")
     assert (response.status, response.reason) == (503, "no_container")
     assert response.json()["title"] == NO_SERVICE_URLS
 
 
+@pytest.mark.clause("4.events.second")
 def test_a_container_that_starts_later_is_found_within_a_second(
     containers: Containers, gateway: Gateway
 ) -> None:
@@ -42,6 +45,7 @@ def test_a_container_that_starts_later_is_found_within_a_second(
     wait_until(lambda: gateway.get("/api"), is_answered, within_s=1)
 
 
+@pytest.mark.clause("4.events.second")
 def test_a_container_that_was_stopped_and_started_is_used_again_on_its_new_port(
     containers: Containers, gateway: Gateway
 ) -> None:
@@ -54,6 +58,20 @@ def test_a_container_that_was_stopped_and_started_is_used_again_on_its_new_port(
     wait_until(lambda: gateway.get("/api"), is_answered, within_s=1)
 
 
+@pytest.mark.clause("8.stopping.signal", "8.stopping.under_way")
+def test_a_container_that_is_being_stopped_gets_nothing_new_and_ends_what_it_began(
+    containers: Containers, gateway: Gateway
+) -> None:
+    container = containers.start(stop_signal="SIGWINCH")  # which it does not heed: it is stopping for a while
+    wait_until(lambda: gateway.get("/api"), is_answered, within_s=1)
+    with gateway.client() as client, client.open("/api?stream=8&interval=0.25") as response:
+        assert response.readline() == b"id: 1\n"
+        container.kill("SIGWINCH")
+        wait_for_reason(gateway, "no_container")
+        assert response.read().count(b"data:") == 8
+
+
+@pytest.mark.clause("4.events.second")
 def test_a_paused_container_is_out_until_it_goes_on(containers: Containers, gateway: Gateway) -> None:
     container = containers.start()
     wait_until(lambda: gateway.get("/api"), is_answered, within_s=1)
@@ -64,6 +82,7 @@ def test_a_paused_container_is_out_until_it_goes_on(containers: Containers, gate
     wait_until(lambda: gateway.get("/api"), is_answered, within_s=1)
 
 
+@pytest.mark.clause("4.events.health", "6.answers.unhealthy", "6.answers.title")
 def test_an_unhealthy_container_is_out_until_it_is_healthy(containers: Containers, gateway: Gateway) -> None:
     container = containers.start(health_check=True)
     wait_until(lambda: gateway.get("/api"), is_answered, within_s=1)

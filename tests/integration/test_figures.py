@@ -16,6 +16,7 @@ def counts(gateway: Gateway) -> tuple[int, int]:
     return requests["success"], requests["error"]
 
 
+@pytest.mark.clause("7.counts.success", "7.last.restart")
 def test_the_figures_equal_the_clients_own_counts_and_outlast_a_restart(
     containers: Containers, tmp_path: Path
 ) -> None:
@@ -38,6 +39,7 @@ def test_the_figures_equal_the_clients_own_counts_and_outlast_a_restart(
         assert counts(gateway) == (expected[0] + 1, expected[1])
 
 
+@pytest.mark.clause("7.last.killed")
 def test_a_killed_gateway_has_lost_no_count(containers: Containers, tmp_path: Path) -> None:
     containers.start()
     config = backend_config(containers.app, containers.env)
@@ -52,6 +54,7 @@ def test_a_killed_gateway_has_lost_no_count(containers: Containers, tmp_path: Pa
         assert counts(gateway) == (10, 0)
 
 
+@pytest.mark.clause("8.stop.drain")
 def test_sigterm_lets_a_response_under_way_finish(containers: Containers, gateway: Gateway) -> None:
     containers.start()
     wait_until(lambda: gateway.get("/api").status, lambda status: status == 200, within_s=1)

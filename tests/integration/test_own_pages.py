@@ -18,12 +18,12 @@ CONFIG: dict[str, Any] = {
         {"path_prefix": "/", "backend": "fixed"},
         {"path_prefix": "/_rgate", "backend": "fixed"},
         {"path_prefix": "/labelled", "backend": "labelled"},
+        {"path_prefix": "/labelled", "backend": "fixed", "host": "shop.example"},
     ],
     "backends": [
         {"name": "fixed", "urls": ["http://127.0.0.1:9"]},
         {"name": "labelled", "match_labels": ["app_name=rgate-nothing"]},
     ],
-    "trusted_proxies": ["127.0.0.0/8"],
 }
 FORBIDDEN = ("/_rgate/backends", "/_rgate/nothing", "/_rgate", "/_rgate/")
 
@@ -37,7 +37,7 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 @pytest.fixture
 def closed(tmp_path: Path) -> Iterator[Gateway]:
     """A gateway whose pages are for a network that nobody here is in."""
-    config = {**CONFIG, "admin": {"allow": ["192.0.2.0/24"]}}
+    config = {**CONFIG, "admin": {"allow": ["192.0.2.0/24"]}, "trusted_proxies": ["127.0.0.0/8"]}
     with running(tmp_path, config, environment=NO_DOCKER) as gateway:
         yield gateway
 
@@ -51,16 +51,19 @@ def raw(gateway: Gateway, request: bytes) -> bytes:
     return received
 
 
+@pytest.mark.clause("8.pages.healthz")
 def test_healthz_is_200_while_it_runs(gateway: Gateway) -> None:
     assert gateway.get("/_rgate/healthz").status == 200
 
 
+@pytest.mark.clause("8.pages.readyz")
 def test_readyz_names_the_backends_without_a_candidate(gateway: Gateway) -> None:
     response = gateway.get("/_rgate/readyz")
     assert response.status == 503
     assert response.json()["backends_without_candidates"] == ["labelled"]
 
 
+@pytest.mark.clause("8.pages.backends")
 def test_backends_shows_each_ones_candidates_and_why_there_is_none(gateway: Gateway) -> None:
     shown = gateway.get("/_rgate/backends").json()
     assert shown["docker"]["connected"] is False
@@ -70,6 +73,7 @@ def test_backends_shows_each_ones_candidates_and_why_there_is_none(gateway: Gate
     assert (labelled["candidates"], labelled["reason"]) == ([], "docker_unavailable")
 
 
+@pytest.mark.clause("3.route.own", "8.pages.allowed", "8.pages.peer")
 def test_others_than_those_allowed_get_403_whatever_they_say_of_themselves(closed: Gateway) -> None:
     for path in FORBIDDEN:
         # Loopback is a trusted proxy here, so that routes would believe the field.
@@ -82,6 +86,16 @@ def test_others_than_those_allowed_get_403_whatever_they_say_of_themselves(close
         assert b"X-Rgate-Reason: forbidden\r\n" in answer
 
 
+@pytest.mark.clause("8.pages.forwarded")
+@pytest.mark.parametrize(
+    "field", ["Via: 1.1 a", "X-Forwarded-For: 127.0.0.1", "Forwarded: for=x", "X-Real-IP: ::1"]
+)
+def test_a_request_that_somebody_forwarded_is_a_strangers(gateway: Gateway, field: str) -> None:
+    asked = f"GET /_rgate/backends HTTP/1.1\r\nHost: a\r\n{field}\r\nConnection: close\r\n\r\n"
+    assert raw(gateway, asked.encode()).startswith(b"HTTP/1.1 403 ")
+
+
+@pytest.mark.clause("8.pages.everyone")
 def test_healthz_and_the_status_of_readyz_are_for_everyone_its_names_are_not(closed: Gateway) -> None:
     assert closed.get("/_rgate/healthz").status == 200
     response = closed.get("/_rgate/readyz")
@@ -101,6 +115,7 @@ def test_a_page_is_for_get_and_head_only(gateway: Gateway, path: str) -> None:
         assert client.get(path).status == 200
 
 
+@pytest.mark.clause("6.client.query", "7.query.unknown")
 @pytest.mark.parametrize(
     "query", ["?window=0m", "?window=15", "?by=colour", "?windwo=5m", "?by=route&by=status"]
 )
@@ -109,20 +124,23 @@ def test_an_unknown_question_to_stats_is_400(gateway: Gateway, query: str) -> No
     assert (response.status, response.reason) == (400, "bad_query")
 
 
+@pytest.mark.clause("7.counts.keys", "7.counts.all", "7.query.by")
 def test_stats_counts_all_but_rgates_own_pages_and_has_exactly_its_keys(gateway: Gateway) -> None:
     for path in ("/x", "/labelled", "/a/../b", "/_rgate/healthz", "/_rgate/nothing", "/stats", "/stats?by=x"):
         gateway.get(path)
     raw(gateway, b"GET /\r\nx\r\n\r\n")
-    assert gateway.stats()["requests_count"] == {"success": 0, "error": 4}
+    raw(gateway, b"GET /labelled HTTP/1.1\r\nHost: Shop.example:80\r\nConnection: close\r\n\r\n")
+    assert gateway.stats()["requests_count"] == {"success": 0, "error": 5}
     assert set(gateway.stats()["latency_ms"]) == {"average", "p95", "p99"}
     by_route = gateway.stats("?by=route")
     assert {name: figures["requests_count"]["error"] for name, figures in by_route.items()} == {
         "/": 1,
         "/labelled": 1,
+        "shop.example/labelled": 1,
         "": 2,
     }
     assert set(gateway.stats("?by=status&window=5m")) == {"503", "400"}
-    assert gateway.stats("?by=container")["127.0.0.1:9"]["requests_count"]["error"] == 1
+    assert gateway.stats("?by=container")["127.0.0.1:9"]["requests_count"]["error"] == 2
 
 
 @pytest.mark.parametrize("host", ["a", "xn--a.example:1", "[::1]:8080", "a_b"])

@@ -6,68 +6,35 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.integration.gateway import Gateway, finished, get, running, wait_until, write_config
+from tests.integration.backend import Backend
+from tests.integration.gateway import (
+    Gateway,
+    finished,
+    frozen_docker,
+    get,
+    running,
+    started,
+    wait_until,
+    write_config,
+)
 
 pytestmark = pytest.mark.integration
 NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere"}
 
 
-class Backend(BaseHTTPRequestHandler):
-    """Answers "ok"; to /api/slow only once it is let go."""
-
-    entered = threading.Event()
-    let_go = threading.Event()
-
-    def do_GET(self) -> None:
-        if self.path == "/api/slow":
-            Backend.entered.set()
-            Backend.let_go.wait(20)
-        with contextlib.suppress(OSError):  # the gateway may be gone
-            self.send_response(200)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"ok")
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
-def backend_port() -> Iterator[int]:
-    Backend.entered.clear()
-    Backend.let_go.clear()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Backend) as server:
-        server.daemon_threads = True
-        server.block_on_close = False
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1]
-        Backend.let_go.set()
-        server.shutdown()
-
-
-def config_for(port: int) -> dict[str, Any]:
-    return {
-        "routes": [{"path_prefix": "/api", "backend": "api"}],
-        "backends": [{"name": "api", "urls": [f"http://127.0.0.1:{port}"]}],
-    }
-
-
-@pytest.fixture
-def gateway(backend_port: int, tmp_path: Path) -> Iterator[Gateway]:
-    with running(tmp_path, config_for(backend_port), "--workers", "2", environment=NO_DOCKER) as gateway:
+def gateway(backend: Backend, tmp_path: Path) -> Iterator[Gateway]:
+    with running(tmp_path, backend.config(), "--workers", "2", environment=NO_DOCKER) as gateway:
         yield gateway
         if gateway.process.poll() is None:
             gateway.stop()
 
 
-def workers_of(gateway: Gateway) -> list[int]:
-    pid = gateway.process.pid
+def workers_of(pid: int) -> list[int]:
     return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
@@ -79,8 +46,11 @@ def is_gone(pid: int) -> bool:
 
 
 def open_sockets(pid: int) -> int:
-    files = Path(f"/proc/{pid}/fd")
-    return sum("socket:" in os.readlink(file) for file in files.iterdir())
+    found = 0
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found += "socket:" in os.readlink(file)
+    return found
 
 
 def refuses(port: int) -> bool:
@@ -91,8 +61,9 @@ def refuses(port: int) -> bool:
     return False
 
 
+@pytest.mark.clause("1.options.workers")
 def test_requests_are_spread_and_the_figures_add_up_whoever_is_asked(gateway: Gateway) -> None:
-    before = {pid: open_sockets(pid) for pid in workers_of(gateway)}
+    before = {pid: open_sockets(pid) for pid in workers_of(gateway.process.pid)}
     assert len(before) == 2
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(gateway.client()) for _ in range(40)]
@@ -106,10 +77,14 @@ def test_requests_are_spread_and_the_figures_add_up_whoever_is_asked(gateway: Ga
 def test_a_worker_that_is_killed_is_replaced_and_nothing_counted_is_lost(gateway: Gateway) -> None:
     for _ in range(20):
         assert gateway.get("/api/x").status == 200
-    killed, other = workers_of(gateway)
+    killed, other = workers_of(gateway.process.pid)
     os.kill(killed, signal.SIGKILL)
-    wait_until(lambda: workers_of(gateway), lambda pids: len(pids) == 2 and killed not in pids, within_s=10)
-    assert other in workers_of(gateway)
+    wait_until(
+        lambda: workers_of(gateway.process.pid),
+        lambda pids: len(pids) == 2 and killed not in pids,
+        within_s=10,
+    )
+    assert other in workers_of(gateway.process.pid)
     for _ in range(20):  # what comes to the place of the killed one waits for the new one
         assert gateway.get("/api/x").status == 200
     assert gateway.stats()["requests_count"] == {"success": 40, "error": 0}
@@ -117,8 +92,8 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_counted_is_lost(gateway
     assert gateway.stop() == 0
 
 
-def test_the_figures_of_all_are_found_after_a_restart(backend_port: int, tmp_path: Path) -> None:
-    config = config_for(backend_port)
+def test_the_figures_of_all_are_found_after_a_restart(backend: Backend, tmp_path: Path) -> None:
+    config = backend.config()
     for asked in (10, 20):
         with running(tmp_path, config, "--workers", "3", environment=NO_DOCKER) as gateway:
             for _ in range(10):
@@ -127,10 +102,11 @@ def test_the_figures_of_all_are_found_after_a_restart(backend_port: int, tmp_pat
             assert gateway.stop() == 0
 
 
+@pytest.mark.clause("8.reload.whole", "8.reload.wrong")
 def test_a_reload_reaches_all_and_a_wrong_file_none(
-    gateway: Gateway, backend_port: int, tmp_path: Path
+    gateway: Gateway, backend: Backend, tmp_path: Path
 ) -> None:
-    config = {**config_for(backend_port), "default_response": {"body": "new", "status_code": 418}}
+    config = {**backend.config(), "default_response": {"body": "new", "status_code": 418}}
     write_config(tmp_path, config)
     gateway.send_signal(signal.SIGHUP)
     wait_until(
@@ -146,26 +122,28 @@ def test_a_reload_reaches_all_and_a_wrong_file_none(
 
 
 @pytest.mark.parametrize("everyone", [False, True], ids=["the supervisor", "all, as a terminal does"])
-def test_what_is_under_way_is_finished_after_a_signal_to(gateway: Gateway, everyone: bool) -> None:
+def test_what_is_under_way_is_finished_after_a_signal_to(
+    gateway: Gateway, backend: Backend, everyone: bool
+) -> None:
     seen: list[int] = []
     asking = threading.Thread(target=lambda: seen.append(gateway.get("/api/slow").status))
     asking.start()
-    assert Backend.entered.wait(10)
-    for pid in workers_of(gateway) if everyone else []:
+    assert backend.entered.wait(10)
+    for pid in workers_of(gateway.process.pid) if everyone else []:
         os.kill(pid, signal.SIGINT)
     gateway.send_signal(signal.SIGINT)
     wait_until(lambda: refuses(gateway.port), bool, within_s=5)
-    Backend.let_go.set()
+    backend.let_go.set()
     asking.join(10)
     assert seen == [200]
     assert gateway.exit_status() == 0
 
 
-def test_a_second_signal_ends_all_at_once(gateway: Gateway) -> None:
-    pids = workers_of(gateway)
+def test_a_second_signal_ends_all_at_once(gateway: Gateway, backend: Backend) -> None:
+    pids = workers_of(gateway.process.pid)
     with socket.create_connection(("127.0.0.1", gateway.port)) as connection:
         connection.sendall(b"GET /api/slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert Backend.entered.wait(10)
+        assert backend.entered.wait(10)
         gateway.send_signal(signal.SIGTERM)
         wait_until(lambda: refuses(gateway.port), bool, within_s=5)
         gateway.send_signal(signal.SIGTERM)
@@ -174,7 +152,7 @@ def test_a_second_signal_ends_all_at_once(gateway: Gateway) -> None:
 
 
 def test_workers_end_with_a_supervisor_that_is_killed(gateway: Gateway) -> None:
-    pids = workers_of(gateway)
+    pids = workers_of(gateway.process.pid)
     gateway.send_signal(signal.SIGKILL)
     gateway.exit_status()
     wait_until(lambda: [is_gone(pid) for pid in pids], all, within_s=10)
@@ -191,15 +169,69 @@ def test_a_second_rgate_does_not_share_the_port_of_the_first(
     assert get(gateway.port, "/api/x").status == 200
 
 
-def test_a_database_that_cannot_be_used_is_told_of_once(backend_port: int, tmp_path: Path) -> None:
-    write_config(tmp_path, config_for(backend_port))
+def test_a_database_that_cannot_be_used_is_told_of_once(backend: Backend, tmp_path: Path) -> None:
+    write_config(tmp_path, backend.config())
     ended = finished("--port", "0", "--workers", "2", "--db", "sqlite:////nowhere/at/all.db", cwd=tmp_path)
     assert ended.returncode == 1
     assert ended.stderr.count("rgate:") == 1
 
 
-@pytest.mark.parametrize("workers", ["0", "-1", "many", "2.5", "257"])
-def test_a_wrong_number_of_workers_is_a_wrong_command_line(tmp_path: Path, workers: str) -> None:
-    ended = finished("--workers", workers, cwd=tmp_path)
-    assert ended.returncode == 2
-    assert "allowed: 1 to 256, or auto" in ended.stderr
+def test_a_worker_that_is_killed_before_it_is_ready_ends_all_with_1(
+    backend: Backend, tmp_path: Path, engine: str
+) -> None:
+    config = backend.config()
+    config["backends"] = [{"name": "api", "match_labels": ["app_name=none"]}]
+    write_config(tmp_path, config)
+    options = ("--engine", engine, "--workers", "2")
+    with (
+        frozen_docker() as docker,
+        started(*options, cwd=tmp_path, environment=docker.environment) as process,
+    ):
+        docker.wait_until_asked()  # by the first worker; the second is started when that is ready
+        (worker,) = workers_of(process.pid)
+        os.kill(worker, signal.SIGKILL)
+        _, errors = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert errors == "rgate: a worker was ended by SIGKILL before it was ready; see what did that\n"
+
+
+def few_processes(directory: Path, error_at: int) -> dict[str, str]:
+    """Return the environment of a command to which the system gives no process when it asks for that one."""
+    (directory / "sitecustomize.py").write_text(
+        f"""
+import errno, itertools, os
+fork, numbers = os.fork, itertools.count(1)
+def few():
+    if next(numbers) == {error_at}:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return fork()
+os.fork = few
+"""
+    )
+    return {**NO_DOCKER, "PYTHONPATH": str(directory)}
+
+
+def test_where_no_process_can_be_had_it_ends_with_1(backend: Backend, tmp_path: Path) -> None:
+    write_config(tmp_path, backend.config())
+    environment = few_processes(tmp_path, error_at=2)
+    ended = finished("--port", "0", "--workers", "2", cwd=tmp_path, environment=environment)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("rgate: cannot start a worker: Resource temporarily unavailable; allow ")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_where_no_process_can_be_had_in_place_of_a_dead_one_it_is_tried_again(
+    backend: Backend, tmp_path: Path
+) -> None:
+    environment = few_processes(tmp_path, error_at=3)
+    with running(tmp_path, backend.config(), "--workers", "2", environment=environment) as gateway:
+        killed, other = workers_of(gateway.process.pid)
+        os.kill(killed, signal.SIGKILL)
+        wait_until(
+            lambda: workers_of(gateway.process.pid),
+            lambda pids: len(pids) == 2 and killed not in pids,
+            within_s=10,
+        )
+        assert other in workers_of(gateway.process.pid)
+        assert gateway.errors().count("cannot start a worker: Resource temporarily unavailable; ") == 1
+        assert gateway.stop() == 0

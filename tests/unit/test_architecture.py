@@ -1,56 +1,102 @@
-"""Imports go one way, and core/ does no I/O."""
+"""Imports go one way and in no circle, and core/ does no I/O."""
 
-import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path("rgate")
-# Who may import whom, beside itself: cli → web, engines → discovery, stats → core.
-BELOW = {
-    "core": set[str](),
-    "discovery": {"core"},
-    "stats": {"core"},
-    "engines": {"core", "discovery", "stats"},
-    "web": {"core", "discovery", "stats"},
-    "cli": {"core", "discovery", "stats", "engines", "web"},
-}
-# What would let a decision depend on anything but its arguments.
-NOT_IN_CORE = {
-    "asyncio", "docker", "flask", "http.client", "logging", "os", "pathlib", "queue", "random", "requests",
-    "select", "selectors", "signal", "socket", "sqlalchemy", "subprocess", "sys", "threading", "time",
-    "urllib3", "werkzeug",
-}  # fmt: skip
-MODULES = sorted(PACKAGE.glob("*/**/*.py"))
+from tests.unit.import_rules import ALLOWED, breaches, circular, sources
+
+SOURCES = sources(Path("rgate"))
 
 
-def imports_of(module: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(module.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+@pytest.mark.parametrize("module", SOURCES)
+def test_a_module_uses_only_what_it_may(module: str) -> None:
+    assert breaches(module, SOURCES[module]) == []
 
 
-def test_there_are_modules_to_look_at() -> None:
-    assert {module.parts[1] for module in MODULES} == set(BELOW)
+def test_each_package_has_its_rules() -> None:
+    assert {".".join(module.split(".")[:2]) for module in SOURCES} <= ALLOWED.keys()
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
-def test_imports_go_down_only(module: Path) -> None:
-    package = module.parts[1]
-    for name in imports_of(module):
-        parts = name.split(".")
-        if parts[0] == "rgate" and len(parts) > 1 and not parts[1].startswith("_"):
-            allowed = BELOW[package] | {package}
-            assert parts[1] in allowed, f"{module} imports {name}: {package}/ may use {sorted(allowed)} only"
+def test_only_modules_that_are_there_are_spoken_of() -> None:
+    assert ALLOWED.keys() <= SOURCES.keys()
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m.parts[1] == "core"], ids=str)
-def test_core_does_no_io(module: Path) -> None:
-    for name in imports_of(module):
-        used = {name, name.split(".")[0]} & NOT_IN_CORE
-        assert not used, (
-            f"{module} imports {name}: core/ may use nothing that does I/O, or tells time or chance"
-        )
+def test_no_import_goes_in_a_circle() -> None:
+    assert circular(SOURCES) == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        *(
+            ("rgate.core.fields", text)
+            for text in (
+                "import time",
+                "import secrets",
+                "import datetime",
+                "from datetime import datetime",
+                "import uuid",
+                "import io",
+                "import ssl",
+                "import multiprocessing",
+                "import os.path",
+                "import http",
+                "from http import client",
+                "import rgate",
+                "from rgate import create_app",
+                "from rgate import stats",
+                "from rgate.stats import Stats",
+                "from ..stats import Stats",
+                "from . import message",
+                "import pydantic",
+                "import importlib",
+                "from importlib import import_module",
+                "def f():\n    import time",
+                "if TYPE_CHECKING:\n    from flask import Flask",
+                "open('/etc/hosts')",
+                "print()",
+                "eval('1')",
+                "__import__('time')",
+                "f = open",
+            )
+        ),
+        ("rgate.discovery.registry", "import docker"),
+        ("rgate.discovery.registry", "import requests"),
+        ("rgate.discovery.registry", "from rgate.discovery.watcher import Watcher"),
+        ("rgate.discovery.watcher", "from rgate.discovery.docker_source import DockerSource"),
+        ("rgate.stats.recorder", "import sqlalchemy"),
+        ("rgate.engines.records", "from rgate.stats import Stats"),
+        ("rgate.engines.flask_engine", "from rgate.engines.asyncio_engine.client import Client"),
+        ("rgate.engines.asyncio_engine.client", "from rgate.engines.flask_engine import FlaskEngine"),
+        ("rgate.engines.asyncio_engine.client", "from rgate.engines import flask_engine"),
+        ("rgate.engines.asyncio_engine.client", "import requests"),
+        ("rgate.web.app", "from rgate.engines import ENGINES"),
+        ("rgate.web.app", "from rgate.cli import main"),
+        ("rgate.cli.running", "from rgate.engines.flask_engine import FlaskEngine"),
+        ("rgate.cli.running", "import importlib"),
+        ("rgate", "import docker"),
+    ],
+)
+def test_what_a_module_may_not_use_is_found(module: str, text: str) -> None:
+    assert len(breaches(module, text)) == 1
+
+
+@pytest.mark.parametrize(
+    "importing",
+    [
+        "import rgate.b",
+        "from rgate import b",
+        "from rgate.b import c",
+        "from rgate.b import *",
+        "def f():\n    import rgate.b",
+        "if TYPE_CHECKING:\n    from rgate.b import C",
+    ],
+)
+def test_a_circle_is_found_wherever_the_import_stands(importing: str) -> None:
+    texts = {"rgate": "", "rgate.a": importing, "rgate.b": "import rgate.c", "rgate.c": "import rgate.a"}
+    assert circular({**texts, "rgate.d": "import rgate.a"}) == {"rgate.a", "rgate.b", "rgate.c"}
+
+
+def test_a_module_that_imports_itself_is_a_circle() -> None:
+    assert circular({"rgate.a": "import rgate.a"}) == {"rgate.a"}

@@ -11,7 +11,7 @@ import docker
 import pytest
 
 from rgate.core.config import Backend
-from rgate.core.containers import Container, PublishedPort, State
+from rgate.core.containers import Attachment, Container, PublishedPort, State
 from rgate.core.reasons import Reason
 from rgate.discovery.docker_source import DockerSource, signal_number
 from rgate.discovery.registry import Registry
@@ -33,6 +33,7 @@ class World(Protocol):
     def unpause(self, container_id: str) -> None: ...
     def signal(self, container_id: str, signal: str) -> None: ...
     def rename(self, container_id: str, name: str) -> None: ...
+    def join_network(self, container_id: str) -> None: ...
     def remove(self, container_id: str) -> None: ...
 
 
@@ -132,6 +133,9 @@ class FakeWorld:
     def rename(self, container_id: str, name: str) -> None:
         self._change(container_id, "rename", name=name)
 
+    def join_network(self, container_id: str) -> None:
+        self._change(container_id, "connect", attachments=(Attachment("more", "n", "192.0.2.1"),))
+
     def remove(self, container_id: str) -> None:
         self._containers.pop(container_id, None)
         self._tell(container_id, "destroy")
@@ -142,6 +146,7 @@ class DockerWorld:
         self.source: ContainerSource = DockerSource()
         self.label = uuid.uuid4().hex
         self._client: Any = docker.from_env()  # types know no `None` for a free port
+        self._networks: list[Any] = []
 
     def _container(self, container_id: str) -> Any:
         return self._client.containers.get(container_id)
@@ -169,12 +174,18 @@ class DockerWorld:
     def rename(self, container_id: str, name: str) -> None:
         self._container(container_id).rename(f"{name}-{self.label[:8]}")
 
+    def join_network(self, container_id: str) -> None:
+        self._networks.append(self._client.networks.create(f"more-{self.label[:8]}"))
+        self._networks[-1].connect(container_id)
+
     def remove(self, container_id: str) -> None:
         self._container(container_id).remove(force=True)
 
     def end(self) -> None:
         for made in self._client.containers.list(all=True, filters={"label": f"rgate-test={self.label}"}):
             made.remove(force=True)
+        for network in self._networks:
+            network.remove()
         self.source.close()
         self._client.close()
 
@@ -237,6 +248,7 @@ def test_a_source_lists_what_runs_and_forgets_what_is_gone(world: World) -> None
     assert world.source.container(identity) is None
 
 
+@pytest.mark.clause("4.events.second")
 def test_what_starts_and_goes_is_in_and_out(world: World, watched: Watched) -> None:
     assert watched.registry.views["b"].reason is Reason.NO_CONTAINER
     one = world.run("one")
@@ -247,6 +259,7 @@ def test_what_starts_and_goes_is_in_and_out(world: World, watched: Watched) -> N
     watched.wait(lambda: watched.names() == ["two"])
 
 
+@pytest.mark.clause("4.events.second")
 def test_a_paused_container_is_out_until_it_goes_on(world: World, watched: Watched) -> None:
     one = world.run("one")
     watched.wait(lambda: watched.names() == ["one"])
@@ -256,6 +269,7 @@ def test_a_paused_container_is_out_until_it_goes_on(world: World, watched: Watch
     watched.wait(lambda: watched.names() == ["one"])
 
 
+@pytest.mark.clause("4.events.renamed", "8.stopping.signal")
 def test_a_signal_that_stops_takes_it_out_and_another_does_not(world: World, watched: Watched) -> None:
     one = world.run("one")
     watched.wait(lambda: watched.names() == ["one"])
@@ -266,6 +280,20 @@ def test_a_signal_that_stops_takes_it_out_and_another_does_not(world: World, wat
     watched.wait(lambda: watched.names() == [])
 
 
+@pytest.mark.clause("4.events.network")
+def test_a_container_that_joins_a_network_is_looked_at_again(world: World, watched: Watched) -> None:
+    def revision() -> int:
+        (candidate,) = watched.registry.views["b"].candidates
+        return candidate.revision
+
+    one = world.run("one")
+    watched.wait(lambda: watched.names() == ["one"])
+    before = revision()
+    world.join_network(one)
+    watched.wait(lambda: revision() > before)
+
+
+@pytest.mark.clause("4.events.list", "4.events.error")
 def test_an_error_never_means_no_containers() -> None:
     world = FakeWorld()
     watched = Watched(world)

@@ -243,6 +243,7 @@ stats.close()
 """
 
 
+@pytest.mark.clause("7.last.disk")
 @pytest.mark.parametrize("when", ["before", "later"])
 def test_a_full_disk_stops_nothing_is_told_once_and_is_mended(tmp_path: Path, when: str) -> None:
     # A limit on the size of files fails writes as a full disk does, without being root.
@@ -263,6 +264,7 @@ def test_the_live_file_takes_its_room_before_it_is_used(tmp_path: Path) -> None:
     stats.close()
 
 
+@pytest.mark.clause("1.exit.database")
 def test_a_newer_schema_is_left_alone_and_told_of(tmp_path: Path) -> None:
     found_in(tmp_path)
     with sqlite3.connect(tmp_path / "rgate.db") as connection:
@@ -272,6 +274,7 @@ def test_a_newer_schema_is_left_alone_and_told_of(tmp_path: Path) -> None:
         opened(tmp_path)
 
 
+@pytest.mark.clause("1.exit.database", "1.exit.message")
 @pytest.mark.parametrize(
     ("url", "says"),
     [

@@ -58,6 +58,7 @@ def counts(figures: Figures) -> tuple[int, int]:
     return figures.success, figures.error
 
 
+@pytest.mark.clause("7.counts.keys", "7.latency.zero")
 def test_nothing_counted_is_all_zero(stats: Stats) -> None:
     assert stats.totals().as_json() == {
         "requests_count": {"success": 0, "error": 0},
@@ -65,6 +66,7 @@ def test_nothing_counted_is_all_zero(stats: Stats) -> None:
     }
 
 
+@pytest.mark.clause("7.counts.success", "7.counts.cut")
 @pytest.mark.parametrize(
     ("status", "cut", "success"),
     [
@@ -82,6 +84,7 @@ def test_what_counts_as_success_and_as_error(stats: Stats, status: int, cut: boo
     assert counts(stats.totals()) == (success, 1 - success)
 
 
+@pytest.mark.clause("7.counts.next")
 def test_a_record_is_in_the_very_next_figures(stats: Stats) -> None:
     for number in range(1, 50):
         stats.add(record())
@@ -109,6 +112,7 @@ def test_a_counter_goes_over_to_the_next_minute(stats: Stats, clock: Clock) -> N
     assert counts(stats.totals()) == (3, 0)
 
 
+@pytest.mark.clause("7.latency.numbers")
 def test_latencies_are_milliseconds_with_three_decimals_at_most(stats: Stats) -> None:
     for ms in range(1, 101):
         stats.add(record(ms=ms))
@@ -119,6 +123,7 @@ def test_latencies_are_milliseconds_with_three_decimals_at_most(stats: Stats) ->
     assert all(round(value, 3) == value for value in latency.values())
 
 
+@pytest.mark.clause("7.query.by")
 @pytest.mark.parametrize(
     ("by", "names"),
     [
@@ -136,6 +141,7 @@ def test_groups_add_up_to_the_totals(stats: Stats, by: Grouping, names: set[str]
     assert sum(group.success + group.error for group in groups.values()) == 3
 
 
+@pytest.mark.clause("7.query.window")
 def test_a_window_gives_the_last_stretch_only(stats: Stats, clock: Clock) -> None:
     for minutes_ago in (0, 5, 120):
         stats.add(record(at_s=NOON_S - 60 * minutes_ago))
@@ -146,6 +152,7 @@ def test_a_window_gives_the_last_stretch_only(stats: Stats, clock: Clock) -> Non
     assert counts(stats.totals()) == (3, 0)
 
 
+@pytest.mark.clause("7.last.restart")
 def test_figures_last_beyond_a_restart(tmp_path: Path, clock: Clock) -> None:
     for number in range(1, 4):
         stats = lasting(tmp_path, clock)
@@ -167,6 +174,7 @@ while True:
 """
 
 
+@pytest.mark.clause("7.last.killed")
 def test_sigkill_loses_nothing_that_was_counted(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/stats.db"
     with subprocess.Popen([sys.executable, "-c", KILLED, url], stdout=subprocess.PIPE) as process:

@@ -113,6 +113,7 @@ def test_a_window_is_never_shorter_than_asked_and_a_period_longer_at_most(window
     assert 0 <= longer < (1 if window <= MINUTES_KEPT else 60 if window <= HOURS_KEPT else DAY_MINUTES)
 
 
+@pytest.mark.clause("7.last.bounded")
 def test_old_minutes_and_hours_go_and_the_lifetime_stays(store: Store) -> None:
     for generation in range(1, 201):
         store.fold("live", generation, {(NOW + generation, A): Histogram([generation])}, NOW)
@@ -124,6 +125,7 @@ def test_old_minutes_and_hours_go_and_the_lifetime_stays(store: Store) -> None:
     assert store.read(None, later).counts == {A: Histogram(range(1, 201))}
 
 
+@pytest.mark.clause("7.last.bounded")
 def test_too_many_containers_are_counted_together_the_oldest_first(store: Store) -> None:
     for number in range(30):
         store.fold(

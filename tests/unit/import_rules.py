@@ -1,0 +1,134 @@
+"""Who may import whom in rgate/, and what an import is: any, wherever in a file it stands.
+
+`ALLOWED` says what each module may import: the entry of the longest name that it begins with counts.
+What is imported `from` a module is looked for by its whole name: `http.HTTPStatus` lets in no
+`http.client`.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+# Nothing that does I/O, or that would let a decision depend on anything but its arguments.
+PURE: Final = frozenset(
+    {
+        "bisect", "collections", "dataclasses", "datetime.date", "difflib", "enum", "functools", "html",
+        "http.HTTPStatus", "ipaddress", "itertools", "json", "re", "types", "typing", "urllib.parse",
+    }
+)  # fmt: skip
+# What imports by a name that is no code could not be followed here.
+BY_NAME: Final = frozenset({"importlib", "imp", "pkgutil", "runpy"})
+STANDARD: Final = frozenset(sys.stdlib_module_names) - BY_NAME
+
+CORE: Final = PURE | {"rgate.core"}
+DISCOVERY: Final = STANDARD | {"rgate.core", "rgate.discovery.source"}
+STATS: Final = STANDARD | {"rgate.core", "rgate.stats"}
+ENGINES: Final = STANDARD | {"rgate.core", "rgate.engines.records"}
+FLASK: Final = ENGINES | {"rgate.engines.upstream"}
+SERVER: Final = FLASK | {"rgate.engines.underway"}
+ASYNCIO: Final = ENGINES | {"rgate.engines.asyncio_engine"}
+CLI: Final = STANDARD | {
+    "rgate._version", "rgate.cli", "rgate.core", "rgate.engines.CAN_TUNNEL", "rgate.engines.ENGINES",
+    "rgate.stats",
+}  # fmt: skip
+
+ALLOWED: Final[Mapping[str, frozenset[str]]] = {
+    # Only what `create_app` and the types of its arguments need.
+    "rgate": STANDARD | {"flask", "rgate._version", "rgate.cli.wiring", "rgate.core.config"},
+    "rgate._version": frozenset(),
+    "rgate.core": CORE,
+    "rgate.core.config": CORE | {"pydantic"},
+    "rgate.core.config_file": CORE | {"pydantic", "pydantic_core"},
+    "rgate.core.config_values": CORE | {"pydantic", "pydantic_core"},
+    "rgate.core.located_yaml": CORE | {"yaml"},
+    "rgate.discovery": DISCOVERY,
+    "rgate.discovery.docker_source": DISCOVERY | {"docker", "requests", "urllib3"},
+    "rgate.discovery.watcher": DISCOVERY | {"rgate.discovery.registry"},
+    "rgate.stats": STATS,
+    "rgate.stats.lasting": STATS | {"sqlalchemy"},
+    "rgate.stats.store": STATS | {"sqlalchemy"},
+    "rgate.engines": ENGINES,
+    "rgate.engines.underway": FLASK,
+    "rgate.engines.plain_wsgi": SERVER | {"flask"},
+    "rgate.engines.conversation": FLASK,
+    "rgate.engines.requests_upstream": FLASK | {"requests", "rgate.engines.conversation", "urllib3"},
+    "rgate.engines.wsgi_connection": SERVER | {"rgate.engines.conversation", "rgate.web.environ"},
+    "rgate.engines.wsgi_server": SERVER | {"rgate.engines.wsgi_connection"},
+    "rgate.engines.flask_engine": SERVER
+    | {
+        "flask",
+        "rgate.engines.plain_wsgi",
+        "rgate.engines.requests_upstream",
+        "rgate.engines.wsgi_connection",
+    }
+    | {"rgate.engines.wsgi_server", "rgate.web.catch_all", "rgate.web.environ"},
+    "rgate.engines.asyncio_engine": ASYNCIO,
+    "rgate.engines.asyncio_engine.answers": ASYNCIO | {"flask", "rgate.web.environ"},
+    "rgate.engines.asyncio_engine.engine": ASYNCIO | {"flask", "uvloop"},
+    "rgate.web": STANDARD
+    | {"flask", "rgate.core", "rgate.discovery.watcher", "rgate.stats", "rgate.web.catch_all", "werkzeug"},
+    "rgate.cli": CLI,
+    # Where all parts meet.
+    "rgate.cli.wiring": CLI
+    | {"flask", "importlib.import_module", "rgate.discovery", "rgate.engines", "rgate.web"},
+}
+
+# Names that need no import: of I/O, and of what runs code that cannot be read here.
+IO: Final = frozenset({"open", "input", "print", "breakpoint"})
+DYNAMIC: Final = frozenset({"__import__", "__builtins__", "__loader__", "__spec__", "eval", "exec"})
+
+
+def sources(root: Path) -> dict[str, str]:
+    """Return the text of each module under the package *root*, by its dotted name."""
+    files = sorted(root.rglob("*.py"))
+    assert files, f"no modules in {root.absolute()}"
+    return {
+        ".".join(file.with_suffix("").parts).removesuffix(".__init__"): file.read_text() for file in files
+    }
+
+
+def imported(text: str) -> Iterator[str]:
+    """Yield the whole name of each import: `from a import b` is `a.b`; a relative one begins with `.`."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def breaches(module: str, text: str) -> list[str]:
+    """Return a sentence for each thing in *module* that it may not use."""
+    allowed = ALLOWED[_longest(module, ALLOWED) or module]
+    found = [f"{module} imports {name}" for name in imported(text) if _longest(name, allowed) is None]
+    barred = DYNAMIC | IO if module.startswith("rgate.core.") else DYNAMIC
+    used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    return found + [f"{module} uses {name}" for name in sorted(used & barred)]
+
+
+def circular(texts: Mapping[str, str]) -> set[str]:
+    """Return the modules that import themselves, through others or not."""
+    graph = {
+        module: {found for name in imported(text) if (found := _longest(name, texts))}
+        for module, text in texts.items()
+    }
+    return {module for module in graph if module in _reached(module, graph)}
+
+
+def _longest(name: str, among: Mapping[str, object] | frozenset[str]) -> str | None:
+    """Return the longest of *among* that *name* is, or begins with, up to a dot; None without one."""
+    while name and name not in among:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def _reached(module: str, graph: Mapping[str, set[str]]) -> set[str]:
+    """Return what *module* imports, and what that does, and so on."""
+    reached, waiting = set[str](), [module]
+    while waiting:
+        new = graph[waiting.pop()] - reached
+        reached |= new
+        waiting += new
+    return reached
