@@ -1,17 +1,22 @@
 """Whether a client would rather read a page or JSON (RFC 9110 12.5.1)."""
 
+from typing import Final
+
+# Browsers send some 150 bytes; what stands behind this many is not looked at.
+_MOST_BYTES: Final = 2048
+
 
 def prefers_html(accept: bytes) -> bool:
     """Whether the Accept field *accept* ranks text/html above JSON. Without a preference: JSON."""
-    return _quality(accept, b"text/html", b"text/*") > max(
-        _quality(accept, b"application/json", b"application/*"),
-        _quality(accept, b"application/problem+json", b"application/*"),
+    weights = dict(map(_media_range, accept[:_MOST_BYTES].lower().split(b",")))
+    return _quality(weights, b"text/html", b"text/*") > max(
+        _quality(weights, b"application/json", b"application/*"),
+        _quality(weights, b"application/problem+json", b"application/*"),
     )
 
 
-def _quality(accept: bytes, media_type: bytes, media_range: bytes) -> float:
+def _quality(weights: dict[bytes, float], media_type: bytes, media_range: bytes) -> float:
     """Return the weight of *media_type*: that of the most specific range that covers it."""
-    weights = dict(map(_media_range, accept.lower().split(b",")))
     for name in (media_type, media_range, b"*/*"):
         if name in weights:
             return weights[name]

@@ -24,7 +24,7 @@ class Balancer:
     """Remembers, across requests, who refused and how many requests each candidate has under way.
 
     *random* gives floats in [0, 1), uniform and independent. Times are seconds of any one steady
-    clock. Threads may call at once: each step is one operation on a dictionary, and what two of
+    clock. Threads may call at once, as each step is one operation on a dictionary or a list: what two of
     them do together at worst is to pick the same candidate twice in a row.
     """
 
@@ -32,7 +32,9 @@ class Balancer:
         self._random = random
         self._pauses: dict[Candidate, _Pause] = {}
         self._turns: dict[str, int] = {}
-        self._inflight: dict[Candidate, int] = {}
+        # A list is as long as its candidate has requests: a number would be read, changed and written, and
+        # two threads that do so at once lose one of them.
+        self._inflight: dict[Candidate, list[None]] = {}
 
     def pick(
         self,
@@ -122,23 +124,22 @@ class Balancer:
 
     def started(self, candidate: Candidate) -> None:
         """Count a request under way at *candidate*."""
-        self._inflight[candidate] = self._inflight.get(candidate, 0) + 1
+        self._inflight.setdefault(candidate, []).append(None)
 
     def ended(self, candidate: Candidate) -> None:
         """Count a request at *candidate* as ended."""
-        left = self._inflight.get(candidate, 0) - 1
-        if left > 0:
-            self._inflight[candidate] = left
-        else:
-            self._inflight.pop(candidate, None)
+        under_way = self._inflight.get(candidate)
+        if under_way:  # else it was forgotten, as it changed or went
+            under_way.pop()
 
     def inflight(self, candidate: Candidate) -> int:
         """Return how many requests are under way at *candidate*."""
-        return self._inflight.get(candidate, 0)
+        return len(self._inflight.get(candidate, ()))
 
     def keep_only(self, candidates: Iterable[Candidate]) -> None:
-        """Forget the failures of all but *candidates*: what changed or went starts anew."""
+        """Forget all but *candidates*: what changed or went starts anew."""
         known = set(candidates)
-        for candidate in list(self._pauses):  # a copy, as the loop's thread may add one meanwhile
-            if candidate not in known:
-                self._pauses.pop(candidate, None)
+        for remembered in (self._pauses, self._inflight):
+            for candidate in list(remembered):  # a copy, as the loop's thread may add one meanwhile
+                if candidate not in known:
+                    remembered.pop(candidate, None)

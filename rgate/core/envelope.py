@@ -5,13 +5,20 @@ from typing import Final, NoReturn
 
 from rgate.core.message import Fields, ResponseHead
 
-# What is larger is passed raw: an envelope has to be held whole, as its content is checked first.
-MOST_BYTES: Final = 8 * 1024 * 1024
-# They speak of the bytes that the backend sent, which an envelope replaces (RFC 9530, RFC 9110 14.3).
+# What is larger is passed raw: an envelope has to be held whole, and reading its JSON holds the others up
+# meanwhile.
+MOST_BYTES: Final = 1024 * 1024
+# They speak of the bytes that the backend sent, which an envelope replaces (RFC 9530, RFC 9110 8.8, 14.3), or
+# announce what follows them.
 _OF_THE_CONTENT: Final = frozenset(
-    {b"content-type", b"content-length", b"content-md5", b"content-digest", b"repr-digest", b"digest"}
-    | {b"accept-ranges"}
+    {b"content-length", b"content-md5", b"content-digest", b"repr-digest", b"digest"}
+    | {b"accept-ranges", b"etag", b"trailer", b"transfer-encoding"}
 )
+# Those that read any text in a time that its length tells, and are in use. By their names in lower case.
+_CHARSETS: Final = {
+    "utf-8": "utf-8", "utf8": "utf-8", "us-ascii": "ascii", "ascii": "ascii", "iso-8859-1": "latin-1",
+    "windows-1252": "cp1252", "utf-16": "utf-16",
+}  # fmt: skip
 
 
 def may_be_enveloped(head: ResponseHead, request_method: bytes) -> bool:
@@ -26,20 +33,33 @@ def may_be_enveloped(head: ResponseHead, request_method: bytes) -> bool:
 
 
 def envelope(head: ResponseHead, content: bytes) -> bytes | None:
-    """Return the envelope of *content*; None where it is neither JSON nor text, and goes raw."""
-    try:
-        text = content.decode(_charset(head))
-    except (UnicodeDecodeError, LookupError):
+    """Return the envelope of *content*; None where it is neither JSON nor text, or nested too deep, and goes
+    raw.
+    """
+    charset = _CHARSETS.get(_charset(head))
+    if charset is None:
         return None
-    embedded = text if _is_json(_media_type(head)) and _parses(text) else json.dumps(text)
+    try:
+        text = content.decode(charset)
+    except UnicodeDecodeError:
+        return None
+    try:
+        embedded = text if _is_json(_media_type(head)) and _parses(text) else json.dumps(text)
+    except RecursionError:
+        return None
     # The backend's own JSON, to the byte: parsed and written anew, a long number would lose digits.
     return f'{{"status_code": {head.status}, "body": {embedded.strip()}}}'.encode()
 
 
 def enveloped_fields(fields: Fields, length: int) -> Fields:
     """Return *fields* with those of the envelope in place of those of the content."""
-    kept = tuple((name, value) for name, value in fields if name.lower() not in _OF_THE_CONTENT)
+    kept = tuple(one for one in without_replaced(fields) if one[0].lower() != b"content-type")
     return (*kept, (b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % length))
+
+
+def without_replaced(fields: Fields) -> Fields:
+    """Return *fields* without those that an envelope makes untrue."""
+    return tuple((name, value) for name, value in fields if name.lower() not in _OF_THE_CONTENT)
 
 
 def _media_type(head: ResponseHead) -> bytes:
@@ -55,14 +75,16 @@ def _charset(head: ResponseHead) -> str:
     for parameter in head.values(b"content-type")[0].split(b";")[1:]:
         key, _, value = parameter.strip().partition(b"=")
         if key.lower() == b"charset":
-            return value.strip(b'"').decode("latin-1")
+            return value.strip(b'" \t').lower().decode("latin-1")
     return "utf-8"
 
 
 def _parses(text: str) -> bool:
     try:
-        json.loads(text, parse_constant=_no_json)
-    except (ValueError, RecursionError):
+        # The values are not wanted: objects made of them would take three times as long, and numbers of a
+        # million digits without end.
+        json.loads(text, parse_constant=_no_json, parse_int=str, parse_float=str, object_pairs_hook=len)
+    except ValueError:
         return False
     return True
 

@@ -1,189 +1,172 @@
-"""One request's way through rgate: what to do first, and what after each failure (behaviour 6).
+"""Who is asked first, and what comes after each failure (behaviour 6).
 
-Sans I/O: an engine asks for the next step, carries it out, and tells how it went.
+Sans I/O: an engine asks for a step, carries it out, and tells how it went. What happened before is in the
+`Attempt`.
 """
 
-from dataclasses import dataclass, field
-from typing import Final, assert_never
+from dataclasses import dataclass, replace
+from typing import assert_never
 
 from rgate.core.balance import Balancer
 from rgate.core.candidates import BackendView, Candidate
-from rgate.core.config import Backend, Policy, Route
-from rgate.core.fields import ClientConnection, request_fields
-from rgate.core.message import Fields, RequestFraming, RequestHead
-from rgate.core.problem import OwnResponse, problem
+from rgate.core.config import Backend, Policy
+from rgate.core.patience import CONNECTS
+from rgate.core.problem import Problem
 from rgate.core.reasons import Failure, Reason
-from rgate.core.routing import forwarded_path
-
-# RFC 9110 9.2.2. A method that nobody registered is not known to be idempotent.
-IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"})
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Ask *candidate*; over a *fresh* connection, where a pooled one just turned out closed."""
+    """Ask *candidate*; over a *fresh* connection, where a pooled one just turned out closed.
 
-    candidate: Candidate
-    fresh: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Own:
-    """The request is for what rgate answers itself: `stats.path` and `/_rgate/…`."""
-
-
-Step = Attempt | OwnResponse
-
-
-@dataclass(frozen=True, slots=True)
-class ForwardedRequest:
-    """The request as every candidate gets it. *fields* frame it as *framing* says."""
-
-    method: bytes
-    target: bytes
-    fields: Fields
-    framing: RequestFraming
-
-
-@dataclass(slots=True)
-class Exchange:
-    """A request that has a route, on its way to one of the backend's candidates.
-
-    `next` gives the first step; each Attempt is answered by one call of `failed`, or of `accepted`
-    and, at the end, `ended`. It always comes to an end: no candidate is attempted twice, but for one
-    replacement of a stale pooled connection.
+    *left_s*: so long all further tries of the request may wait for a connection, this one included. *tried*:
+    all that were attempted, this one last.
     """
 
-    head: RequestHead
-    client: ClientConnection
-    request_id: bytes
-    accept: bytes
-    route: Route
+    candidate: Candidate
+    left_s: float
+    tried: tuple[Candidate, ...]
+    fresh: bool = False
+    closed_early: Candidate | None = None  # who accepted before, and closed without a response
+
+    @property
+    def number(self) -> int:
+        """How many candidates were attempted, this one included."""
+        return len(self.tried)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What becomes of a request to *backend*, as far as *view* knows it.
+
+    `first` gives the first step, `after` the one that follows a failure. That ends: no candidate is attempted
+    twice, but for one replacement of a stale pooled connection. Both count the attempts that they return as
+    started, and those that others take the place of as ended; the last one is `ended` by who carries it out.
+    """
+
     backend: Backend
     view: BackendView
     balancer: Balancer
-    upgrading: bool = False  # the engine can tunnel
-    attempts: int = 0
-    candidate: Candidate | None = None  # the one that is, or was last, attempted
-    _tried: list[Candidate] = field(default_factory=list)
-    _closed_early: bool = False
-    _counted: bool = False
 
-    def forwarded(self) -> ForwardedRequest:
-        """Return the request for the candidate of the last Attempt."""
-        assert self.candidate is not None, "forwarded() before an Attempt"
-        return ForwardedRequest(
-            method=self.head.method,
-            target=forwarded_path(self.route, self.head.path) + self.head.query,
-            fields=request_fields(
-                self.head,
-                self.client,
-                self.request_id,
-                upgrading=self.upgrading,
-                default_host=str(self.candidate.address).encode(),
-            ),
-            framing=self.head.framing,
-        )
-
-    def next(self, now_s: float) -> Step:
+    def first(self, now_s: float) -> Attempt | Problem:
         """Return the first step: an attempt, or why there is nobody to ask."""
         if self.view.reason is not None:
-            return self._answer(self.view.reason, self.view.detail)
-        return self._attempt_another(now_s) or self._nobody_accepted()
+            return Problem(self.view.reason, self.view.detail, self.backend.name)
+        picked = self._pick((), now_s)
+        assert picked is not None, "a view without a reason has candidates"
+        attempt = self.attempt(picked)
+        self.started(attempt)
+        return attempt
 
-    def attempted(self, candidate: Candidate) -> Attempt:
-        """Return the first step where *candidate* was picked and counted before, by `Balancer.picker`."""
-        self.candidate = candidate
-        self._counted = self.backend.policy is Policy.LEAST_INFLIGHT
-        self.attempts = 1
-        self._tried.append(candidate)
-        return Attempt(candidate)
+    def attempt(self, picked: Candidate) -> Attempt:
+        """Return the first step where *picked* was picked by whoever asks: it is not `started` yet."""
+        return Attempt(picked, CONNECTS * self.backend.timeouts.connect, (picked,))
 
-    def accepted(self) -> None:
-        """Note that the candidate of the last Attempt accepted a new connection."""
-        if self.candidate is not None:
-            self.balancer.accepted(self.candidate)
+    def connect_within_s(self, attempt: Attempt) -> float:
+        """Return how long *attempt* may wait for a connection."""
+        return min(self.backend.timeouts.connect, attempt.left_s)
 
-    def failed(self, failure: Failure, now_s: float, *, sent: bool, replayable: bool) -> Step:
-        """Return what to do after the last Attempt came to nothing.
+    def started(self, attempt: Attempt) -> None:
+        """Count *attempt* as under way, where the policy asks who has the fewest."""
+        if self.backend.policy is Policy.LEAST_INFLIGHT:
+            self.balancer.started(attempt.candidate)
 
-        *sent*: a byte of the request may have reached the candidate. *replayable*: its content,
-        if it has any, can be sent again from the start.
+    def ended(self, attempt: Attempt) -> None:
+        """Note that *attempt*, which `started`, is over, whatever became of it."""
+        if self.backend.policy is Policy.LEAST_INFLIGHT:
+            self.balancer.ended(attempt.candidate)
+
+    def accepted(self, attempt: Attempt, waited_s: float = 0.0) -> Attempt:
+        """Note that the candidate of *attempt* accepted a new connection, which was waited for so long.
+
+        Return the attempt as it goes on: what follows has so much less time to connect.
         """
-        assert self.candidate is not None, "failed() before an Attempt"
-        repeatable = not sent or (self.head.method in IDEMPOTENT and replayable)
+        self.balancer.accepted(attempt.candidate)
+        return replace(attempt, left_s=attempt.left_s - waited_s)
+
+    def after(
+        self, attempt: Attempt, failure: Failure, now_s: float, *, repeatable: bool, waited_s: float = 0.0
+    ) -> Attempt | Problem:
+        """Return what to do after *attempt* came to nothing.
+
+        *repeatable*: nothing was sent yet, or the request may be sent again: its method is idempotent, and
+        its content, if it has any, is still there from its start. *waited_s*: for its connection.
+        """
         match failure:
             case Failure.REFUSED:
-                self.balancer.refused(self.candidate, now_s)
-                return self._attempt_another(now_s) or self._nobody_accepted()
-            case Failure.STALE if repeatable:
-                return Attempt(self.candidate, fresh=True)
+                self.balancer.refused(attempt.candidate, now_s)
+                refused = replace(attempt, left_s=attempt.left_s - waited_s)
+                return self._another(refused, now_s) or self._nobody_accepted(refused)
+            case Failure.STALE | Failure.NOISE if repeatable:
+                return replace(attempt, fresh=True)
             case Failure.STALE | Failure.CLOSED_EARLY:
-                other = self._attempt_another(now_s) if repeatable and not self._closed_early else None
-                self._closed_early = True
-                return other or self._nobody_accepted()
-            case Failure.BAD_RESPONSE:
-                return self._answer(
+                closed = replace(attempt, closed_early=attempt.candidate)
+                may_repeat = repeatable and attempt.closed_early is None
+                other = self._another(closed, now_s) if may_repeat else None
+                return other or self._nobody_accepted(closed)
+            case Failure.NOISE | Failure.BAD_RESPONSE:
+                return self._problem(
                     Reason.BAD_RESPONSE,
-                    f"{self._who()} sent something that is no HTTP response, or whose framing is in doubt: "
+                    f"{_who(attempt)} sent something that is no HTTP response, or whose framing is in doubt: "
                     "check that its port speaks plain HTTP/1.1.",
                 )
             case Failure.TIMEOUT:
-                return self._answer(
+                return self._problem(
                     Reason.TIMEOUT,
-                    f"{self._who()} did not begin a response within {self.backend.timeouts.response:g} s of "
-                    "the request's end: look at its log, or raise `timeouts.response` of the backend.",
+                    f"{_who(attempt)} did not begin a response within "
+                    f"{self.backend.timeouts.response:g} s of the request's end: look at its log, or raise "
+                    "`timeouts.response` of the backend.",
+                )
+            case Failure.UNREAD:
+                return self._problem(
+                    Reason.TIMEOUT,
+                    f"{_who(attempt)} took nothing of the request's content for "
+                    f"{self.backend.timeouts.idle:g} s: "
+                    "look at its log, or raise `timeouts.idle` of the backend.",
                 )
             case _:
                 assert_never(failure)
 
-    def ended(self) -> None:
-        """Note that the request is over, whatever became of it. May be called more than once."""
-        self._leave_candidate()
-
-    def _attempt_another(self, now_s: float) -> Attempt | None:
-        picked = self.balancer.pick(
-            self.backend.name, self.backend.policy, self.view.candidates, self._tried, now_s
-        )
+    def _another(self, attempt: Attempt, now_s: float) -> Attempt | None:
+        """Return the attempt that follows *attempt*, at a candidate that was not tried; None where all were,
+        or the time is over.
+        """
+        picked = self._pick(attempt.tried, now_s) if attempt.left_s > 0 else None
         if picked is None:
             return None
-        self._leave_candidate()
-        self.candidate = picked
-        self.attempts += 1
-        self._tried.append(picked)
-        if self.backend.policy is Policy.LEAST_INFLIGHT:  # the only policy that asks for the count
-            self.balancer.started(picked)
-            self._counted = True
-        return Attempt(picked)
+        other = replace(attempt, candidate=picked, tried=(*attempt.tried, picked), fresh=False)
+        self.ended(attempt)
+        self.started(other)
+        return other
 
-    def _leave_candidate(self) -> None:
-        if self._counted and self.candidate is not None:
-            self.balancer.ended(self.candidate)
-            self._counted = False
+    def _pick(self, tried: tuple[Candidate, ...], now_s: float) -> Candidate | None:
+        return self.balancer.pick(self.backend.name, self.backend.policy, self.view.candidates, tried, now_s)
 
-    def _nobody_accepted(self) -> OwnResponse:
-        if self._closed_early:
-            return self._answer(
+    def _nobody_accepted(self, attempt: Attempt) -> Problem:
+        if attempt.closed_early is not None:
+            return self._problem(
                 Reason.CLOSED_EARLY,
-                f"{self._who()} accepted the connection and closed it without one byte of a response: "
-                "look at its log, and check that the application listens on that port.",
+                f"{_named(attempt.closed_early)} accepted the connection and closed it without one byte of "
+                "a response: look at its log, and check that the application listens on that port.",
             )
-        tried = ", ".join(f"{candidate.name} ({candidate.address})" for candidate in self._tried)
-        return self._answer(
+        tried = ", ".join(map(_named, attempt.tried))
+        untried = len(self.view.candidates) - attempt.number
+        rest = f" ({untried} more were not tried: the time was over)" if untried > 0 else ""
+        return self._problem(
             Reason.CONNECT_FAILED,
-            f"Nothing accepted a connection within {self.backend.timeouts.connect:g} s at {tried}: "
+            f"Nothing accepted a connection within {self.backend.timeouts.connect:g} s at {tried}{rest}: "
             "check that the application is up and listens on that port.",
         )
 
-    def _answer(self, reason: Reason, detail: str) -> OwnResponse:
-        return problem(
-            reason,
-            detail,
-            request_id=self.request_id.decode("latin-1"),
-            backend=self.backend.name,
-            accept=self.accept,
-        )
+    def _problem(self, reason: Reason, detail: str) -> Problem:
+        return Problem(reason, detail, self.backend.name)
 
-    def _who(self) -> str:
-        assert self.candidate is not None, "no candidate was attempted"
-        return f"{self.candidate.name} ({self.candidate.address})"
+
+def _named(candidate: Candidate) -> str:
+    """Return the candidate's name and address; one for a fixed URL is called by its address."""
+    address = str(candidate.address)
+    return address if candidate.name == address else f"{candidate.name} ({address})"
+
+
+def _who(attempt: Attempt) -> str:
+    return _named(attempt.candidate)

@@ -3,24 +3,19 @@ this module knows neither sockets nor which engine asks (RFC 9110 7.6, behaviour
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
-from rgate.core.message import (
-    CHUNKED,
-    Fields,
-    RequestHead,
-    ResponseHead,
-    list_items,
-)
+from rgate.core.grammar import REQUEST_ID
+from rgate.core.message import CHUNKED, Fields, RequestHead, ResponseHead, list_items
 
-VIA: Final = b"1.1 rgate"
 SWITCHING_PROTOCOLS: Final = 101
 
 # For one connection only (RFC 9110 7.6.1). Keep-Alive and Proxy-Connection are named by nobody any
-# more and still sent. Proxy-Auth*: ours to ask for, not the upstream's. Transfer-Encoding: framed anew.
+# more and still sent. Proxy-Auth*: ours to ask for, not the upstream's. Transfer-Encoding: framed anew,
+# and kept where both hops are chunked.
 HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
@@ -35,160 +30,213 @@ HOP_BY_HOP: Final = frozenset(
 )
 # Connection may not name these away: framing and authority were decided from them already.
 _NEVER_DROPPED: Final = frozenset({b"host", b"content-length"})
-_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
-_FORWARDED: Final = frozenset(
-    {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port"}
-)
+# `Proxy` becomes HTTP_PROXY in CGI, which libraries take for a setting (httpoxy). HTTP2-Settings belongs to
+# an `Upgrade: h2c`, which does not go on.
+_NEVER_FORWARDED: Final = frozenset({b"proxy", b"http2-settings"})
 # Single-valued, and rgate's word counts: so that a user can always tell who said it.
 _OURS_IN_RESPONSES: Final = frozenset({b"x-request-id", b"x-rgate-reason"})
+_REQUEST_ID = re.compile(REQUEST_ID)
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ClientConnection:
-    """What a connection tells of every request on it. *trusted*: the peer is in `trusted_proxies`."""
+    """What a connection tells of every request on it. *trusted*: the peer is in `trusted_proxies`.
+
+    *before_host* and *behind_host* are the lines that every ordinary request gets, around its host.
+    """
 
     peer: str  # the TCP peer's IP address
     local_port: int
     trusted: bool = False
+    before_host: bytes = field(init=False, repr=False)
+    behind_host: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        before = lines(((b"X-Forwarded-For", self.peer.encode()), SCHEME, (b"X-Forwarded-Host", b"")))
+        behind = lines((self.forwarded_port, (b"Via", via(1))))
+        object.__setattr__(self, "before_host", before.removesuffix(_LINE_END))
+        object.__setattr__(self, "behind_host", _LINE_END + behind)
+
+    @property
+    def forwarded_port(self) -> tuple[bytes, bytes]:
+        """The field that tells the port which the client asked."""
+        return b"X-Forwarded-Port", b"%d" % self.local_port
+
+
+_LINE_END: Final = b"\r\n"
+SCHEME: Final = (b"X-Forwarded-Proto", b"http")
+
+
+def lines(fields: Fields) -> bytes:
+    """Return *fields* as lines."""
+    return b"".join([b"%b: %b\r\n" % one for one in fields])
+
+
+def via(minor_version: int) -> bytes:
+    """Return what rgate says of a message that came to it as HTTP/1.*minor_version* (RFC 9110 7.6.3)."""
+    return b"1.%d rgate" % minor_version
 
 
 def is_in(peer: str, networks: Networks) -> bool:
     """Whether the address *peer* is in one of *networks*; IPv4-mapped IPv6 counts as IPv4."""
+    if not networks:
+        return False
     try:
-        address = ip_address(peer.partition("%")[0])  # link-local addresses may carry a zone
+        address = ip_address(unmapped(peer).partition("%")[0])  # link-local addresses may carry a zone
     except ValueError:
         return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
     return any(address in network for network in networks)
 
 
-def request_id(head: RequestHead, made: bytes) -> bytes:
-    """Return the request's own id where it is one of 1-128 visible ASCII characters, else *made*."""
+def unmapped(peer: str) -> str:
+    """Return the address *peer*; a client of IPv4 on a socket of IPv6 (`::ffff:10.0.0.1`) as IPv4."""
+    mapped = peer.removeprefix("::ffff:")
+    return mapped if "." in mapped and ":" not in mapped else peer
+
+
+def given_request_id(head: RequestHead) -> bytes:
+    """Return the request's own id where it is one of 1-128 visible ASCII characters, else b""."""
     given = head.values(b"x-request-id")
-    return given[0] if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]) else made
+    return given[0] if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]) else b""
 
 
-def request_fields(
-    head: RequestHead,
-    client: ClientConnection,
-    request_id: bytes,
-    *,
-    upgrading: bool = False,
-    default_host: bytes = b"",
-) -> Fields:
-    """Return the fields that go to the upstream, framing included.
+def tells_of_earlier_hops(name: bytes) -> bool:
+    """Whether the field *name*, in lower case and with `-` for `_`, tells where a request came from."""
+    return name.startswith(b"x-forwarded-") or name in (b"forwarded", b"x-real-ip")
+
+
+def came_by_a_proxy(head: RequestHead) -> bool:
+    """Whether anything in *head* says that somebody forwarded it: its peer is not its client then."""
+    return b"via" in head.named or any(tells_of_earlier_hops(name.replace(b"_", b"-")) for name in head.named)
+
+
+def request_fields(head: RequestHead, client: ClientConnection, *, upgrading: bool) -> Fields:
+    """Return the fields that go to the upstream, framing included, but for the request's id where one is
+    made.
 
     What came goes on in its order and spelling but for what is meant for this hop only; what is
-    made stands behind it. *upgrading*: the engine can tunnel what the client asks to switch to.
-    *default_host* stands in for a Host that an HTTP/1.0 client did not send.
+    made stands behind it. *upgrading*: the engine can tunnel what the client offers to switch to.
     """
-    dropped = (HOP_BY_HOP | head.connection_options) - _NEVER_DROPPED
-    if head.values(b"x-request-id") != (request_id,):
+    dropped = (HOP_BY_HOP | head.connection_options | _NEVER_FORWARDED) - _NEVER_DROPPED
+    if not given_request_id(head):
         dropped |= {b"x-request-id"}
-    if not client.trusted:
-        dropped |= _FORWARDED
     kept = []
-    for field in head.fields:
-        name = field[0].lower()
-        if name not in dropped:
-            kept.append((field[0], head.host) if name == b"host" else field)
-    if not head.values(b"host"):
-        kept.insert(0, (b"Host", head.host or default_host))
-    kept += _kept_for_the_hop(head, upgrading)
-    _add_forwarded(kept, head, client)
-    kept.append((b"Via", VIA))
-    if b"x-request-id" in dropped or not head.values(b"x-request-id"):
-        kept.append((b"X-Request-ID", request_id))
-    return tuple(kept)
+    for name, value in head.fields:
+        lower = name.lower()
+        if lower == b"transfer-encoding":
+            kept.append((name, b"chunked"))
+        elif lower not in dropped and not _is_of_ours(lower, trusted=client.trusted):
+            kept.append((name, head.host if lower == b"host" else value))
+    if head.host and not head.values(b"host"):
+        kept.insert(0, (b"Host", head.host))
+    return (*_with_forwarded(kept, head, client), *_for_the_next_hop(head, upgrading))
 
 
-def _kept_for_the_hop(head: RequestHead, upgrading: bool) -> list[tuple[bytes, bytes]]:
-    """Return the hop-by-hop fields of the new hop."""
-    made = []
+def _is_of_ours(name: bytes, *, trusted: bool) -> bool:
+    """Whether an application may take *name* for what its proxy says, and here a client said it.
+
+    In CGI and WSGI `_` and `-` are one: a field with `_` is never a trusted peer's either.
+    """
+    spelt = name.replace(b"_", b"-")
+    if spelt != name:
+        return tells_of_earlier_hops(spelt) or spelt == b"x-request-id"
+    return not trusted and tells_of_earlier_hops(name)
+
+
+def _for_the_next_hop(head: RequestHead, upgrading: bool) -> Fields:
+    """Return Via, and the hop-by-hop fields of the new hop."""
+    made = [(b"Via", via(head.minor_version))]
+    options = []
     if any(item.lower() == b"trailers" for item in list_items(head.values(b"te"))):
         made.append((b"TE", b"trailers"))
-    if head.framing is CHUNKED:
-        made.append((b"Transfer-Encoding", b"chunked"))
-    if upgrading and head.upgrade:
-        made += [(b"Connection", b"Upgrade"), (b"Upgrade", head.upgrade)]
-    return made
+        options.append(b"TE")
+    offered = head.offered if upgrading else ()
+    if offered:
+        made.append((b"Upgrade", b", ".join(offered)))
+        options.append(b"Upgrade")
+    if options:
+        made.append((b"Connection", b", ".join(options)))
+    return tuple(made)
 
 
-def _add_forwarded(kept: list[tuple[bytes, bytes]], head: RequestHead, client: ClientConnection) -> None:
-    """Append who asked for what to *kept*; a trusted proxy's own words stay (behaviour 5)."""
+def _with_forwarded(
+    kept: list[tuple[bytes, bytes]], head: RequestHead, client: ClientConnection
+) -> list[tuple[bytes, bytes]]:
+    """Return *kept* with who asked for what; a trusted proxy's own words stay (behaviour 5)."""
     peer = client.peer.encode("ascii")
     there = {name.lower(): index for index, (name, _) in enumerate(kept)}  # the last of each name
     if (index := there.get(b"x-forwarded-for")) is not None:
         name, value = kept[index]
         kept[index] = (name, value + b", " + peer if value else peer)
-    else:
-        kept.append((b"X-Forwarded-For", peer))
-    if b"x-forwarded-proto" not in there:
-        kept.append((b"X-Forwarded-Proto", b"http"))
-    if b"x-forwarded-host" not in there and head.host:
-        kept.append((b"X-Forwarded-Host", head.host))
-    if b"x-forwarded-port" not in there:
-        kept.append((b"X-Forwarded-Port", b"%d" % client.local_port))
+    host = ((b"X-Forwarded-Host", head.host),) if head.host else ()
+    made = ((b"X-Forwarded-For", peer), SCHEME, *host, client.forwarded_port)
+    return kept + [one for one in made if one[0].lower() not in there]
 
 
-def response_fields(head: ResponseHead, request_id: bytes) -> Fields:
-    """Return the upstream's fields that go to the client, without framing that is made anew.
+def forwarded_prefix(head: RequestHead, *, trusted: bool) -> bytes | None:
+    """Return what a trusted peer says was removed before, without a slash at its end; None where it says
+    nothing.
+    """
+    told = head.values(b"x-forwarded-prefix") if trusted else ()
+    return b"".join(one.rstrip(b"/") for one in told) if told else None
 
-    Content-Length stays, as it frames both hops alike. A 101 keeps its Upgrade and gets its Connection.
+
+def response_fields(head: ResponseHead, *, chunks: bool) -> Fields:
+    """Return the upstream's fields that go to the client, but for framing that is made anew and the request's
+    id.
+
+    Content-Length stays, once, as it frames both hops alike; so does Transfer-Encoding where the client takes
+    *chunks* too. A 101 keeps its Upgrade and gets its Connection.
     """
     dropped = ((HOP_BY_HOP | head.connection_options) - _NEVER_DROPPED) | _OURS_IN_RESPONSES
-    kept = [field for field in head.fields if field[0].lower() not in dropped]
+    kept = list(_framed_once(head, keep_coding=chunks and head.framing is CHUNKED))
+    kept = [one for one in kept if one[0].lower() not in dropped or one[0].lower() == b"transfer-encoding"]
     if head.status == SWITCHING_PROTOCOLS:
         kept.append((b"Connection", b"Upgrade"))
         kept += [(b"Upgrade", value) for value in head.values(b"upgrade")]
-    return (*kept, *added_to_responses(request_id))
+    return tuple(kept)
 
 
-def added_to_responses(request_id: bytes) -> Fields:
-    """Return what every forwarded response gets."""
-    return ((b"Via", VIA), (b"X-Request-ID", request_id))
+def _framed_once(head: ResponseHead, *, keep_coding: bool) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the fields of *head*, with one Content-Length, and Transfer-Encoding only if that is to stay."""
+    length = head.length
+    for name, value in head.fields:
+        match name.lower():
+            case b"content-length":
+                if length is not None:
+                    yield name, b"%d" % length if b"," in value else value
+                length = None
+            case b"transfer-encoding":
+                if keep_coding:
+                    yield name, b"chunked"
+            case _:
+                yield name, value
 
 
-def interim_fields(fields: Fields, connection_options: Iterable[bytes]) -> Fields:
+def interim_fields(head: ResponseHead) -> Fields:
     """Return the fields of an interim response (1xx) that go to the client (RFC 9110 15.2)."""
-    dropped = HOP_BY_HOP | frozenset(connection_options) | _OURS_IN_RESPONSES | {b"content-length"}
-    return tuple((name, value) for name, value in fields if name.lower() not in dropped)
+    dropped = HOP_BY_HOP | head.connection_options | _OURS_IN_RESPONSES | {b"content-length"}
+    return tuple((name, value) for name, value in head.fields if name.lower() not in dropped)
+
+
+_NEVER_IN_TRAILERS: Final = HOP_BY_HOP | _NEVER_DROPPED | _NEVER_FORWARDED | _OURS_IN_RESPONSES
 
 
 def trailer_fields(fields: Fields) -> Fields:
-    """Return the trailer fields that go on: none that speaks of framing or routing (RFC 9110 6.5.1)."""
-    dropped = HOP_BY_HOP | _NEVER_DROPPED | _FORWARDED | _OURS_IN_RESPONSES
-    return tuple((name, value) for name, value in fields if name.lower() not in dropped)
-
-
-@dataclass(frozen=True, slots=True)
-class ClientFraming:
-    """How a response is framed for the client: the *fields* that say so, whether content goes in
-    *chunks*, and whether the connection *closes* behind it.
+    """Return the trailer fields that go on: none that speaks of framing, routing or who asks (RFC 9110
+    6.5.1).
     """
-
-    fields: Fields
-    chunks: bool
-    closes: bool
-
-
-def frame_for_client(request: RequestHead, *, length_known: bool, closing: bool = False) -> ClientFraming:
-    """Return how a response to *request* is framed for its client (RFC 9112 6, 9.3).
-
-    *length_known*: a Content-Length field says it, or there is no content. *closing*: this side
-    closes the connection behind the response, whatever the client asked for.
-    """
-    chunks = not length_known and request.minor_version >= 1
-    closes = closing or not request.keep_alive or not (length_known or chunks)
-    made = [(b"Transfer-Encoding", b"chunked")] if chunks else []
-    return ClientFraming((*made, *connection_fields(request, closes=closes)), chunks, closes)
+    return tuple(
+        (name, value)
+        for name, value in fields
+        if name.lower() not in _NEVER_IN_TRAILERS and not _is_of_ours(name.lower(), trusted=False)
+    )
 
 
-def connection_fields(request: RequestHead, *, closes: bool) -> Fields:
-    """Return what the client must be told of the connection's end: it differs by HTTP version."""
+def connection_fields(*, minor_version: int, closes: bool) -> Fields:
+    """Return what the client is told of the connection's end: it differs by HTTP version (RFC 9112 9.3)."""
     if closes:
         return ((b"Connection", b"close"),)
-    return ((b"Connection", b"keep-alive"),) if request.minor_version < 1 else ()
+    return ((b"Connection", b"keep-alive"),) if minor_version < 1 else ()

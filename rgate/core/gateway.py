@@ -1,54 +1,106 @@
-"""What a request meets first: its route, rgate's own paths, or a refusal (behaviour 3).
+"""What a request meets first: a refusal, rgate's own paths, its route, or the default response (behaviour 3).
 
 The configuration and the backends' views are one immutable snapshot, swapped whole by one
 assignment: readers need no lock, and a reload cannot be seen half done.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from enum import Enum
+from typing import Final
 
 from rgate.core.balance import Balancer
 from rgate.core.candidates import BackendView
-from rgate.core.config import Backend, Config, Route
-from rgate.core.exchange import Exchange, Own
-from rgate.core.fields import ClientConnection, is_in, request_id
-from rgate.core.message import RequestHead, has_dot_segment
-from rgate.core.own import is_own
-from rgate.core.problem import OwnResponse, default_response, problem
+from rgate.core.config import Config, DefaultResponse, Route
+from rgate.core.exchange import Exchange
+from rgate.core.fields import ClientConnection, came_by_a_proxy, is_in, unmapped
+from rgate.core.message import CHUNKED, RequestHead
+from rgate.core.onward import Request
+from rgate.core.own import OWN_PREFIX, is_own
+from rgate.core.problem import OwnResponse, Problem, body_too_large, default_response, problem_response
+from rgate.core.reading import Reading
 from rgate.core.reasons import Reason
 from rgate.core.routing import Router
 
 
-@dataclass(frozen=True, slots=True)
+class Own(Enum):
+    """The request is for what rgate answers itself: `stats.path` and `/_rgate/…`."""
+
+    OWN = "own"
+
+
+OWN: Final = Own.OWN
+
+
 class Snapshot:
-    """One configuration, and all that is known of its backends at one moment."""
+    """One configuration, and all that is known of its backends at one moment. Immutable."""
 
-    config: Config
-    router: Router
-    backends: Mapping[str, Backend]
-    views: Mapping[str, BackendView]
+    __slots__ = ("_most_content", "_stats_path", "config", "exchanges", "reading", "router", "views")
 
+    def __init__(
+        self,
+        config: Config,
+        router: Router,
+        reading: Reading,
+        views: Mapping[str, BackendView],
+        balancer: Balancer,
+    ) -> None:
+        self.config = config
+        self.router = router
+        self.reading = reading
+        self.views = views
+        self.exchanges: Mapping[str, Exchange] = {
+            backend.name: Exchange(backend, views[backend.name], balancer) for backend in config.backends
+        }
+        self._most_content = config.limits.body_bytes
+        self._stats_path = config.stats.path.encode()
 
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A request that was looked at: its id, and what comes of it."""
+    def place(self, request: Request) -> int | Own | DefaultResponse | Problem:
+        """Return the index in `router.routes` of the route that *request* goes by, or what answers it
+        instead.
+        """
+        _, path, host, _, framing, _, manner, _, _, _ = request
+        refusal = manner.refusal
+        if refusal is not None and refusal is not Reason.NOT_IMPLEMENTED:
+            return _refused(request)
+        if self._most_content is not None and framing is not CHUNKED and framing > self._most_content:
+            return body_too_large(self._most_content)
+        if path == self._stats_path or (path.startswith(OWN_PREFIX) and is_own(path, "")):
+            return OWN
+        index = self.router.find(path, host)
+        if index < 0:
+            return self.config.default_response
+        return index if refusal is None else _refused(request)  # only a backend would be asked to switch
 
-    request_id: bytes
-    outcome: Exchange | Own | OwnResponse
+    def route(self, index: int) -> Route:
+        """Return the route that `place` gave the *index* of."""
+        return self.router.routes[index]
+
+    def exchange(self, route: Route) -> Exchange:
+        """Return what decides on requests that go by *route*."""
+        return self.exchanges[route.backend]
 
 
 class Gateway:
     """Decides what becomes of each request. Engines hold one and ask it.
 
-    *random* gives floats in [0, 1) for the pick among candidates.
+    *random* gives floats in [0, 1) for the pick among candidates. *can_tunnel*: the engine can switch
+    protocols.
     """
 
-    __slots__ = ("balancer", "snapshot")
+    __slots__ = ("balancer", "can_tunnel", "snapshot")
 
-    def __init__(self, config: Config, views: Mapping[str, BackendView], random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        views: Mapping[str, BackendView],
+        random: Callable[[], float],
+        *,
+        can_tunnel: bool = True,
+    ) -> None:
         self.balancer = Balancer(random)
+        self.can_tunnel = can_tunnel
         # What is in force now; take it once where two of its parts have to fit.
-        self.snapshot = _snapshot(config, views)
+        self.snapshot = self._snapshot(config, views)
 
     @property
     def config(self) -> Config:
@@ -62,97 +114,59 @@ class Gateway:
 
     def swap(self, config: Config, views: Mapping[str, BackendView]) -> None:
         """Put *config* and the views of its backends in force, for every request from now on."""
-        self.snapshot = _snapshot(config, views)
+        self.snapshot = self._snapshot(config, views)
         self._forget_changed(views)
 
     def swap_views(self, views: Mapping[str, BackendView]) -> None:
         """Put *views* in force. Those of another configuration's backends are left: `swap` brings both."""
         old = self.snapshot
-        if views.keys() != old.backends.keys():
+        if views.keys() != old.exchanges.keys():
             return
-        self.snapshot = Snapshot(old.config, old.router, old.backends, views)
+        self.snapshot = Snapshot(old.config, old.router, old.reading, views, self.balancer)
         self._forget_changed(views)
+
+    def _snapshot(self, config: Config, views: Mapping[str, BackendView]) -> Snapshot:
+        reading = Reading(config.limits, upgrading=self.can_tunnel)
+        return Snapshot(config, Router(config.routes), reading, views, self.balancer)
 
     def _forget_changed(self, views: Mapping[str, BackendView]) -> None:
         self.balancer.keep_only(c for view in views.values() for c in view.candidates)
 
     def client(self, peer: str, local_port: int) -> ClientConnection:
         """Return what rgate holds of a connection from the address *peer*."""
-        return ClientConnection(peer, local_port, trusted=is_in(peer, self.config.trusted_proxies))
+        trusted = is_in(peer, self.config.trusted_proxies)
+        return ClientConnection(unmapped(peer), local_port, trusted)
 
-    def begin(
-        self, head: RequestHead, client: ClientConnection, made_id: bytes, *, can_tunnel: bool
-    ) -> Begun:
-        """Return the id of the request and what comes of it; *made_id* is used where it has none."""
-        identity = request_id(head, made_id)
-        return Begun(identity, self._outcome(head, client, identity, can_tunnel))
+    def own_response(
+        self, place: Problem | DefaultResponse, request: Request, client: ClientConnection
+    ) -> OwnResponse:
+        """Return what tells *client* why *request* goes to no backend, as far as it may know."""
+        request_id = request.identity.decode("latin-1")
+        if isinstance(place, DefaultResponse):
+            return default_response(place, request_id=request_id)
+        head = request.head()
+        accept = b",".join(head.values(b"accept"))
+        insider = self.is_insider(head, client)
+        return problem_response(place, request_id=request_id, accept=accept, insider=insider)
 
-    def _outcome(
-        self, head: RequestHead, client: ClientConnection, identity: bytes, can_tunnel: bool
-    ) -> Exchange | Own | OwnResponse:
-        snapshot = self.snapshot
-        accept = _accept(head)
-        refused = _refusal(head, snapshot.config)
-        if refused is not None:
-            reason, detail = refused
-            return problem(reason, detail, request_id=identity.decode("latin-1"), accept=accept)
-        if is_own(head.path, snapshot.config.stats.path):
-            return Own()
-        route = snapshot.router.match(head.path)
-        if route is None:
-            return default_response(snapshot.config.default_response, request_id=identity.decode("latin-1"))
-        if head.upgrade and not can_tunnel:
-            return problem(
-                Reason.NOT_IMPLEMENTED,
-                "This engine cannot switch protocols: leave out the Upgrade field, or use another engine.",
-                request_id=identity.decode("latin-1"),
-                backend=route.backend,
-                accept=accept,
-            )
-        return self.exchange(snapshot, route, head, client, identity, can_tunnel=can_tunnel)
+    def is_insider(self, head: RequestHead, client: ClientConnection) -> bool:
+        """Whether who sent *head* may know of containers and labels (behaviour 8).
 
-    def exchange(
-        self,
-        snapshot: Snapshot,
-        route: Route,
-        head: RequestHead,
-        client: ClientConnection,
-        identity: bytes,
-        *,
-        can_tunnel: bool,
-    ) -> Exchange:
-        """Return the exchange of a request that *route* of *snapshot* matches."""
-        return Exchange(
-            head=head,
-            client=client,
-            request_id=identity,
-            accept=_accept(head),
-            route=route,
-            backend=snapshot.backends[route.backend],
-            view=snapshot.views[route.backend],
-            balancer=self.balancer,
-            upgrading=can_tunnel,
-        )
-
-
-def _accept(head: RequestHead) -> bytes:
-    return b",".join(head.values(b"accept"))
-
-
-def _refusal(head: RequestHead, config: Config) -> tuple[Reason, str] | None:
-    if head.method in (b"CONNECT", b"TRACE"):
-        return Reason.METHOD_NOT_ALLOWED, f"{head.method.decode()} is not forwarded."
-    if has_dot_segment(head.path):
+        What counts is the TCP peer. A request that somebody forwarded is a stranger's: else a proxy on the
+        same machine would make everybody one of us.
+        """
         return (
-            Reason.PATH_NOT_NORMALIZED,
-            "The path has a `.` or `..` segment: clients remove those before they send.",
+            is_in(client.peer, self.config.admin_allow) and not client.trusted and not came_by_a_proxy(head)
         )
-    limit = config.limits.body_bytes
-    if limit is not None and isinstance(head.framing, int) and head.framing > limit:
-        return Reason.BODY_TOO_LARGE, f"The body is larger than `limits.body_bytes`, {limit} bytes."
-    return None
 
 
-def _snapshot(config: Config, views: Mapping[str, BackendView]) -> Snapshot:
-    backends = {backend.name: backend for backend in config.backends}
-    return Snapshot(config, Router(config.routes), backends, views)
+def _refused(request: Request) -> Problem:
+    match request.manner.refusal:
+        case Reason.METHOD_NOT_ALLOWED as reason:
+            detail = f"{request.method.decode()} is not forwarded."
+        case Reason.NOT_IMPLEMENTED as reason:
+            detail = "This engine cannot switch to WebSocket: use another, with `--engine`."
+        case _ as reason:
+            reason = Reason.PATH_NOT_NORMALIZED
+            detail = "The path has a `.` or `..` segment: clients remove those before they send."
+    return Problem(reason, detail)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from rgate.core.reasons import Reason
+from rgate.core.grammar import DIGITS, HOST, LENIENT_VALUE, TARGET_CHARACTER, TCHAR, TOKEN, VALUE
+from rgate.core.reasons import Failure, Reason
 
 Fields = tuple[tuple[bytes, bytes], ...]
 """Field names and values, in order, as spelt on the wire, without white space around values."""
@@ -51,7 +52,14 @@ class Refused(Exception):
 
 
 class BadResponse(Exception):
-    """An upstream's message that is no HTTP response, or whose framing is in doubt."""
+    """An upstream's message that is no HTTP response, or whose framing is in doubt.
+
+    *failure* tells what the attempt came to: NOISE where these bytes were never meant for the request.
+    """
+
+    def __init__(self, detail: str, failure: Failure = Failure.BAD_RESPONSE) -> None:
+        super().__init__(detail)
+        self.failure = failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +94,13 @@ class RequestHead:
         return self.minor_version >= 1 or b"keep-alive" in self.connection_options
 
     @property
-    def upgrade(self) -> bytes:
-        """The protocols that the client asks to switch to; b"" where it asks for none."""
+    def offered(self) -> tuple[bytes, ...]:
+        """The protocols that the client offers to switch to, but for those that would open a way past
+        routes and counts: HTTP/2 without TLS, and TLS itself (RFC 9113 3.1).
+        """
         if self.minor_version < 1 or b"upgrade" not in self.connection_options:
-            return b""
-        return b", ".join(self.values(b"upgrade"))
+            return ()
+        return tuple(one for one in list_items(self.values(b"upgrade")) if not _HIDING.fullmatch(one))
 
     @property
     def expects_continue(self) -> bool:
@@ -109,6 +119,7 @@ class ResponseHead:
     minor_version: int
     fields: Fields
     named: Named
+    length: int | None  # of Content-Length
     framing: ResponseFraming
     connection_options: frozenset[bytes]  # lower case
 
@@ -124,24 +135,28 @@ class ResponseHead:
         return self.minor_version >= 1 or b"keep-alive" in self.connection_options
 
     @property
+    def announces_what_it_may_not_have(self) -> bool:
+        """Whether a careless upstream may send content behind it although there is none (HEAD, 204, 304)."""
+        return self.framing == 0 and bool(self.length or self.values(b"transfer-encoding"))
+
+    @property
     def is_interim(self) -> bool:
         """Whether another head follows this one (RFC 9110 15.2); 101 is final for HTTP."""
         return 100 <= self.status < 200 and self.status != 101
 
 
 _NO_OPTIONS: Final = frozenset[bytes]()
-_TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-_TOKEN = re.compile(_TCHAR + rb"+")
-# Bytes over 0x7f are taken in targets: curl and browsers' scripts send UTF-8 as it is typed, and
-# every peer passes it on. A `#` is not: whether it begins a fragment is in doubt.
-_REQUEST_LINE = re.compile(rb"(" + _TCHAR + rb"+) ([\x21\x22\x24-\x7e\x80-\xff]+) HTTP/([0-9])\.([0-9])")
-_STATUS_LINE = re.compile(rb"HTTP/([0-9])\.([0-9]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
-# Possessive, as a backtracking match over a 64 KiB value of blanks would take seconds.
-_FIELD_LINE = re.compile(rb"(" + _TCHAR + rb"++):([\t\x20-\x7e\x80-\xff]*+)\r\n")
+_HIDING = re.compile(rb"h2c|tls(?:/.*)?", re.IGNORECASE | re.DOTALL)
+_METHOD = re.compile(TOKEN)
+_REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") (" + TARGET_CHARACTER + rb"++) HTTP/([0-9])\.([0-9])")
+_STATUS_LINE = re.compile(rb"HTTP/([0-9])\.([0-9]) ([1-9][0-9]{2})(?: (" + VALUE + rb"))?+")
+_FIELD_LINE = re.compile(rb"(" + TOKEN + rb"):(" + VALUE + rb")\r\n")
+# Lines of responses may end with a bare line feed (RFC 9112 2.2): who reads them so reads nothing
+# differently.
+_LENIENT_LINE = re.compile(rb"(" + TOKEN + rb"):(" + LENIENT_VALUE + rb")\r?\n")
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?@]+)(/[^?]*)?(\?.*)?", re.IGNORECASE | re.DOTALL)
-_HOST = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Za-z:.%]+\])(?::[0-9]*)?")
-_DOT_SEGMENT = re.compile(rb"/(?:\.|%2[eE]){1,2}(?:/|\Z)")
-_DIGITS = re.compile(rb"[0-9]{1,18}")
+_HOST = re.compile(HOST)
+_NAME = re.compile(TCHAR + rb"+")
 # A line feed that no carriage return precedes ends a line for lenient recipients only.
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _BARE_CR = re.compile(rb"\r(?!\n)")
@@ -162,21 +177,20 @@ def list_items(values: Iterable[bytes]) -> tuple[bytes, ...]:
     return tuple(item for item in items if item)
 
 
-def has_dot_segment(path: bytes) -> bool:
-    """Whether *path* has a `.` or `..` segment, plain or percent-encoded (RFC 3986 3.3)."""
-    return _DOT_SEGMENT.search(path) is not None
-
-
-def refuse_hopeless_head(received: bytes | bytearray, looked_at: int = 0) -> None:
-    """Raise Refused where *received* can never become a good request head, however it goes on.
+def refuse_hopeless_head(received: bytes, start: int, end: int, looked_at: int) -> None:
+    """Raise Refused where `received[start:end]` can never become a good request head, however it goes on.
 
     For heads that are not complete: whoever waits for the end of one that has none waits until the
-    time is over, and the client would be told of a time-out and not of its mistake. The first
-    *looked_at* bytes were seen before: a head that comes byte by byte is not read anew each time.
+    time is over, and the client would be told of a time-out and not of its mistake. What lies before
+    *looked_at* was seen before: a head that comes byte by byte is not read anew each time.
     """
-    if not looked_at and received and not _TOKEN.match(received) and not received.startswith(b"\r"):
+    if (
+        looked_at == start < end
+        and not _METHOD.match(received, start)
+        and received[start : start + 1] != b"\r"
+    ):
         raise Refused(Reason.BAD_REQUEST, "The request line does not begin with a method.")
-    if _BARE_LF.search(received, max(looked_at - 1, 0)):
+    if _BARE_LF.search(received, max(looked_at - 1, start), end):
         raise Refused(Reason.BAD_REQUEST, "A line ends with a bare line feed; lines end with CR LF.")
 
 
@@ -187,7 +201,7 @@ def parse_request_head(head: bytes, *, most_fields: int = 100) -> RequestHead:
     """
     line, _, rest = head.partition(b"\r\n")
     method, target, minor = _request_line(line)
-    fields = _parse_fields(rest, most_fields)
+    fields = parse_fields(rest, most_fields=most_fields)
     named = values_by_name(fields)
     authority, path, query = _split_target(method, target)
     framing, has_content_length = _request_framing(named, minor)
@@ -216,14 +230,18 @@ def _request_line(line: bytes) -> tuple[bytes, bytes, int]:
     return method, target, min(int(minor), 1)
 
 
-def _parse_fields(block: bytes, most_fields: int) -> Fields:
-    """Return the field lines of *block*, which ends with the empty line."""
+def parse_fields(block: bytes, *, most_fields: int, lenient: bool = False) -> Fields:
+    """Return the field lines of *block*, which ends with the empty line. Raises Refused.
+
+    *lenient*: of a response, where a bare line feed ends a line and a value may hold control characters.
+    """
+    line = _LENIENT_LINE if lenient else _FIELD_LINE
     fields = []
     position = 0
-    while matched := _FIELD_LINE.match(block, position):
+    while matched := line.match(block, position):
         fields.append((matched[1], matched[2].strip(b" \t")))
         position = matched.end()
-    if block[position:] != b"\r\n":
+    if block[position:] not in ((b"\r\n", b"\n") if lenient else (b"\r\n",)):
         raise Refused(Reason.BAD_REQUEST, _wrong_line(block[position:]))
     if len(fields) > most_fields:
         raise Refused(Reason.FIELDS_TOO_LARGE, f"More than {most_fields} fields.")
@@ -240,7 +258,7 @@ def _wrong_line(rest: bytes) -> str:
     name, colon, _ = line.partition(b":")
     if not colon:
         return "A field line has no colon."
-    if _TOKEN.fullmatch(name) is None:
+    if _NAME.fullmatch(name) is None:
         return "A field name is empty or holds a character that is not allowed, such as a space."
     return "A field value holds a control character."
 
@@ -288,7 +306,7 @@ def _request_framing(named: Named, minor: int) -> tuple[RequestFraming, bool]:
         return CHUNKED, False
     if not lengths:
         return 0, False
-    if len(lengths) > 1 or _DIGITS.fullmatch(lengths[0]) is None:
+    if len(lengths) > 1 or DIGITS.fullmatch(lengths[0]) is None:
         raise Refused(Reason.BAD_REQUEST, "Content-Length is not one whole number.")
     return int(lengths[0]), True
 
@@ -303,43 +321,50 @@ def parse_response_head(head: bytes, request_method: bytes, *, most_fields: int 
 
     Raises BadResponse where the head is malformed or its framing is in doubt (RFC 9112 6.3).
     """
-    line, _, rest = head.partition(b"\r\n")
-    matched = _STATUS_LINE.fullmatch(line)
+    line, _, rest = head.partition(b"\n")
+    matched = _STATUS_LINE.fullmatch(line.removesuffix(b"\r"))
     if matched is None or matched[1] != b"1":
         raise BadResponse("the first line is not `HTTP/1.1 status phrase`")
     status, minor = int(matched[3]), min(int(matched[2]), 1)
     try:
-        fields = _parse_fields(rest, most_fields)
+        fields = parse_fields(rest, most_fields=most_fields, lenient=True)
     except Refused as refused:
         raise BadResponse(refused.detail) from refused
     named = values_by_name(fields)
+    length = _response_length(named)
     return ResponseHead(
         status=status,
         phrase=matched[4] or b"",
         minor_version=minor,
         fields=fields,
         named=named,
-        framing=_response_framing(named, minor, status, request_method),
+        length=length,
+        framing=_response_framing(named, length, minor, status, request_method),
         connection_options=_connection_options(named),
     )
 
 
-def _response_framing(named: Named, minor: int, status: int, request_method: bytes) -> ResponseFraming:
+def _response_length(named: Named) -> int | None:
+    """Return what Content-Length says. Said twice with the very same digits it is one (RFC 9110 8.6)."""
+    lengths = {one for value in named.get(b"content-length", ()) for one in value.split(b",")}
+    digits = {length.strip(b" \t") for length in lengths}
+    if not digits:
+        return None
+    if len(digits) > 1 or DIGITS.fullmatch(one := digits.pop()) is None:
+        raise BadResponse("Content-Length is not one whole number")
+    return int(one)
+
+
+def _response_framing(
+    named: Named, length: int | None, minor: int, status: int, request_method: bytes
+) -> ResponseFraming:
     codings = named.get(b"transfer-encoding", ())
-    lengths = named.get(b"content-length", ())
-    if codings and lengths:
+    if codings and length is not None:
         raise BadResponse("both Content-Length and Transfer-Encoding")
     if codings and (minor < 1 or len(codings) > 1 or codings[0].lower() != b"chunked"):
         raise BadResponse("the only transfer coding known here is `chunked`, in HTTP/1.1")
-    if len(lengths) > 1 or (lengths and _DIGITS.fullmatch(lengths[0]) is None):
-        raise BadResponse("Content-Length is not one whole number")
     if request_method == b"HEAD" or status < 200 or status in (204, 304):
         return 0
     if codings:
         return CHUNKED
-    return int(lengths[0]) if lengths else UNTIL_CLOSE
-
-
-def parse_trailers(block: bytes, *, most_fields: int = 100) -> Fields:
-    """Return the trailer fields in *block*, which ends with the empty line. Raises Refused."""
-    return _parse_fields(block, most_fields)
+    return UNTIL_CLOSE if length is None else length

@@ -1,95 +1,137 @@
-"""Ordinary heads: those that go on as they came, but for a line or two. Most are, and one compiled
-pattern tells so in a microsecond; all others take the general way (`message.py`, `fields.py`).
+"""The patterns of ordinary heads: those that go on as they came, but for a line or two. Most are, and a
+pattern checks them in a microsecond; all others are read thoroughly (`message.py`, `fields.py`).
 
-The patterns are stricter than the general way and never more lenient. That both ways make the same
-message of every ordinary head is held by tests/unit/test_ordinary.py.
+The patterns are stricter than the thorough way and never more lenient. That both make the same value of every
+ordinary head is held by tests/unit/test_ordinary.py.
 """
 
 import re
 from functools import cache
 from typing import Final
 
-_TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-_VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
+from rgate.core.grammar import DOT_SEGMENT, REQUEST_ID, SEGMENT_END, TARGET_CHARACTER, TCHAR, VALUE
 
 
-def _ordinary_line(unusual_names: bytes, harmless_initials: bytes) -> bytes:
-    """Return the pattern of a field line that goes on as it is.
+def _plain_line(unusual_names: bytes, harmless_initials: bytes) -> tuple[bytes, bytes]:
+    """Return two patterns of field lines that go on as they are: of most, and of all.
 
     *harmless_initials*: no unusual name begins with one of these, so nothing more is looked at.
     """
-    harmless = rb"[%b]%b*+" % (harmless_initials, _TCHAR)
-    other = rb"(?!(?i:%b))%b++" % (unusual_names, _TCHAR)
-    return rb"(?:%b|%b):%b\r\n" % (harmless, other, _VALUE)
+    harmless = rb"[%b]%b*+:%b\r\n" % (harmless_initials, TCHAR, VALUE)
+    other = rb"(?!(?i:%b))%b++:%b\r\n" % (unusual_names, TCHAR, VALUE)
+    return harmless, other
 
 
-def _once(group: int, pattern: bytes) -> bytes:
-    """Return *pattern*, in which group number *group* is; it matches once only."""
-    return rb"(?(%d)(?!)|%b)" % (group, pattern)
+def _once(group: int) -> bytes:
+    """Return what fails where group number *group* matched before: its line may come once only.
+
+    Asked behind the name, as what begins with a letter is told from most other lines by that alone.
+    """
+    return rb"(?(%d)(?!))" % group
 
 
-_HOST = rb"[Hh]ost: (?P<host>[A-Za-z0-9\-._~]++(?::[0-9]++)?+)\r\n"
-_KEEP_ALIVE = rb"(?P<kept>[Cc]onnection: [Kk]eep-[Aa]live\r\n(?:[Kk]eep-[Aa]live:%b\r\n)?+)" % _VALUE
-_REQUEST_ID = rb"[Xx]-[Rr]equest-[Ii][Dd]: (?P<id>[\x21-\x7e]{1,128}+)\r\n"
-_FORWARDED_NAME = rb"(?i:x-forwarded-(?:for|proto|host|port):)"
-_FORWARDED = rb"(?P<forwarded>%b)%b\r\n" % (_FORWARDED_NAME, _VALUE)
-_CHUNKED = rb"(?P<chunked>[Tt]ransfer-[Ee]ncoding: chunked\r\n)"
-_LENGTH = rb"[Cc]ontent-[Ll]ength: (?P<length>[0-9]{1,15}+)\r\n"
+def _connection(group: int) -> bytes:
+    """Return the pattern of lines that do not go on, and tell whether the connection does."""
+    kept = (
+        rb"[Cc]onnection: (?:[Kk]eep-[Aa]live|(?P<close>[Cc]lose))\r\n(?:[Kk]eep-[Aa]live:%b\r\n)?+" % VALUE
+    )
+    return rb"(?(%d)(?!)|(?P<connection>%b))" % (group, kept)
+
+
+def _length(group: int) -> bytes:
+    return rb"[Cc]ontent-[Ll]ength: %b(?P<length>[0-9]{1,15}+)\r\n" % _once(group)
+
+
+def _chunked(group: int) -> bytes:
+    return rb"[Tt]ransfer-[Ee]ncoding: %b(?P<chunked>chunked)\r\n" % _once(group)
+
+
+# What tells of earlier hops, and what a CGI or WSGI application takes for it.
+_FORWARDED_NAME = rb"(?i:x[-_]forwarded[-_]%b*+|x[-_]real[-_]ip|forwarded):" % TCHAR
+_FORWARDED_LINE: Final = re.compile(rb"^%b[^\n]*+\n" % _FORWARDED_NAME, re.MULTILINE)
 
 # A path without dot segments (behaviour 3). Those begin with a dot or `%2e`: only there one is looked for.
 _PLAIN = rb"[\x21\x22\x24\x26-\x2d\x2f-\x3e\x40-\x7e\x80-\xff]*+"
-_DOT_SEGMENT = rb"(?<=/)(?:\.|%2[eE]){1,2}[/? ]"
-_PATH = rb"(?P<path>/%b(?:(?!%b)[.%%]%b)*+)" % (_PLAIN, _DOT_SEGMENT, _PLAIN)
+_PATH = rb"(?P<path>/%b(?:(?!%b(?:[? ]|%b))[.%%]%b)*+)" % (_PLAIN, DOT_SEGMENT, SEGMENT_END, _PLAIN)
 
-_REQUEST_LINES: Final = _ordinary_line(
-    _FORWARDED_NAME
-    + rb"|x-request-id:|connection:|content-length:|expect:|host:|keep-alive:|proxy-"
-    + rb"|te:|transfer-encoding:|upgrade:",
-    rb"ABDFGIJLMNOQRSVWYZabdfgijlmnoqrsvwyz",
-) + b"|".join(
-    (b"", _once(3, _HOST), _once(4, _KEEP_ALIVE), _once(5, _LENGTH), _once(6, _REQUEST_ID), _FORWARDED)
+REQUEST_LINE: Final = re.compile(
+    rb"(?P<method>GET|POST|PUT|PATCH|DELETE|OPTIONS|HEAD) %b(?:\?%b*+)?+ HTTP/1\.1\r\n"
+    % (_PATH, TARGET_CHARACTER)
+)
+"""Groups: 1 method, 2 path."""
+
+# Of all requests; groups 1 to 6. The names that begin as unusual ones do, and are in most requests, stand
+# first.
+_REQUEST_LINES = (
+    rb"[Hh]ost: %b(?P<host>[A-Za-z0-9\-._~]++(?::[0-9]++)?+)\r\n" % _once(1),
+    rb"(?:User-Agent|Upgrade-Insecure-Requests|Cookie|Content-Type|Cache-Control):%b\r\n" % VALUE,
+    *_plain_line(
+        rb"x[-_](?:forwarded[-_]|real[-_]ip:|request[-_]id:)|forwarded:|connection:|content-length:|expect:"
+        rb"|host:|http2-settings:|keep-alive:|proxy[-:]|te:|transfer-encoding:|upgrade:",
+        rb"ABDGIJLMNOQRSVWYZabdgijlmnoqrsvwyz",
+    ),
+    _connection(2),
+    _length(4),
+    rb"[Xx]-[Rr]equest-[Ii][Dd]: %b(?P<identity>%b)\r\n" % (_once(5), REQUEST_ID),
+    _chunked(6),
+)
+_FORWARDED = rb"(?P<forwarded>%b)%b\r\n" % (_FORWARDED_NAME, VALUE)
+# Of a trusted peer: each once, in its usual spelling, and without what only thorough reading tells apart.
+_FROM_A_PROXY = (
+    rb"X-Forwarded-For: %b(?P<for>[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)\r\n" % _once(7),
+    rb"X-Forwarded-Proto:%b(?P<proto>)%b\r\n" % (_once(8), VALUE),
+    rb"X-Forwarded-Host:%b(?P<forwarded_host>)%b\r\n" % (_once(9), VALUE),
+    rb"X-Forwarded-Port:%b(?P<port>)%b\r\n" % (_once(10), VALUE),
+)
+_RESPONSE_LINES: Final = (
+    rb"C(?:ontent-(?:Type|Encoding)|ache-Control):%b\r\n" % VALUE,
+    *_plain_line(
+        rb"x-(?:request-id:|rgate-reason:)|connection:|content-length:|keep-alive:|proxy-"
+        rb"|te:|transfer-encoding:|upgrade:",
+        rb"ABDEFGHIJLMNOQRSVWYZabdefghijlmnoqrsvwyz",
+    ),
+    _length(3),
+    _connection(4),
+    _chunked(6),
 )
 
-_RESPONSE_LINES: Final = _ordinary_line(
-    rb"x-(?:request-id:|rgate-reason:)|connection:|content-length:|keep-alive:|proxy-"
-    rb"|te:|transfer-encoding:|upgrade:",
-    rb"ABDEFGHIJLMNOQRSVWYZabdefghijlmnoqrsvwyz",
-) + b"|".join((b"", _once(3, _KEEP_ALIVE), _once(4, _LENGTH), _once(5, _CHUNKED)))
 
-
-_FORWARDED_LINE: Final = re.compile(rb"(?<=\n)%b[^\n]*+\n" % _FORWARDED_NAME)
-
-
-def without_forwarded(head: bytes) -> bytes:
-    """Return *head* without the fields that tell of earlier hops, and are taken of trusted peers only."""
-    return _FORWARDED_LINE.sub(b"", head)
+def _lines(kinds: tuple[bytes, ...], most_fields: int) -> bytes:
+    """Return the pattern of at most *most_fields* lines of *kinds*, and the empty one."""
+    return rb"(?:%b){0,%d}+\r\n" % (b"|".join(kinds), most_fields)
 
 
 @cache
-def ordinary_request(most_fields: int) -> re.Pattern[bytes]:
-    """Return the pattern of requests with at most *most_fields* fields.
+def strangers_lines(most_fields: int) -> re.Pattern[bytes]:
+    """Return the pattern of a request's lines: at most *most_fields* fields.
 
-    Groups: 1 method, 2 path, 3 host, 4 kept (lines that do not go on), 5 length, 6 id (the request's own),
-    7 forwarded (there are lines for `without_forwarded`). Host has to be there.
+    Groups: 1 host, 2 connection (lines that do not go on), 3 close, 4 length, 5 identity, 6 chunked,
+    7 forwarded (there are lines for `without_forwarded`).
     """
-    return re.compile(
-        # No HEAD: that its response has no content is not told by the response.
-        rb"(?P<method>GET|POST|PUT|PATCH|DELETE|OPTIONS) "
-        + _PATH
-        + rb"(?:\?[\x21\x22\x24-\x7e\x80-\xff]*+)?+ HTTP/1\.1\r\n"
-        rb"(?:%b){0,%d}+\r\n" % (_REQUEST_LINES, most_fields)
-    )
+    return re.compile(_lines((*_REQUEST_LINES, _FORWARDED), most_fields))
 
 
 @cache
-def ordinary_response(most_fields: int) -> re.Pattern[bytes]:
-    """Return the pattern of responses with at most *most_fields* fields.
+def proxied_lines(most_fields: int) -> re.Pattern[bytes]:
+    """Return the pattern of the lines of a trusted peer's request.
 
-    Groups: 1 status, 2 empty (the same, of those that have no content), 3 kept (lines that do not go on),
-    4 length, 5 chunked (a line). Exactly one of empty, length and chunked has to be there, but that an
-    empty one may have a length.
+    Groups: 1 to 6 as above, 7 for, 8 proto, 9 forwarded_host, 10 port (the last three empty, where they are
+    there).
     """
-    return re.compile(
-        rb"HTTP/1\.1 (?P<status>(?P<empty>204|304)|[2-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*+)?+\r\n"
-        rb"(?:%b){0,%d}+\r\n" % (_RESPONSE_LINES, most_fields)
-    )
+    return re.compile(_lines((*_REQUEST_LINES, *_FROM_A_PROXY), most_fields))
+
+
+@cache
+def response(most_fields: int) -> re.Pattern[bytes]:
+    """Return the pattern of a response's head.
+
+    Groups: 1 status, 2 empty (the same, of those that have no content), 3 length, 4 connection (lines that do
+    not go on), 5 close, 6 chunked.
+    """
+    line = rb"HTTP/1\.1 (?P<status>(?P<empty>204|304)|[2-5][0-9]{2})(?: %b)?+\r\n" % VALUE
+    return re.compile(line + _lines(_RESPONSE_LINES, most_fields))
+
+
+def without_forwarded(lines: bytes) -> bytes:
+    """Return *lines* without those that tell of earlier hops: no stranger is believed."""
+    return _FORWARDED_LINE.sub(b"", lines)

@@ -46,6 +46,20 @@ ANSWERS: Final[Mapping[Reason, tuple[int, str]]] = MappingProxyType(
     }
 )
 
+# What strangers read where the detail names containers, their addresses or labels (behaviour 6).
+_FOR_STRANGERS: Final[Mapping[Reason, str]] = MappingProxyType(
+    {
+        Reason.NO_CONTAINER: "No running container has the labels that this backend asks for.",
+        Reason.UNHEALTHY: "All containers of this backend fail their health check.",
+        Reason.NO_ADDRESS: "No container of this backend has an address that can be used.",
+        Reason.DOCKER_UNAVAILABLE: "The gateway cannot see which containers run.",
+        Reason.CONNECT_FAILED: "No container of this backend accepted a connection.",
+        Reason.CLOSED_EARLY: "The container accepted the connection and closed it without a response.",
+        Reason.BAD_RESPONSE: "The container sent what is no HTTP response, or whose framing is in doubt.",
+        Reason.TIMEOUT: "The container did not respond in time.",
+    }
+)
+
 # The framing of these is in doubt, or their rest is not wanted: nothing behind them is read.
 CLOSES_CONNECTION: Final = frozenset(
     {
@@ -61,6 +75,21 @@ CLOSES_CONNECTION: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """Why rgate answers by itself. *detail*: one sentence a person can act on; it may name what is not for
+    all.
+    """
+
+    reason: Reason
+    detail: str
+    backend: str = ""
+
+    def detail_for(self, *, insider: bool) -> str:
+        """Return the detail; without names and addresses of containers, and labels, for no *insider*."""
+        return self.detail if insider else _FOR_STRANGERS.get(self.reason, self.detail)
+
+
+@dataclass(frozen=True, slots=True)
 class OwnResponse:
     """A whole response of rgate's own. *fields* are without framing and Date, which engines add."""
 
@@ -71,13 +100,19 @@ class OwnResponse:
     closes: bool = False  # the connection ends behind it
 
 
-def problem(
-    reason: Reason, detail: str, *, request_id: str, backend: str = "", accept: bytes = b""
+def body_too_large(most_bytes: int) -> Problem:
+    """Return the problem of content over `limits.body_bytes`."""
+    return Problem(Reason.BODY_TOO_LARGE, f"The body is larger than `limits.body_bytes`, {most_bytes} bytes.")
+
+
+def problem_response(
+    problem: Problem, *, request_id: str, accept: bytes = b"", insider: bool = False
 ) -> OwnResponse:
-    """Return the answer for *reason*; *detail* is one sentence a person can act on.
+    """Return the answer that tells of *problem*: all of it to an *insider* (`admin.allow`).
 
     A page for a client whose *accept* prefers text/html, else application/problem+json.
     """
+    reason, backend, detail = problem.reason, problem.backend, problem.detail_for(insider=insider)
     status, title = ANSWERS[reason]
     document = {
         "type": f"urn:rgate:{reason.value}",
@@ -111,10 +146,10 @@ def problem(
 def default_response(configured: DefaultResponse, *, request_id: str) -> OwnResponse:
     """Return the configured answer for a path that no route matches."""
     fields = (
-        (b"Content-Type", configured.content_type.encode()),
+        (b"Content-Type", configured.body.media_type.encode()),
         (b"X-Request-ID", request_id.encode()),
     )
-    return OwnResponse(configured.status_code, fields, configured.body)
+    return OwnResponse(configured.status_code, fields, configured.body.content)
 
 
 _PAGE = """<!doctype html>

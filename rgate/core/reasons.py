@@ -35,6 +35,8 @@ class Reason(Enum):
     NOT_IMPLEMENTED = "not_implemented"
     # Not an answer: the client went away before it could get one (counted as 499).
     CLIENT_CLOSED = "client_closed"
+    # Nor this: rgate ended before the response did, and cut it.
+    STOPPED = "stopped"
     # A defect of rgate's own.
     INTERNAL_ERROR = "internal_error"
 
@@ -44,9 +46,11 @@ class Failure(Enum):
 
     REFUSED = "refused"  # refused, unreachable, or not accepted in `connect` seconds
     STALE = "stale"  # a pooled connection turned out closed before one byte of a response
+    NOISE = "noise"  # what came on a pooled connection first was not meant for this request
     CLOSED_EARLY = "closed_early"  # a new connection, closed without one byte of a response
     BAD_RESPONSE = "bad_response"
     TIMEOUT = "timeout"
+    UNREAD = "unread"  # it took nothing of the request for `idle` seconds
 
 
 class LeftOut(Enum):

@@ -19,11 +19,11 @@ class Record(NamedTuple):
     status: int
     bytes_sent: int  # of the response's content
     latency_ns: int  # from the request's first byte to the response's last
-    route: str = ""  # the route's path_prefix
+    route: str = ""  # the route's name
     backend: str = ""
     container: str = ""  # the container's name, or the address for fixed `urls`
     attempts: int = 0
-    reason: str = ""  # a Reason's value where rgate answered by itself
+    reason: str = ""  # a Reason's value where rgate answered by itself, or ended it
     request_id: str = ""
     cut: bool = False
 

@@ -7,3 +7,6 @@ ENGINES: Final = {
     "flask": "rgate.engines.flask_engine:FlaskEngine",
 }
 """Each engine's class, by the name that `--engine` takes. Not imported: `--help` needs none of them."""
+
+CAN_TUNNEL: Final = frozenset({"asyncio"})
+"""Those that can switch protocols."""

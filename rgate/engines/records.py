@@ -2,43 +2,45 @@
 
 import secrets
 import time
+from email.utils import formatdate
 
-from rgate.core.exchange import Exchange
+from rgate.core.config import Route
+from rgate.core.exchange import Attempt
 from rgate.core.fields import ClientConnection
-from rgate.core.message import Refused, RequestHead
-from rgate.core.problem import OwnResponse, problem
+from rgate.core.message import Refused
+from rgate.core.onward import Request
+from rgate.core.problem import OwnResponse, Problem, problem_response
 from rgate.core.reasons import Reason
 from rgate.core.record import Record, RequestLog
 
 
 def record_of(
-    head: RequestHead,
+    request: Request,
     client: ClientConnection,
     status: int,
     *,
-    request_id: bytes,
     started_ns: int,
     bytes_sent: int,
-    reason: str = "",
+    reason: Reason | None = None,
     cut: bool = False,
-    exchange: Exchange | None = None,
+    route: Route | None = None,
+    attempt: Attempt | None = None,
 ) -> Record:
     """Return the record of a request that ends now. *started_ns*: of `time.monotonic_ns`."""
-    candidate = exchange.candidate if exchange is not None else None
     return Record(
         ended_at_s=time.time(),
         client=client.peer,
-        method=head.method.decode("ascii"),
-        target=head.target.decode("latin-1"),
+        method=request.method.decode("ascii"),
+        target=request.target.decode("latin-1"),
         status=status,
         bytes_sent=bytes_sent,
         latency_ns=time.monotonic_ns() - started_ns,
-        route=exchange.route.path_prefix if exchange is not None else "",
-        backend=exchange.backend.name if exchange is not None else "",
-        container=candidate.name if candidate is not None else "",
-        attempts=exchange.attempts if exchange is not None else 0,
-        reason=reason,
-        request_id=request_id.decode("latin-1"),
+        route=route.name if route is not None else "",
+        backend=route.backend if route is not None else "",
+        container=attempt.candidate.name if attempt is not None else "",
+        attempts=attempt.number if attempt is not None else 0,
+        reason=reason.value if reason is not None else "",
+        request_id=request.identity.decode("latin-1"),
         cut=cut,
     )
 
@@ -48,7 +50,7 @@ def answer_to_no_request(
 ) -> OwnResponse:
     """Return the answer to what is no request, and count it."""
     identity = secrets.token_hex(16)
-    own = problem(refused.reason, refused.detail, request_id=identity)
+    own = problem_response(Problem(refused.reason, refused.detail), request_id=identity)
     now_ns = time.monotonic_ns()
     log.add(
         Record(
@@ -66,7 +68,10 @@ def answer_to_no_request(
     return own
 
 
-def defect(request_id: bytes) -> OwnResponse:
-    """Return the answer where rgate itself failed; what failed is in the log."""
-    detail = "rgate failed on this request: its log says how; please report it."
-    return problem(Reason.INTERNAL_ERROR, detail, request_id=request_id.decode("latin-1"))
+def date() -> bytes:
+    """Return the Date of now (RFC 9110 6.6.1)."""
+    return formatdate(usegmt=True).encode()
+
+
+DEFECT = Problem(Reason.INTERNAL_ERROR, "rgate failed on this request: its log says how; please report it.")
+"""Where rgate itself failed; what failed is in the log."""

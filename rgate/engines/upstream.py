@@ -5,19 +5,26 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rgate.core.candidates import Address
-from rgate.core.config import Limits, Timeouts
-from rgate.core.exchange import ForwardedRequest
-from rgate.core.message import ResponseHead
+from rgate.core.config import Timeouts
+from rgate.core.content import content_of
+from rgate.core.message import Fields, RequestFraming
+from rgate.core.onward import Request, Response
+from rgate.core.reading import Reading
 from rgate.core.reasons import Failure
+from rgate.core.upload import Upload
 
 
 class UpstreamFailed(Exception):
-    """An attempt came to nothing before the response's head. *sent*: a byte may have reached it."""
+    """An attempt came to nothing before the response's head.
 
-    def __init__(self, failure: Failure, *, sent: bool) -> None:
+    *sent*: a byte of the request may have reached it. *waited_s*: for its connection.
+    """
+
+    def __init__(self, failure: Failure, *, sent: bool, waited_s: float = 0.0) -> None:
         super().__init__(failure.value)
         self.failure = failure
         self.sent = sent
+        self.waited_s = waited_s
 
 
 class UpstreamCut(Exception):
@@ -25,39 +32,86 @@ class UpstreamCut(Exception):
 
 
 class ClientGone(Exception):
-    """The client went away: what is under way for it ends at once."""
+    """The client went away, or is cut off: what is under way for it ends at once."""
+
+
+class RequestContent:
+    """A request's content as it is read: framed for an upstream, and kept for another try.
+
+    *receive* gives the next bytes as the client framed them, b"" at their end; *received* came already.
+    *descriptor* is the client's socket, on which one may wait for them and for the client's end; -1 where the
+    WSGI server does not tell it, and *receive* waits.
+    """
+
+    def __init__(
+        self,
+        framing: RequestFraming,
+        most_bytes: int | None,
+        receive: Callable[[], bytes],
+        *,
+        received: bytes = b"",
+        descriptor: int = -1,
+    ) -> None:
+        self.upload = Upload(framing, most_bytes)
+        self.rest = received  # not used yet; once the content is complete, the next request's
+        self.descriptor = descriptor
+        self._framing = framing
+        self._receive = receive
+
+    def next(self) -> bytes:
+        """Return the next piece, framed; it may be empty. Raises ClientGone and Refused."""
+        received = self.rest or self._receive()
+        if not received:
+            raise ClientGone
+        framed, end = self.upload.take(received, 0)
+        self.rest = received[end:]
+        return framed
+
+    def unframed(self) -> Iterator[bytes]:
+        """Yield the content itself, for applications that know no more than WSGI."""
+        content = content_of(self._framing)
+        while not content.complete:
+            yield content.take(self.next(), 0)[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
     """One request on its way to *address*.
 
-    *body* gives the content's pieces, or is None where there is none; it raises ClientGone or
-    `Refused` where the client does not keep its word. *client_descriptor* is the client's socket,
-    watched for its end; None where the WSGI server does not tell it. *accepted* is called once a
-    new connection stands.
+    *fresh*: not over a pooled connection. *accepted* is called with the seconds that a new connection took,
+    *interim* with each interim response for the client.
     """
 
-    request: ForwardedRequest
+    request: Request
+    content: RequestContent
     address: Address
+    reading: Reading
     timeouts: Timeouts
-    limits: Limits
-    body: Iterator[bytes] | None
+    connect_within_s: float
     fresh: bool
-    client_descriptor: int | None
-    accepted: Callable[[], None]
+    accepted: Callable[[float], None]
+    interim: Callable[[bytes], None]
 
 
 class UpstreamResponse(Protocol):
-    """A response whose head has come."""
+    """A response whose head has come. *reused*: on a connection that served another request before."""
 
-    head: ResponseHead
+    response: Response
+    reused: bool
+    is_complete: bool  # whether `pieces` gave all of the content; the last piece comes with it
+    trailers: Fields  # from then on
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the content as it comes. Raises UpstreamCut, ClientGone, or Refused of the request's body."""
+        """Yield the content as it comes. Raises UpstreamCut and ClientGone."""
+
+    def wait(self, descriptor: int, event: int) -> bool:
+        """Wait for *event*, one of poll's, on the client's *descriptor*, while the request goes on.
+
+        False where nothing moved for `idle` seconds. Raises UpstreamCut and ClientGone.
+        """
 
     def close(self) -> None:
-        """Let go of the connection: it is reused where the response was read to its end."""
+        """Let go of the connection: it is used again where both messages were whole."""
 
 
 class Upstream(Protocol):
@@ -66,5 +120,5 @@ class Upstream(Protocol):
     def send(self, sending: Sending) -> UpstreamResponse:
         """Return the response once its head is there.
 
-        Raises UpstreamFailed, ClientGone, or Refused where the request's content is malformed.
+        Raises UpstreamFailed, ClientGone, or Refused where the request's content is malformed or late.
         """

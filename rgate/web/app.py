@@ -7,15 +7,14 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import BaseConverter, Rule
 
 from rgate.core.candidates import BackendView, ContainerView
-from rgate.core.fields import is_in
 from rgate.core.gateway import Gateway
-from rgate.core.problem import OwnResponse, problem
+from rgate.core.problem import OwnResponse, Problem, problem_response
 from rgate.core.reasons import Reason
 from rgate.discovery.watcher import DockerStatus
 from rgate.stats import BadQuery, Stats, parse_stats_query
+from rgate.web.catch_all import catch_all
 
 log = logging.getLogger("rgate")
 
@@ -26,9 +25,7 @@ def create_web(gateway: Gateway, stats: Stats, docker_status: Callable[[], Docke
     """Return the application. Which paths come here is decided in core/own.py."""
     app = Flask("rgate.web", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider, which this is
-    app.url_map.converters["everything"] = _Everything
-    # One rule for all, as stats.path may change by a reload, and paths are compared undecoded.
-    app.url_map.add(Rule("/<everything:path>", endpoint="own", merge_slashes=False))
+    catch_all(app, "own")  # as stats.path may change by a reload, and paths are compared undecoded
     pages = _Pages(gateway, stats, docker_status)
 
     @app.endpoint("own")
@@ -53,11 +50,6 @@ def create_web(gateway: Gateway, stats: Stats, docker_status: Callable[[], Docke
     return app
 
 
-class _Everything(BaseConverter):
-    regex = r"[\s\S]*"  # a path may hold an encoded line feed
-    part_isolating = False
-
-
 class _Pages:
     def __init__(self, gateway: Gateway, stats: Stats, docker_status: Callable[[], DockerStatus]) -> None:
         self._gateway = gateway
@@ -74,7 +66,9 @@ class _Pages:
         public = is_stats or path in ("/_rgate/healthz", "/_rgate/readyz")
         if not public and not self._allowed():
             return _problem(
-                Reason.FORBIDDEN, f"{request.remote_addr} is not in `admin.allow`: ask from there, or add it."
+                Reason.FORBIDDEN,
+                f"{request.remote_addr} is not in `admin.allow`, or somebody forwarded the request: ask from "
+                "there, without a proxy, or add it.",
             )
         page = self._stats_page if is_stats else pages.get(path)
         if page is None:
@@ -86,7 +80,7 @@ class _Pages:
         return page()
 
     def _allowed(self) -> bool:
-        return is_in(request.remote_addr or "", self._gateway.config.admin_allow)
+        return self._gateway.is_insider(request.environ["rgate.head"], request.environ["rgate.client"])
 
     def _stats_page(self) -> Response:
         try:
@@ -147,9 +141,8 @@ def _container_json(container: ContainerView) -> dict[str, Any]:
 
 
 def _problem(reason: Reason, detail: str) -> Response:
-    own: OwnResponse = problem(
-        reason, detail, request_id=_request_id(), accept=request.headers.get("Accept", "").encode("latin-1")
-    )
+    accept = request.headers.get("Accept", "").encode("latin-1")
+    own: OwnResponse = problem_response(Problem(reason, detail), request_id=_request_id(), accept=accept)
     answer = Response(own.body, own.status)
     for name, value in own.fields:
         answer.headers[name.decode("ascii")] = value.decode("latin-1")

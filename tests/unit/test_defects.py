@@ -10,15 +10,17 @@ from flask import Flask
 from rgate.core.candidates import BackendView
 from rgate.core.config import Config
 from rgate.core.fields import ClientConnection
-from rgate.core.gateway import Gateway
+from rgate.core.gateway import Gateway, Snapshot
+from rgate.core.onward import Request
 from rgate.engines.asyncio_engine.client import Client
-from rgate.engines.asyncio_engine.engine import Shared
+from rgate.engines.asyncio_engine.engine import Acceptor
+from rgate.engines.asyncio_engine.shared import Shared
 from rgate.engines.flask_engine import create_flask_app
 from tests.kept_records import KeptRecords
 
 
-class BrokenGateway(Gateway):
-    def begin(self, *_: Any, **__: Any) -> NoReturn:
+class BrokenSnapshot(Snapshot):
+    def place(self, _: Request) -> NoReturn:
         raise RuntimeError("a defect")
 
 
@@ -35,7 +37,12 @@ class Transport:
 
 @pytest.fixture
 def broken() -> Gateway:
-    return BrokenGateway(Config((), ()), dict[str, BackendView](), lambda: 0.0)
+    gateway = Gateway(Config((), ()), dict[str, BackendView](), lambda: 0.0)
+    sound = gateway.snapshot
+    gateway.snapshot = BrokenSnapshot(
+        sound.config, sound.router, sound.reading, sound.views, gateway.balancer
+    )
+    return gateway
 
 
 def check(status: int, body: bytes, log: KeptRecords, caplog: pytest.LogCaptureFixture) -> None:
@@ -54,7 +61,8 @@ def test_the_flask_engine_answers_500(broken: Gateway, caplog: pytest.LogCapture
 
 def test_the_asyncio_engine_answers_500(broken: Gateway, caplog: pytest.LogCaptureFixture) -> None:
     log, loop, transport = KeptRecords(), asyncio.new_event_loop(), Transport()
-    client = Client(Shared(loop, broken, Flask("web"), log))
+    shared = Shared(loop, broken, log)
+    client = Client(shared, Acceptor(shared, Flask("web")))
     client.transport, client.is_open = cast(Any, transport), True
     client.connection = ClientConnection("192.0.2.7", 80)
     client.data_received(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n")

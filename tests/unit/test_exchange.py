@@ -1,126 +1,358 @@
 """What happens after failures, in any order (behaviour 6)."""
 
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import count
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from rgate.core.balance import FIRST_PAUSE_S, LONGEST_PAUSE_S, Balancer
 from rgate.core.candidates import Address, BackendView, Candidate
-from rgate.core.config import Backend, Config, Policy, Route
-from rgate.core.exchange import IDEMPOTENT, Attempt, Exchange, Step
-from rgate.core.fields import ClientConnection
-from rgate.core.gateway import Gateway
-from rgate.core.message import parse_request_head
-from rgate.core.problem import OwnResponse
+from rgate.core.config import Backend, Policy, Timeouts
+from rgate.core.exchange import Attempt, Exchange
+from rgate.core.patience import CONNECTS
+from rgate.core.problem import Problem
 from rgate.core.reasons import Failure, Reason
+
+CONNECT_S = 2.0
 
 
 def candidates(number: int) -> tuple[Candidate, ...]:
     return tuple(Candidate(f"c{i}", f"id{i}", Address("127.0.0.1", 1000 + i)) for i in range(number))
 
 
-def gateway(number: int, policy: Policy = Policy.RANDOM) -> Gateway:
-    numbers = (i * 0.37 % 1 for i in count())
-    config = Config((Route("/", "b"),), (Backend("b", urls=("x",), policy=policy),))
+def exchange_of(
+    number: int, policy: Policy = Policy.RANDOM, random: Callable[[], float] = lambda: 0.0
+) -> Exchange:
     found = candidates(number)
-    reason = None if found else Reason.NO_CONTAINER
-    return Gateway(config, {"b": BackendView("b", found, reason, "")}, lambda: next(numbers))
+    view = BackendView("b", found, None if found else Reason.NO_CONTAINER, "" if found else "none has them")
+    backend = Backend("b", urls=("x",), policy=policy, timeouts=Timeouts(CONNECT_S, 30.0, 60.0))
+    return Exchange(backend, view, Balancer(random))
 
 
-def begin(target: Gateway, method: bytes = b"GET") -> Exchange:
-    head = parse_request_head(method + b" / HTTP/1.1\r\nHost: h\r\n\r\n")
-    begun = target.begin(head, ClientConnection("127.0.0.1", 1), b"made", can_tunnel=False)
-    assert isinstance(begun.outcome, Exchange)
-    return begun.outcome
+def first(exchange: Exchange) -> Attempt:
+    step = exchange.first(0.0)
+    assert isinstance(step, Attempt)
+    return step
 
 
-def reason_of(step: Step) -> Reason | None:
-    assert isinstance(step, OwnResponse)
-    return step.reason
+@dataclass
+class Asked:
+    """One request, as an engine carries it out."""
+
+    attempt: Attempt
+    may_repeat: bool  # its method is idempotent, and its content can be sent again
+    has_connection: bool = False
+    is_pooled: bool = False
+    was_sent_to: list[Candidate] = field(default_factory=list)
+    failures: list[tuple[Candidate, Failure]] = field(default_factory=list)
+    waited_s: float = 0.0
 
 
-FAILURES = st.lists(
-    st.tuples(st.sampled_from(Failure), st.booleans(), st.booleans()),  # failure, sent, replayable
-    max_size=12,
-)
+class Exchanges(RuleBasedStateMachine):
+    """Requests at once, each carried out as an engine would, and failing wherever it may."""
+
+    @initialize(
+        number=st.integers(1, 4),
+        policy=st.sampled_from(Policy),
+        numbers=st.lists(st.sampled_from([0.0, 0.3, 0.5, 0.7, 0.99]), min_size=1, max_size=5),
+    )
+    def begin_all(self, number: int, policy: Policy, numbers: Sequence[float]) -> None:
+        turns = count()
+        self.exchange = exchange_of(number, policy, lambda: numbers[next(turns) % len(numbers)])
+        self.candidates = self.exchange.view.candidates
+        self.balancer = self.exchange.balancer
+        self.now_s = 0.0
+        self.under_way: list[Asked] = []
+
+    def some(self, index: int) -> Asked:
+        return self.under_way[index % len(self.under_way)]
+
+    def step(self, asked: Asked | None, step: Attempt | Problem, *, may_repeat: bool = False) -> None:
+        """Begin with *step*, as an engine does."""
+        if isinstance(step, Problem):
+            assert asked is not None, "there are candidates, so one is asked first"
+            self.exchange.ended(asked.attempt)
+            self.under_way.remove(asked)
+            assert step.reason is self.reason_after(asked), f"{step} after {asked.failures}"
+            return
+        self.check_pick(step)
+        if asked is None:
+            self.under_way.append(Asked(step, may_repeat))
+        else:
+            self.check_another(asked, step)
+            asked.attempt, asked.has_connection, asked.is_pooled = step, False, False
+
+    def reason_after(self, asked: Asked) -> Reason:
+        failures = [failure for _, failure in asked.failures]
+        if failures[-1] in (Failure.TIMEOUT, Failure.UNREAD):
+            return Reason.TIMEOUT
+        if failures[-1] in (Failure.BAD_RESPONSE, Failure.NOISE):
+            return Reason.BAD_RESPONSE
+        closed = Failure.CLOSED_EARLY in failures or failures[-1] is Failure.STALE
+        return Reason.CLOSED_EARLY if closed else Reason.CONNECT_FAILED
+
+    def check_pick(self, step: Attempt) -> None:
+        untried = [one for one in self.candidates if one not in step.tried[:-1]]
+        assert step.candidate in untried
+        if step.fresh:
+            return
+        good = [one for one in untried if not self.balancer.is_left_out(one, self.now_s)] or untried
+        assert step.candidate in good, "one that refused lately is asked only where no other is there"
+        if self.exchange.backend.policy is Policy.LEAST_INFLIGHT:
+            counts = {one: self.balancer.inflight(one) - (one is step.candidate) for one in good}
+            assert counts[step.candidate] == min(counts.values())
+
+    def check_another(self, asked: Asked, step: Attempt) -> None:
+        _, failure = asked.failures[-1]
+        if step.fresh:
+            assert failure in (Failure.STALE, Failure.NOISE)
+            assert (step.candidate, step.tried) == (asked.attempt.candidate, asked.attempt.tried)
+            assert not asked.attempt.fresh, "a stale connection is replaced once"
+        else:
+            assert failure in (Failure.REFUSED, Failure.CLOSED_EARLY), "nothing else is tried again"
+            assert step.tried == (*asked.attempt.tried, step.candidate)
+            assert len(set(step.tried)) == len(step.tried), "no candidate is tried twice"
+        if asked.was_sent_to:
+            assert asked.may_repeat, "nothing that may have had an effect is sent twice"
+        closed = [one for one, failure in asked.failures if failure is Failure.CLOSED_EARLY]
+        assert len(closed) <= 1, "closed_early goes to one other candidate, never to a third"
+        assert self.exchange.connect_within_s(step) > 0
+
+    @rule(may_repeat=st.booleans())
+    def begin(self, may_repeat: bool) -> None:
+        self.step(None, self.exchange.first(self.now_s), may_repeat=may_repeat)
+
+    @precondition(lambda self: any(not one.has_connection for one in self.under_way))
+    @rule(index=st.integers(0, 9), share=st.sampled_from([0.0, 0.5, 1.0]), accepts=st.booleans())
+    def connect(self, index: int, share: float, accepts: bool) -> None:
+        asked = [one for one in self.under_way if not one.has_connection]
+        one = asked[index % len(asked)]
+        within_s = self.exchange.connect_within_s(one.attempt)
+        assert within_s <= CONNECT_S
+        waited_s = within_s * share
+        self.now_s += waited_s
+        one.waited_s += waited_s
+        if accepts:
+            one.attempt = self.exchange.accepted(one.attempt, waited_s)
+            one.has_connection = True
+            assert not self.balancer.is_left_out(one.attempt.candidate, self.now_s), "it accepted again"
+        else:
+            self.fail_with(one, Failure.REFUSED, sent=False, waited_s=waited_s)
+            assert self.balancer.is_left_out(one.failures[-1][0], self.now_s)
+
+    @precondition(
+        lambda self: any(not one.has_connection and not one.attempt.fresh for one in self.under_way)
+    )
+    @rule(index=st.integers(0, 9))
+    def take_pooled_connection(self, index: int) -> None:
+        asked = [one for one in self.under_way if not one.has_connection and not one.attempt.fresh]
+        one = asked[index % len(asked)]
+        one.has_connection = one.is_pooled = True
+
+    @precondition(lambda self: any(one.has_connection for one in self.under_way))
+    @rule(
+        index=st.integers(0, 9),
+        failure=st.sampled_from([one for one in Failure if one is not Failure.REFUSED]),
+        sent=st.sampled_from([True, True, False]),
+    )
+    def fail(self, index: int, failure: Failure, sent: bool) -> None:
+        asked = [one for one in self.under_way if one.has_connection]
+        one = asked[index % len(asked)]
+        if failure in (Failure.STALE, Failure.NOISE) and not one.is_pooled:
+            failure = Failure.CLOSED_EARLY  # a new connection is never stale
+        elif failure is Failure.CLOSED_EARLY and one.is_pooled:
+            failure = Failure.STALE
+        self.fail_with(one, failure, sent=sent)
+
+    def fail_with(self, one: Asked, failure: Failure, *, sent: bool, waited_s: float = 0.0) -> None:
+        if sent:
+            one.was_sent_to.append(one.attempt.candidate)
+        one.failures.append((one.attempt.candidate, failure))
+        repeatable = one.may_repeat or not sent
+        step = self.exchange.after(one.attempt, failure, self.now_s, repeatable=repeatable, waited_s=waited_s)
+        self.step(one, step)
+
+    @precondition(lambda self: any(one.has_connection for one in self.under_way))
+    @rule(index=st.integers(0, 9))
+    def succeed(self, index: int) -> None:
+        asked = [one for one in self.under_way if one.has_connection]
+        one = asked[index % len(asked)]
+        self.under_way.remove(one)
+        self.exchange.ended(one.attempt)
+
+    @rule(seconds=st.sampled_from([0.5, 1.0, 5.0, 40.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now_s += seconds
+
+    @invariant()
+    def no_request_waits_longer_than_all_may(self) -> None:
+        for asked in self.under_way if hasattr(self, "under_way") else ():
+            assert asked.waited_s <= CONNECTS * CONNECT_S + 1e-9
+            assert asked.attempt.number <= len(self.candidates)
+
+    @invariant()
+    def each_request_under_way_is_counted_where_the_policy_asks(self) -> None:
+        if hasattr(self, "under_way"):
+            counts = Counter(asked.attempt.candidate for asked in self.under_way)
+            if self.exchange.backend.policy is not Policy.LEAST_INFLIGHT:
+                counts.clear()
+            assert {one: self.balancer.inflight(one) for one in self.candidates} == {
+                one: counts[one] for one in self.candidates
+            }
 
 
-@given(
-    number=st.integers(0, 4),
-    method=st.sampled_from([b"GET", b"POST", b"PUT", b"X"]),
-    policy=st.sampled_from(Policy),
-    failures=FAILURES,
-)
-def test_any_order_of_failures_comes_to_an_end_and_repeats_nothing_unsafe(
-    number: int, method: bytes, policy: Policy, failures: list[tuple[Failure, bool, bool]]
-) -> None:
-    exchange = begin(gateway(number, policy), method)
-    step = exchange.next(0.0)
-    attempted: list[Candidate] = []
-    closed_early = 0
-    for now_s, (failure, sent, replayable) in enumerate(failures):
-        if not isinstance(step, Attempt):
-            break
-        if not step.fresh:
-            assert step.candidate not in attempted, "no candidate is tried twice"
-            attempted.append(step.candidate)
-        elif failure is Failure.STALE:
-            failure = Failure.CLOSED_EARLY  # a fresh connection cannot be stale
-        step = exchange.failed(failure, float(now_s), sent=sent, replayable=replayable)
-        if isinstance(step, Attempt) and failure is not Failure.REFUSED:
-            assert not sent or (method in IDEMPOTENT and replayable), (
-                "nothing that may have had an effect is repeated"
-            )
-            assert failure in (Failure.STALE, Failure.CLOSED_EARLY), "a time-out or a bad response is final"
-            closed_early += failure is Failure.CLOSED_EARLY
-    assert closed_early <= 1, "closed_early goes to one other candidate at most"
-    assert len(attempted) <= number
-    exchange.ended()
-    exchange.ended()
+TestExchanges = Exchanges.TestCase
 
 
-def test_every_candidate_is_tried_before_a_503_with_any_method() -> None:
-    exchange = begin(gateway(3), b"POST")
-    step = exchange.next(0)
+def test_every_candidate_is_tried_before_a_503() -> None:
+    exchange = exchange_of(3)
+    step: Attempt | Problem = first(exchange)
+    for number in (1, 2, 3):
+        assert isinstance(step, Attempt)
+        assert not step.fresh
+        assert step.number == number
+        step = exchange.after(step, Failure.REFUSED, 0.0, repeatable=True, waited_s=0.1)
+    assert step == Problem(
+        Reason.CONNECT_FAILED,
+        "Nothing accepted a connection within 2 s at c0 (127.0.0.1:1000), c1 (127.0.0.1:1001), "
+        "c2 (127.0.0.1:1002): check that the application is up and listens on that port.",
+        "b",
+    )
+
+
+def test_a_request_waits_three_times_connect_however_many_candidates_are_dead() -> None:
+    exchange = exchange_of(10)
+    step: Attempt | Problem = first(exchange)
+    waits = []
+    while isinstance(step, Attempt):
+        waits.append(exchange.connect_within_s(step) * 0.8)
+        step = exchange.after(step, Failure.REFUSED, 0.0, repeatable=True, waited_s=waits[-1])
+    assert sum(waits) <= CONNECTS * CONNECT_S
+    assert len(waits) > CONNECTS
+    assert "more were not tried: the time was over" in step.detail or len(waits) == 10
+
+
+def test_those_that_were_not_tried_are_told_of() -> None:
+    exchange = exchange_of(4)
+    step: Attempt | Problem = first(exchange)
     for _ in range(3):
         assert isinstance(step, Attempt)
-        step = exchange.failed(Failure.REFUSED, 0, sent=False, replayable=False)
-    assert reason_of(step) is Reason.CONNECT_FAILED
-    assert exchange.attempts == 3
+        step = exchange.after(step, Failure.REFUSED, 0.0, repeatable=True, waited_s=2.0)
+    assert isinstance(step, Problem)
+    assert "c2 (127.0.0.1:1002) (1 more were not tried: the time was over): check that" in step.detail
+
+
+def test_the_wait_for_a_connection_that_was_accepted_counts_too() -> None:
+    exchange = exchange_of(4)
+    slow = exchange.accepted(first(exchange), 1.5)
+    other = exchange.after(slow, Failure.CLOSED_EARLY, 0.0, repeatable=True)
+    assert isinstance(other, Attempt)
+    assert other.left_s == CONNECTS * CONNECT_S - 1.5
 
 
 @pytest.mark.parametrize(
-    ("failure", "reason", "status"),
+    ("failure", "reason", "detail"),
     [
-        (Failure.CLOSED_EARLY, Reason.CLOSED_EARLY, 503),
-        (Failure.BAD_RESPONSE, Reason.BAD_RESPONSE, 502),
-        (Failure.TIMEOUT, Reason.TIMEOUT, 504),
+        (
+            Failure.CLOSED_EARLY,
+            Reason.CLOSED_EARLY,
+            "c0 (127.0.0.1:1000) accepted the connection and closed it without one byte of a response: "
+            "look at its log, and check that the application listens on that port.",
+        ),
+        (
+            Failure.STALE,
+            Reason.CLOSED_EARLY,
+            "c0 (127.0.0.1:1000) accepted the connection and closed it without one byte of a response: "
+            "look at its log, and check that the application listens on that port.",
+        ),
+        (
+            Failure.BAD_RESPONSE,
+            Reason.BAD_RESPONSE,
+            "c0 (127.0.0.1:1000) sent something that is no HTTP response, or whose framing is in doubt: "
+            "check that its port speaks plain HTTP/1.1.",
+        ),
+        (
+            Failure.NOISE,
+            Reason.BAD_RESPONSE,
+            "c0 (127.0.0.1:1000) sent something that is no HTTP response, or whose framing is in doubt: "
+            "check that its port speaks plain HTTP/1.1.",
+        ),
+        (
+            Failure.TIMEOUT,
+            Reason.TIMEOUT,
+            "c0 (127.0.0.1:1000) did not begin a response within 30 s of the request's end: "
+            "look at its log, or raise `timeouts.response` of the backend.",
+        ),
+        (
+            Failure.UNREAD,
+            Reason.TIMEOUT,
+            "c0 (127.0.0.1:1000) took nothing of the request's content for 60 s: "
+            "look at its log, or raise `timeouts.idle` of the backend.",
+        ),
     ],
 )
-def test_a_post_that_was_sent_is_not_repeated(failure: Failure, reason: Reason, status: int) -> None:
-    exchange = begin(gateway(3), b"POST")
-    exchange.next(0)
-    step = exchange.failed(failure, 0, sent=True, replayable=True)
-    assert isinstance(step, OwnResponse)
-    assert (step.reason, step.status) == (reason, status)
+def test_a_post_that_was_sent_is_not_repeated(failure: Failure, reason: Reason, detail: str) -> None:
+    exchange = exchange_of(3)
+    step = exchange.after(first(exchange), failure, 0.0, repeatable=False)
+    assert step == Problem(reason, detail, "b")
 
 
-def test_a_stale_connection_is_replaced_by_a_fresh_one_to_the_same_candidate() -> None:
-    exchange = begin(gateway(2))
-    first = exchange.next(0)
-    assert isinstance(first, Attempt)
-    again = exchange.failed(Failure.STALE, 0, sent=True, replayable=True)
-    assert again == Attempt(first.candidate, fresh=True)
-    assert exchange.attempts == 1
+@pytest.mark.parametrize("failure", [Failure.BAD_RESPONSE, Failure.TIMEOUT, Failure.UNREAD])
+def test_a_time_out_or_a_bad_response_is_final(failure: Failure) -> None:
+    exchange = exchange_of(3)
+    assert isinstance(exchange.after(first(exchange), failure, 0.0, repeatable=True), Problem)
+
+
+@pytest.mark.parametrize("number", [3, 4])
+def test_one_that_closed_early_is_followed_by_one_other_and_never_by_a_third(number: int) -> None:
+    exchange = exchange_of(number)
+    one = first(exchange)
+    other = exchange.after(one, Failure.CLOSED_EARLY, 0.0, repeatable=True)
+    assert isinstance(other, Attempt)
+    assert other.candidate != one.candidate
+    third = exchange.after(other, Failure.CLOSED_EARLY, 0.0, repeatable=True)
+    assert isinstance(third, Problem)
+    assert third.detail.startswith("c1 (127.0.0.1:1001) accepted the connection and closed it")
+
+
+def test_who_closed_early_is_named_also_where_the_other_refused() -> None:
+    # The one that refused was once said to have accepted.
+    exchange = exchange_of(2)
+    other = exchange.after(first(exchange), Failure.CLOSED_EARLY, 0.0, repeatable=True)
+    assert isinstance(other, Attempt)
+    step = exchange.after(other, Failure.REFUSED, 0.0, repeatable=True)
+    assert isinstance(step, Problem)
+    assert step.reason is Reason.CLOSED_EARLY
+    assert step.detail.startswith("c0 (127.0.0.1:1000) accepted the connection and closed it")
+
+
+@pytest.mark.parametrize("failure", [Failure.STALE, Failure.NOISE])
+def test_a_stale_connection_is_replaced_by_a_fresh_one_to_the_same_candidate(failure: Failure) -> None:
+    exchange = exchange_of(2)
+    one = first(exchange)
+    again = exchange.after(one, failure, 0.0, repeatable=True)
+    assert again == Attempt(one.candidate, one.left_s, (one.candidate,), fresh=True)
+    assert again.number == 1
 
 
 def test_nobody_to_ask_is_told_with_the_views_reason() -> None:
-    step = begin(gateway(0)).next(0)
-    assert reason_of(step) is Reason.NO_CONTAINER
+    assert exchange_of(0).first(0.0) == Problem(Reason.NO_CONTAINER, "none has them", "b")
 
 
+def test_one_for_a_fixed_url_is_called_by_its_address() -> None:
+    backend = Backend("b", urls=("http://127.0.0.1:81",))
+    only = Candidate("127.0.0.1:81", "", Address("127.0.0.1", 81))
+    exchange = Exchange(backend, BackendView("b", (only,)), Balancer(lambda: 0.0))
+    step = exchange.after(first(exchange), Failure.CLOSED_EARLY, 0.0, repeatable=False)
+    assert isinstance(step, Problem)
+    assert step.detail.startswith("127.0.0.1:81 accepted the connection")
+
+
+@pytest.mark.clause("6.tries.left_out")
 def test_one_that_refused_is_left_out_for_a_second_doubling_to_thirty() -> None:
     balancer, (one,) = Balancer(lambda: 0.0), candidates(1)
     now_s, pauses = 0.0, []
@@ -133,10 +365,23 @@ def test_one_that_refused_is_left_out_for_a_second_doubling_to_thirty() -> None:
         pauses.append(pause_s)
         now_s += pause_s
     assert pauses == [FIRST_PAUSE_S, 2, 4, 8, 16, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
-    balancer.accepted(one)
-    assert not balancer.is_left_out(one, now_s)
 
 
+@pytest.mark.clause("6.tries.until")
+def test_one_that_accepts_again_is_left_out_no_longer_and_begins_anew() -> None:
+    exchange = exchange_of(2)
+    balancer, (one, other) = exchange.balancer, exchange.view.candidates
+    for now_s in (0.0, 1.0):
+        balancer.refused(one, now_s)
+    assert first(exchange).candidate == other
+    exchange.accepted(exchange.attempt(one))
+    assert not balancer.is_left_out(one, 1.5)
+    assert first(exchange).candidate == one
+    balancer.refused(one, 2.0)
+    assert not balancer.is_left_out(one, 2.0 + FIRST_PAUSE_S)
+
+
+@pytest.mark.clause("6.tries.last_resort")
 def test_those_left_out_are_tried_when_no_other_is_there() -> None:
     balancer, both = Balancer(lambda: 0.0), candidates(2)
     balancer.refused(both[0], 0)
@@ -145,13 +390,19 @@ def test_those_left_out_are_tried_when_no_other_is_there() -> None:
     assert balancer.pick("b", Policy.RANDOM, both, both, 0.5) is None
 
 
+@pytest.mark.clause("6.tries.until")
 def test_a_change_that_docker_reports_makes_a_new_candidate() -> None:
-    balancer, (old,) = Balancer(lambda: 0.0), candidates(1)
+    balancer, (old, other) = Balancer(lambda: 0.0), candidates(2)
     new = Candidate(old.name, old.container_id, old.address, revision=1)
     balancer.refused(old, 0)
+    balancer.refused(other, 0)
     assert not balancer.is_left_out(new, 0)
+    balancer.keep_only([new, other])
+    assert not balancer.is_left_out(old, 0)  # forgotten
+    assert balancer.is_left_out(other, 0)
 
 
+@pytest.mark.clause("2.backend.policy")
 def test_round_robin_takes_turns_and_least_inflight_the_idle_one() -> None:
     balancer, three = Balancer(lambda: 0.0), candidates(3)
     assert [balancer.pick("b", Policy.ROUND_ROBIN, three, [], 0) for _ in range(4)] == [*three, three[0]]

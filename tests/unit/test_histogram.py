@@ -14,6 +14,7 @@ LATENCIES = st.lists(
 )
 
 
+@pytest.mark.clause("7.latency.exact")
 @given(latencies=LATENCIES, percent=st.sampled_from([1, 50, 95, 99, 100]))
 @example(latencies=[127, 128, 129], percent=50)
 def test_any_percentile_is_within_one_percent_of_exact(latencies: list[int], percent: int) -> None:

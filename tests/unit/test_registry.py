@@ -30,6 +30,7 @@ def is_in(registry: Registry) -> bool:
     return bool(registry.views["b"].candidates)
 
 
+@pytest.mark.clause("8.stopping.signal")
 @pytest.mark.parametrize(("signal", "stays"), [(QUIT, False), (KILL, False), (TERM, True), (0, True)])
 def test_its_own_stop_signal_and_sigkill_take_it_out_and_no_other(
     registry: Registry, signal: int, stays: bool
@@ -46,6 +47,7 @@ def test_it_is_out_though_docker_goes_on_to_say_that_it_runs(registry: Registry)
     assert registry.views["b"].containers[0].left_out is LeftOut.STOPPING
 
 
+@pytest.mark.clause("8.stopping.until")
 def test_it_is_in_again_with_its_next_start(registry: Registry) -> None:
     registry.signalled(ONE.id, QUIT, 0)
     registry.update(ONE.id, replace(DETAILS, container=replace(ONE, state=State.EXITED)), 0.1)
@@ -54,6 +56,7 @@ def test_it_is_in_again_with_its_next_start(registry: Registry) -> None:
     assert is_in(registry)
 
 
+@pytest.mark.clause("8.stopping.until")
 @pytest.mark.parametrize(
     "later", [Registry.sweep, lambda r, s: r.replace([DETAILS], s), lambda r, s: r.update(ONE.id, DETAILS, s)]
 )
@@ -67,6 +70,7 @@ def test_it_is_in_again_where_it_still_runs_after_its_stop_time_out(
     assert is_in(registry)
 
 
+@pytest.mark.clause("6.tries.until")
 def test_what_docker_reports_makes_another_candidate_and_a_list_without_news_does_not(
     registry: Registry,
 ) -> None:

@@ -1,5 +1,6 @@
 """What the flask engine asks of `requests`, with the upstream mocked by `responses`."""
 
+import gzip
 from collections.abc import Iterator
 
 import pytest
@@ -29,9 +30,14 @@ def upstream() -> Iterator[responses.RequestsMock]:
 
 @pytest.fixture
 def app(records: KeptRecords) -> Flask:
-    candidate = Candidate("c", "id", Address("127.0.0.1", 9999))
+    return app_for(Address("127.0.0.1", 9999), records)
+
+
+def app_for(address: Address, records: KeptRecords) -> Flask:
+    """Return the application for a route to *address*."""
+    candidate = Candidate("c", "id", address)
     config = Config((Route("/", "b"),), (Backend("b", urls=("x",)),))
-    gateway = Gateway(config, {"b": BackendView("b", (candidate,))}, lambda: 0.0)
+    gateway = Gateway(config, {"b": BackendView("b", (candidate,))}, lambda: 0.0, can_tunnel=False)
     return create_flask_app(gateway, Flask("web"), records)
 
 
@@ -92,3 +98,24 @@ def test_a_failure_is_told_with_its_reason(
     assert (answer.status_code, answer.headers["X-Rgate-Reason"]) == (status, reason)
     assert answer.get_json()["backend"] == "b"
     assert records[0].reason == reason
+
+
+def test_content_is_passed_on_as_it_is_encoded(app: Flask, upstream: responses.RequestsMock) -> None:
+    content = gzip.compress(b"hello")
+    upstream.get(URL, body=content, headers={"Content-Encoding": "gzip"})
+    assert app.test_client().get("/x").data == content
+
+
+def test_a_request_is_sent_with_its_content(app: Flask, upstream: responses.RequestsMock) -> None:
+    upstream.put(URL, body=b"taken")
+    answer = app.test_client().put("/x", data=b"abc")
+    assert (answer.status_code, answer.data) == (200, b"taken")
+    assert upstream.calls[0].request.headers["Content-Length"] == "3"
+
+
+def test_a_host_that_can_be_no_name_is_a_refusal_and_told(
+    records: KeptRecords, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = app_for(Address("a..b", 80), records).test_client().get("/x")
+    assert (answer.status_code, answer.headers["X-Rgate-Reason"]) == (503, "connect_failed")
+    assert "connecting to a..b:80 failed" in caplog.text

@@ -26,6 +26,7 @@ UP = Container(
 )
 
 
+@pytest.mark.clause("4.candidates.healthy")
 @pytest.mark.parametrize("health", [Health.NONE, Health.HEALTHY])
 def test_a_running_container_with_all_labels_is_a_candidate(health: Health) -> None:
     view = view_of(BACKEND, [replace(UP, health=health)], HERE)
@@ -33,12 +34,14 @@ def test_a_running_container_with_all_labels_is_a_candidate(health: Health) -> N
     assert view.reason is None
 
 
+@pytest.mark.clause("6.answers.no_container", "6.detail.sentence")
 def test_one_of_two_labels_is_not_enough_and_the_reason_says_what_it_lacks() -> None:
     view = view_of(BACKEND, [replace(UP, labels={"app": "orders", "env": "prod"})], HERE)
     assert view.reason is Reason.NO_CONTAINER
     assert "orders-1 has 1 of 2 labels: env=prod, wanted env=production" in view.detail
 
 
+@pytest.mark.clause("4.candidates.states")
 @pytest.mark.parametrize("state", [state for state in State if state is not State.RUNNING])
 def test_a_container_that_does_not_run_is_out(state: State) -> None:
     view = view_of(BACKEND, [replace(UP, state=state)], HERE)
@@ -47,11 +50,13 @@ def test_a_container_that_does_not_run_is_out(state: State) -> None:
     assert view.containers[0].left_out is LeftOut.NOT_RUNNING
 
 
+@pytest.mark.clause("4.candidates.unhealthy", "6.answers.unhealthy")
 def test_unhealthy_is_out_and_is_the_reason_where_all_are() -> None:
     view = view_of(BACKEND, [replace(UP, health=Health.UNHEALTHY)], HERE)
     assert (view.candidates, view.reason) == ((), Reason.UNHEALTHY)
 
 
+@pytest.mark.clause("4.candidates.starting")
 def test_starting_is_used_only_when_nothing_better_is_there() -> None:
     starting = replace(UP, id="2" * 64, name="orders-2", health=Health.STARTING)
     assert [c.name for c in view_of(BACKEND, [UP, starting], HERE).candidates] == ["orders-1"]
@@ -62,18 +67,28 @@ def test_a_container_that_is_being_stopped_is_out() -> None:
     assert view_of(BACKEND, [replace(UP, stopping=True)], HERE).reason is Reason.NO_CONTAINER
 
 
+@pytest.mark.clause("2.backend.urls")
 def test_fixed_urls_need_no_container_and_no_docker() -> None:
     backend = Backend("fixed", urls=("http://127.0.0.1:81", "http://[::1]:82", "http://localhost"))
     for view in (view_of(backend, [], HERE), unavailable_view(backend, "no socket")):
         assert [c.name for c in view.candidates] == ["127.0.0.1:81", "[::1]:82", "localhost:80"]
 
 
+@pytest.mark.clause("6.answers.docker")
 def test_docker_that_has_not_answered_is_the_reason() -> None:
     view = unavailable_view(BACKEND, "no such socket")
     assert view.reason is Reason.DOCKER_UNAVAILABLE
     assert "no such socket" in view.detail
 
 
+@pytest.mark.clause(
+    "2.backend.port",
+    "2.backend.address",
+    "4.address.published",
+    "4.address.own",
+    "4.address.port",
+    "4.address.host_network",
+)
 @pytest.mark.parametrize(
     ("container", "backend", "expected"),
     [
@@ -97,15 +112,18 @@ def test_the_address_is_the_published_port_or_else_the_containers_own(
     assert address_of(container, backend, HERE) == expected
 
 
+@pytest.mark.clause("4.address.remote")
 def test_a_remote_docker_publishes_on_its_own_host() -> None:
     assert address_of(UP, BACKEND, HostView("10.9.8.7")) == Address("10.9.8.7", 32768)
 
 
+@pytest.mark.clause("4.address.inside")
 def test_inside_a_container_the_address_is_on_a_network_that_both_are_on() -> None:
     both = replace(UP, attachments=(Attachment("a", "n0", "172.17.0.2"), *UP.attachments))
     assert address_of(both, BACKEND, HostView(own_networks=frozenset({"n1"}))) == Address("172.18.0.2", 8000)
 
 
+@pytest.mark.clause("4.address.no_port", "6.answers.no_address")
 def test_several_ports_and_no_choice_is_no_address_and_lists_them() -> None:
     several = replace(UP, published=(), exposed=(80, 443))
     assert isinstance(found := address_of(several, BACKEND, HERE), NoAddress)
@@ -113,9 +131,86 @@ def test_several_ports_and_no_choice_is_no_address_and_lists_them() -> None:
     assert view_of(BACKEND, [several], HERE).reason is Reason.NO_ADDRESS
 
 
+@pytest.mark.parametrize(
+    ("published", "expected"),
+    [
+        ((PublishedPort(8000, "0.0.0.0", 0),), Address("172.18.0.2", 8000)),  # exposed, and not published yet
+        ((PublishedPort(8000, "0.0.0.0", 0), PublishedPort(8000, "0.0.0.0", 9)), Address("127.0.0.1", 9)),
+        ((PublishedPort(8001, "0.0.0.0", 9),), Address("172.18.0.2", 8000)),
+        ((PublishedPort(8000, "::", 8), PublishedPort(8000, "0.0.0.0", 9)), Address("127.0.0.1", 9)),
+        ((PublishedPort(8000, "10.1.2.3", 8), PublishedPort(8000, "::1", 9)), Address("::1", 9)),
+        ((PublishedPort(8000, "fe80::1", 8), PublishedPort(8000, "10.1.2.3", 9)), Address("10.1.2.3", 9)),
+        ((PublishedPort(8000, "a name", 8), PublishedPort(8000, "fe80::1", 9)), Address("fe80::1", 9)),
+        ((PublishedPort(8000, "", 9),), Address("127.0.0.1", 9)),
+    ],
+)
+def test_of_several_published_ports_this_machines_comes_first_and_ipv4_before_ipv6(
+    published: tuple[PublishedPort, ...], expected: Address
+) -> None:
+    assert address_of(replace(UP, published=published), replace(BACKEND, port=8000), HERE) == expected
+
+
+def test_a_container_that_shares_the_network_of_another_has_its_address() -> None:
+    owner = replace(UP, id="3" * 64, published=(PublishedPort(8000, "0.0.0.0", 9),))
+    sharing = replace(UP, network_mode=f"container:{owner.id}", published=(), attachments=(), exposed=(8000,))
+    assert address_of(sharing, BACKEND, HERE, {owner.id: owner}) == Address("127.0.0.1", 9)
+    assert [c.address.port for c in view_of(BACKEND, [sharing, owner], HERE).candidates] == [9, 9]
+    gone = address_of(sharing, BACKEND, HERE, {})
+    assert gone == NoAddress(f"it shares the network of the container {owner.id[:12]}, which is not there")
+
+
+@pytest.mark.parametrize(
+    ("label", "found"),
+    [
+        ("0", "its label rgate.port=0 is no port number"),
+        ("65536", "its label rgate.port=65536 is no port number"),
+        ("80a", "its label rgate.port=80a is no port number"),
+        ("\u0663", "its label rgate.port=\u0663 is no port number"),
+    ],
+)
+def test_a_label_that_is_no_port_is_told(label: str, found: str) -> None:
+    several = replace(UP, published=(), exposed=(1, 2), labels={**UP.labels, "rgate.port": label})
+    assert address_of(several, BACKEND, HERE) == NoAddress(found)
+
+
+def test_each_way_to_have_no_address_is_told() -> None:
+    bare = replace(UP, published=(), exposed=(), attachments=())
+    assert address_of(bare, BACKEND, HERE) == NoAddress(
+        "it has no port: publish or expose one, or set `port` or the label rgate.port"
+    )
+    lonely = replace(UP, published=(PublishedPort(1, "0.0.0.0", 9),), attachments=())
+    backend = replace(BACKEND, port=8000)
+    assert address_of(lonely, backend, HERE) == NoAddress(
+        "it has no address on any network, and its port 8000 is not published (published: 1 at 0.0.0.0:9)"
+    )
+    only_published = replace(backend, address=AddressKind.PUBLISHED)
+    assert address_of(replace(UP, published=()), only_published, HERE) == NoAddress(
+        "its port 8000 is not published on the host (published: none)"
+    )
+
+
+def test_a_published_port_is_asked_rather_than_an_address_on_a_network_that_only_the_container_is_on() -> (
+    None
+):
+    assert address_of(UP, BACKEND, HostView(own_networks=frozenset({"other"}))) == Address("127.0.0.1", 32768)
+    only_container = replace(BACKEND, address=AddressKind.CONTAINER)
+    assert address_of(UP, only_container, HostView(own_networks=frozenset({"other"}))) == Address(
+        "172.18.0.2", 8000
+    )
+
+
+def test_one_without_an_address_is_told_of_before_one_that_is_unhealthy() -> None:
+    unhealthy = replace(UP, health=Health.UNHEALTHY)
+    bare = replace(UP, id="2" * 64, name="orders-2", published=(), attachments=())
+    view = view_of(BACKEND, [unhealthy, bare], HERE)
+    assert view.reason is Reason.NO_ADDRESS
+    assert view.detail.startswith("orders-2 runs, but it has no address")
+
+
 LABELS = st.dictionaries(st.sampled_from("ab"), st.sampled_from("xy"))
 
 
+@pytest.mark.clause("2.backend.all", "4.candidates.labels")
 @given(wanted=st.dictionaries(st.sampled_from("ab"), st.sampled_from("xy"), min_size=1), has=LABELS)
 def test_candidates_have_all_labels_and_near_misses_some(wanted: dict[str, str], has: dict[str, str]) -> None:
     backend = Backend("b", match_labels=tuple(wanted.items()))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rgate.stats import BadQuery, Grouping, StatsQuery, parse_stats_query
 
 
+@pytest.mark.clause("7.query.window")
 @pytest.mark.parametrize(
     ("window", "minutes"),
     [("1s", 1), ("60s", 1), ("61s", 2), ("15m", 15), ("2h", 120), ("366d", 366 * 1440)],
@@ -17,6 +18,7 @@ def test_a_window_is_rounded_up_to_whole_minutes(window: str, minutes: int) -> N
     assert parse_stats_query(f"window={window}") == StatsQuery(window_minutes=minutes)
 
 
+@pytest.mark.clause("7.query.by")
 @pytest.mark.parametrize("grouping", Grouping)
 def test_figures_are_grouped_by_what_is_named(grouping: Grouping) -> None:
     assert parse_stats_query(f"by={grouping.value}&window=1m") == StatsQuery(1, grouping)
@@ -26,6 +28,7 @@ def test_without_a_query_it_is_the_whole_lifetime() -> None:
     assert parse_stats_query("") == StatsQuery(None, None)
 
 
+@pytest.mark.clause("7.query.unknown")
 @pytest.mark.parametrize(
     "query",
     [

@@ -10,10 +10,15 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from rgate.core.config import Config
+from rgate.core.fields import ClientConnection
 from rgate.core.gateway import Gateway
+from rgate.core.message import parse_request_head
 from rgate.discovery.watcher import DockerStatus
 from rgate.stats import Stats
 from rgate.web.app import create_web
+
+PEER = ClientConnection("127.0.0.1", 80)
+HEAD = parse_request_head(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 
 
 def broken() -> DockerStatus:
@@ -28,12 +33,14 @@ def client() -> FlaskClient:
 
 
 def ask(client: FlaskClient, path: str, method: str = "GET", **fields: str) -> TestResponse:
-    return client.open(
-        path,
-        method=method,
-        headers=fields,
-        environ_overrides={"REMOTE_ADDR": "127.0.0.1", "rgate.path": path, "rgate.request_id": "abc"},
-    )
+    overrides = {
+        "REMOTE_ADDR": PEER.peer,
+        "rgate.client": PEER,
+        "rgate.head": HEAD,
+        "rgate.path": path,
+        "rgate.request_id": "abc",
+    }
+    return client.open(path, method=method, headers=fields, environ_overrides=overrides)
 
 
 def document(response: TestResponse) -> Mapping[str, Any]:

@@ -5,68 +5,68 @@ import logging
 import socket
 import struct
 import time
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import Final, Protocol, cast
 
-from rgate.core.exchange import Exchange, Own
 from rgate.core.fields import ClientConnection
-from rgate.core.message import Refused, RequestHead, parse_request_head, refuse_hopeless_head
-from rgate.core.problem import OwnResponse
-from rgate.core.reasons import Reason
-from rgate.engines.records import defect
-
-if TYPE_CHECKING:
-    from rgate.engines.asyncio_engine.engine import Shared
+from rgate.core.message import Refused
+from rgate.core.onward import Request
+from rgate.core.patience import (
+    HEAD_S,
+    IDLE_S,
+    LAST_LINGER_S,
+    LINGER_BETWEEN_S,
+    LINGER_S,
+    MOST_AHEAD,
+)
+from rgate.core.reading import RequestReader, late_head
+from rgate.engines.asyncio_engine.ports import NEVER_NS, NS, Work
+from rgate.engines.asyncio_engine.shared import Shared
+from rgate.engines.asyncio_engine.upstream import pause_reading
 
 log = logging.getLogger("rgate")
 
-NS: Final = 10**9
-HEAD_TIMEOUT_NS: Final = 10 * NS  # behaviour 6: no whole head in 10 s
-IDLE_TIMEOUT_NS: Final = 60 * NS  # nginx's keepalive_timeout is 75 s
-NEVER_NS: Final = 1 << 62
-# What is taken of a client while its request is under way; then it is not read from.
-MOST_AHEAD: Final = 65536
-LINGER_NS: Final = NS  # how long a client is read from behind the last answer
-_LINGER_BYTES: Final = 1 << 20
-_MOST_LINGERS: Final = 60  # of LINGER_NS each, while the last response is not written yet
+_HEAD_NS: Final = int(HEAD_S * NS)
+IDLE_NS: Final = int(IDLE_S * NS)
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
-class Work(Protocol):
-    """What is under way for a client's connection: it gets all that happens there."""
+class Answers(Protocol):
+    """Who takes a client's requests, and opens and closes its connection."""
 
-    def client_data(self, data: bytes) -> None:
-        """Take bytes that the client sent behind the request's head."""
+    def opened(self, client: "Client") -> None:
+        """Take a new connection."""
 
-    def client_gone(self) -> None:
-        """Take the end of the client's connection, or of what it sends."""
+    def closed(self, client: "Client") -> None:
+        """Take a connection's end."""
 
-    def client_pausing(self, *, paused: bool) -> None:
-        """Write no more for now, or go on: the client reads slowly."""
+    def begin(self, client: "Client", request: Request) -> None:
+        """Begin with *request*: its work is the client's `work`, or it is answered."""
 
-    def expired(self) -> None:
-        """Take the passing of the connection's `deadline_ns`."""
+    def refuse(self, client: "Client", refused: Refused) -> None:
+        """Write the answer to what is no request."""
 
 
 class Client(asyncio.Protocol):
-    """One connection of a client's."""
+    """One connection of a client's. *work* is what is under way; None between requests."""
 
     __slots__ = (
-        "began_ns", "connection", "deadline_ns", "is_open", "is_write_paused", "looked_at", "received",
-        "shared", "transport", "work",
+        "_answers", "_is_reading", "began_ns", "connection", "deadline_ns", "is_open", "is_write_paused",
+        "reader", "shared", "transport", "work",
     )  # fmt: skip
 
     transport: asyncio.Transport
     connection: ClientConnection
 
-    def __init__(self, shared: "Shared") -> None:
+    def __init__(self, shared: Shared, answers: Answers) -> None:
         self.shared = shared
+        self._answers = answers
         self.work: Work | None = None
-        self.received = b""  # what no request has used yet
-        self.looked_at = 0
+        self.reader = RequestReader()
         self.began_ns = 0  # when the first byte of the request came
         self.deadline_ns = NEVER_NS
         self.is_open = False
         self.is_write_paused = False
+        self._is_reading = True
 
     # What the event loop calls.
 
@@ -76,18 +76,22 @@ class Client(asyncio.Protocol):
         here = transport.get_extra_info("sockname") or ("", 0)
         self.connection = self.shared.gateway.client(peer[0], here[1])
         self.is_open = True
-        self.deadline_ns = time.monotonic_ns() + IDLE_TIMEOUT_NS
-        self.shared.opened(self)
+        self.deadline_ns = time.monotonic_ns() + IDLE_NS
+        self._answers.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self.is_open = False
-        self._gone()
-        self.shared.closed(self)
+        self.shared.outbox.flush()
+        work, self.work = self.work, None
+        if work is not None:
+            work.client_gone()
+        self._answers.closed(self)
 
     def eof_received(self) -> bool:
-        self._gone()
-        return False
+        self.shared.outbox.flush()
+        self.reader.take_all()  # requests that were not begun are not wanted any more
+        return self.work is not None and self.work.client_at_end()
 
     def pause_writing(self) -> None:
         self.is_write_paused = True
@@ -98,154 +102,137 @@ class Client(asyncio.Protocol):
         self.is_write_paused = False
         if self.work is not None:
             self.work.client_pausing(paused=False)
-        else:
-            self.transport.resume_reading()
-            if self.received:
-                self._read_requests()
 
     def data_received(self, data: bytes) -> None:
-        if self.work is not None:
-            self.work.client_data(data)
+        work = self.work
+        if work is not None:
+            work.client_data(data)
+        else:
+            if not self.reader.received:
+                self.began_ns = time.monotonic_ns()
+            if self.is_write_paused:  # it has to read first what it was answered
+                self.keep(data)
+                Waiting(self).start()
+            else:
+                self.read(data)
+
+    def read(self, data: bytes) -> None:
+        """Begin the next request, where its head is whole with *data*."""
+        shared = self.shared
+        routes = shared.routes
+        if routes.snapshot is not shared.gateway.snapshot:
+            routes = shared.renew_routes()
+        try:
+            request = self.reader.read(data, routes.reading, self.connection, shared.next_id)
+        except Refused as refused:
+            self.refuse(refused)
             return
-        if not self.received:
-            self.began_ns = time.monotonic_ns()
-            self.deadline_ns = self.began_ns + HEAD_TIMEOUT_NS
-            self.looked_at = 0
-        self.received += data
-        self._read_requests()
+        if request is None:
+            is_begun = not self.reader.is_empty
+            self.deadline_ns = self.began_ns + _HEAD_NS if is_begun else time.monotonic_ns() + IDLE_NS
+            self._read_on()  # the limit of a head bounds what is kept of it
+            return
+        self._answers.begin(self, request)
 
     def expired(self) -> None:
         """Take the passing of `deadline_ns`, which the sweep noticed."""
         if self.work is not None:
             self.work.expired()
-        elif self.received:
-            detail = f"The request's head did not come within {HEAD_TIMEOUT_NS / NS:g} s."
-            self._refuse(Refused(Reason.REQUEST_TIMEOUT, detail))
+        elif not self.reader.is_empty:
+            self.refuse(late_head())
+        elif self.transport.get_write_buffer_size():
+            self.transport.abort()  # it does not read its last response
         else:
-            self.transport.abort()
+            self.linger()
 
-    def is_idle(self) -> bool:
-        """Whether no request is under way, nor begun to be sent."""
-        return self.work is None and not self.received
-
-    def _gone(self) -> None:
-        self.shared.outbox.flush()
-        self.received = b""
-        if self.work is not None:
-            work, self.work = self.work, None
-            work.client_gone()
-
-    # Requests.
-
-    def _read_requests(self) -> None:
-        """Begin the next request, once its head is there."""
-        if self.is_write_paused:  # answers wait already: more of them would have to be kept
-            self.transport.pause_reading()
-            return
-        try:
-            head = self._take_head()
-        except Refused as refused:
-            self._refuse(refused)
-            return
-        if head is not None:
-            try:
-                self._begin(head)
-            except Exception:  # a defect of ours costs one request its answer, and is told of
-                log.exception("request failed")
-                self.work = None
-                self.shared.answer_whole(self, head, defect(made_id := self.shared.next_id()), made_id)
-
-    def _take_head(self) -> RequestHead | None:
-        """Return the next request's head; None where it is not whole yet. Raises Refused."""
-        limits = self.shared.gateway.config.limits
-        # One empty line before a request is forgiven (RFC 9112 2.2).
-        if self.looked_at == 0 and self.received.startswith(b"\r\n"):
-            self.received = self.received[2:]
-            if not self.received:
-                return None
-        end = self.received.find(b"\r\n\r\n", max(self.looked_at - 3, 0))
-        head_bytes = end + 4 if end >= 0 else len(self.received)
-        refuse_hopeless_head(self.received[:head_bytes], self.looked_at)
-        if head_bytes > limits.header_bytes:
-            raise _too_large(self.received, limits.header_bytes)
-        self.looked_at = len(self.received)
-        if end < 0:
-            return None
-        block, self.received = self.received[:head_bytes], self.received[head_bytes:]
-        return parse_request_head(block, most_fields=limits.header_fields)
-
-    def _begin(self, head: RequestHead) -> None:
-        shared = self.shared
-        begun = shared.gateway.begin(head, self.connection, shared.next_id(), can_tunnel=True)
-        match begun.outcome:
-            case Own():
-                shared.answer_own(self, head, begun.request_id)
-            case OwnResponse() as own:
-                shared.answer_whole(self, head, own, begun.request_id)
-            case Exchange() as exchange:
-                shared.forward(self, exchange)
-
-    def ended(self, *, closes: bool, unread: bool) -> None:
-        """Go on to the next request, or close: the response to the last was written.
-
-        *unread*: content of the request is still to come, so that closing at once would be a reset.
-        """
-        self.work = None
-        if not self.is_open:
-            return
-        if closes or self.shared.draining:
-            self.shared.outbox.flush()  # the response may wait there
-            if unread or self.received:
-                self.linger()
-            else:
-                self.transport.close()
-                self.deadline_ns = time.monotonic_ns() + IDLE_TIMEOUT_NS  # while the rest is written
-            return
-        now_ns = time.monotonic_ns()
-        self.transport.resume_reading()
-        if self.received:
-            self.began_ns, self.looked_at = now_ns, 0
-            self.deadline_ns = now_ns + HEAD_TIMEOUT_NS
-            self.shared.loop.call_soon(self._read_next)
-        else:
-            self.deadline_ns = now_ns + IDLE_TIMEOUT_NS
-
-    def _read_next(self) -> None:
-        """Begin what was sent behind the last request: not from within it, however many there are."""
-        if self.work is None and self.received and self.is_open:
-            self._read_requests()
+    # What a request's work asks for.
 
     def keep(self, data: bytes) -> None:
         """Keep what belongs to a later request; not more than a little."""
-        self.received += data
-        if len(self.received) > MOST_AHEAD:
-            self.transport.pause_reading()
+        self.reader.feed(data)
+        if self.reader.waiting_bytes > MOST_AHEAD:
+            self.pause()
 
-    def _refuse(self, refused: Refused) -> None:
-        self.write(self.shared.refusal(refused, self))
-        self.linger()
+    def pause(self) -> None:
+        """Read no more for now."""
+        if self._is_reading:
+            self._is_reading = False
+            pause_reading(self.transport, paused=True)
+
+    def resume(self) -> None:
+        """Read on, unless too much is there that no request has used yet."""
+        if self.reader.waiting_bytes <= MOST_AHEAD:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if not self._is_reading:
+            self._is_reading = True
+            pause_reading(self.transport, paused=False)
 
     def write(self, message: bytes) -> None:
         """Write *message*, behind what waits in the outbox: a response of before may be there."""
         self.shared.outbox.flush()
         self.transport.write(message)
 
+    def ended(self, now_ns: int, *, closes: bool, unread: bool) -> None:
+        """Go on to the next request, or close: the response to the last was written.
+
+        *unread*: content of the request is still to come, so that closing at once would be a reset.
+        """
+        self.work = None
+        if closes:
+            self._close(unread=unread)
+        else:
+            self.deadline_ns = now_ns + IDLE_NS
+            if self.reader.received or not self._is_reading:
+                self.began_ns = now_ns
+                Waiting(self).start()
+
+    def refuse(self, refused: Refused) -> None:
+        """Answer what is no request, and end the connection."""
+        self._answers.refuse(self, refused)
+        self.linger()
+
     # The end.
 
+    def _close(self, *, unread: bool) -> None:
+        if not self.is_open:
+            return
+        self.shared.outbox.flush()  # the response may wait there
+        if unread or not self.reader.is_empty or self.shared.draining:
+            self.linger()
+        else:
+            self.transport.close()
+            self.deadline_ns = time.monotonic_ns() + IDLE_NS  # while the rest is written
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is under way, nor begun to be sent."""
+        return self.work is None and self.reader.is_empty
+
+    def stop(self) -> None:
+        """End the connection at once, as rgate ends."""
+        work, self.work = self.work, None
+        if work is not None:
+            work.stopped()
+        else:
+            self.transport.abort()
+
     def linger(self) -> None:
-        """Close the sending side, and read on for a moment: else a reset may overtake the answer."""
-        self.received = b""
-        self.work = _Lingering(self)
-        self.deadline_ns = time.monotonic_ns() + LINGER_NS
-        self.transport.resume_reading()
-        self.transport.write_eof()
+        """Close the sending side, and read on for a while: else a reset may overtake the answer."""
+        self.reader.take_all()
+        self.work = Lingering(self)
+        self.resume()
+        if not self.transport.is_closing():
+            self.transport.write_eof()
 
     def cut(self, *, framed: bool) -> None:
         """End the connection so that the response looks broken: by a reset, where it is not *framed*."""
         self.shared.outbox.flush()
-        self.work, self.received = None, b""
+        self.work = None
+        self.reader.take_all()
         if framed:
-            self.deadline_ns = time.monotonic_ns() + LINGER_NS
+            self.deadline_ns = time.monotonic_ns() + NS  # for what is still to be written
             self.transport.close()
             return
         descriptor = self.transport.get_extra_info("socket")
@@ -254,35 +241,84 @@ class Client(asyncio.Protocol):
         self.transport.abort()
 
 
-class _Lingering:
-    """Reads and forgets what a client sends behind the last answer, for a moment."""
+class Waiting:
+    """What was sent behind the last request waits for its turn: others have theirs between any two of a
+    client's.
+
+    It waits too until the client has read what it was answered.
+    """
+
+    __slots__ = ("_client",)
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._left = _LINGER_BYTES
-        self._waits = _MOST_LINGERS
+
+    def start(self) -> None:
+        """Wait for the next turn."""
+        self._client.work = self
+        self._client.shared.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        client = self._client
+        if client.work is self and not client.is_write_paused:
+            client.work = None
+            client.read(b"")
 
     def client_data(self, data: bytes) -> None:
-        self._left -= len(data)
-        if self._left < 0:
-            self._client.transport.abort()
+        self._client.keep(data)
+
+    def client_at_end(self) -> bool:
+        return False
 
     def client_gone(self) -> None:
-        self._client.transport.close()
+        pass
+
+    def client_pausing(self, *, paused: bool) -> None:
+        if not paused:
+            self._client.shared.loop.call_soon(self._go_on)
+
+    def expired(self) -> None:
+        self._client.transport.abort()  # it does not read its last response
+
+    def stopped(self) -> None:
+        self._client.transport.abort()
+
+
+class Lingering:
+    """Reads and forgets what a client sends behind the last answer, whatever its length, for a while."""
+
+    __slots__ = ("_between_ns", "_client", "_until_ns")
+
+    def __init__(self, client: Client) -> None:
+        now_ns = time.monotonic_ns()
+        self._client = client
+        self._between_ns = int((LAST_LINGER_S if client.shared.draining else LINGER_BETWEEN_S) * NS)
+        self._until_ns = now_ns + int(LINGER_S * NS)
+        client.deadline_ns = now_ns + self._between_ns
+
+    def client_data(self, data: bytes) -> None:
+        del data
+        self._client.deadline_ns = min(time.monotonic_ns() + self._between_ns, self._until_ns)
+
+    def client_at_end(self) -> bool:
+        return False
+
+    def client_gone(self) -> None:
+        pass
 
     def client_pausing(self, *, paused: bool) -> None:
         pass
 
     def expired(self) -> None:
-        """End the connection, but for a client that has not read its last response yet."""
-        self._waits -= 1
-        if self._waits and self._client.transport.get_write_buffer_size():
-            self._client.deadline_ns = time.monotonic_ns() + LINGER_NS
+        """End the connection, but for a client that has not read its last response yet: that has as long as
+        any.
+        """
+        unwritten = self._client.transport.get_write_buffer_size()
+        now_ns = time.monotonic_ns()
+        if unwritten and now_ns < self._until_ns:
+            self._client.deadline_ns = min(now_ns + self._between_ns, self._until_ns)
         else:
             self._client.transport.abort()
 
-
-def _too_large(received: bytes, limit: int) -> Refused:
-    if b"\r\n" not in received[:limit]:
-        return Refused(Reason.URI_TOO_LONG, f"The request line is longer than {limit} bytes.")
-    return Refused(Reason.FIELDS_TOO_LARGE, f"The head is larger than {limit} bytes.")
+    def stopped(self) -> None:
+        self._client.transport.abort()

@@ -1,33 +1,36 @@
-"""A connection that no longer speaks HTTP: bytes both ways, until one side ends (RFC 9110 7.8)."""
+"""A connection that no longer speaks HTTP: bytes both ways, until both sides have ended (RFC 9110 7.8)."""
 
 import time
-from typing import TYPE_CHECKING
 
-from rgate.engines.asyncio_engine.upstream import Upstream
-
-if TYPE_CHECKING:
-    from rgate.engines.asyncio_engine.client import Client
+from rgate.engines.asyncio_engine.client import Client
+from rgate.engines.asyncio_engine.upstream import Upstream, pause_reading
 
 
 class Tunnel:
-    """Joins a client's connection with an upstream's. *idle_ns*: without a byte for so long, it ends."""
+    """Joins a client's connection with an upstream's. *idle_ns*: without a byte for so long, it ends.
 
-    __slots__ = ("_client", "_idle_ns", "_upstream")
+    The end of what one side sends is passed on, and the other way stays open.
+    """
 
-    def __init__(self, client: "Client", upstream: Upstream, idle_ns: int) -> None:
+    __slots__ = ("_client", "_ends", "_idle_ns", "_upstream")
+
+    def __init__(self, client: Client, upstream: Upstream, idle_ns: int) -> None:
         self._client = client
         self._upstream = upstream
         self._idle_ns = idle_ns
+        self._ends = 0  # how many sides have ended
 
-    def start(self, early: bytes) -> None:
-        """Begin, with the bytes that the client sent before it knew."""
+    def start(self, from_client: bytes, from_upstream: bytes) -> None:
+        """Begin, with what either side sent before."""
         self._client.work = self
         self._upstream.owner = self
-        self._client.transport.resume_reading()
-        self._upstream.transport.resume_reading()
+        self._client.resume()
+        self._upstream.pause_reading(paused=False)
+        if from_client:
+            self._upstream.transport.write(from_client)
+        if from_upstream:
+            self._client.transport.write(from_upstream)
         self._moved()
-        if early:
-            self._upstream.transport.write(early)
 
     def _moved(self) -> None:
         self._client.deadline_ns = time.monotonic_ns() + self._idle_ns
@@ -36,32 +39,50 @@ class Tunnel:
         self._upstream.transport.write(data)
         self._moved()
 
-    def client_gone(self) -> None:
-        self._upstream.owner = None
-        self._upstream.transport.close()  # behind what is still to be written
-
-    def client_pausing(self, *, paused: bool) -> None:
-        if paused:
-            self._upstream.transport.pause_reading()
-        else:
-            self._upstream.transport.resume_reading()
-
     def upstream_data(self, data: bytes) -> None:
         self._client.transport.write(data)
         self._moved()
 
-    def upstream_ended(self, error: Exception | None) -> None:
-        del error
+    def client_at_end(self) -> bool:
+        return self._pass_end(self._upstream)
+
+    def upstream_at_end(self) -> bool:
+        return self._pass_end(self._client)
+
+    def _pass_end(self, other: Client | Upstream) -> bool:
+        self._ends += 1
+        if self._ends == 2:
+            self._end()
+            return False
+        if not other.transport.is_closing():
+            other.transport.write_eof()
+        self._moved()
+        return True
+
+    def _end(self) -> None:
+        """End both, behind what is still to be written."""
         self._client.work = None
+        self._upstream.owner = None
         self._client.transport.close()
+        self._upstream.transport.close()
+
+    def client_gone(self) -> None:
+        self._end()
+
+    def upstream_lost(self) -> None:
+        self._end()
+
+    def client_pausing(self, *, paused: bool) -> None:
+        self._upstream.pause_reading(paused=paused)
 
     def upstream_pausing(self, *, paused: bool) -> None:
-        if paused:
-            self._client.transport.pause_reading()
-        else:
-            self._client.transport.resume_reading()
+        pause_reading(self._client.transport, paused=paused)
 
     def expired(self) -> None:
+        """End both at once: who did not read for so long would hold up what waits to be written."""
         self._client.work = None
-        self.client_gone()
-        self._client.transport.close()
+        self._upstream.discard()
+        self._client.transport.abort()
+
+    def stopped(self) -> None:
+        self.expired()

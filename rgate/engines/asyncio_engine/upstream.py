@@ -1,40 +1,37 @@
 """Connections to upstreams: each serves one owner at a time, and waits in its address's pool between."""
 
 import asyncio
+import contextlib
+import os
 import select
+import time
 import weakref
+from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from rgate.core.candidates import Address
+from rgate.core.onward import AFTER_A_REST, AT_ONCE, Reuse
+from rgate.core.patience import IDLE_S, MOST_RESTING, REST_S
+from rgate.core.reading import ResponseReader
+from rgate.engines.asyncio_engine.ports import NS, Owner
 
-# Below what servers commonly keep an idle connection for (nginx 75 s, Node 5 s tell by their FIN).
-IDLE_NS: Final = 60 * 10**9
-
-
-class Owner(Protocol):
-    """Whoever an upstream's connection works for at the moment."""
-
-    def upstream_data(self, data: bytes) -> None:
-        """Take bytes that the upstream sent."""
-
-    def upstream_ended(self, error: Exception | None) -> None:
-        """Take the end of what the upstream sends: a FIN, or with *error* a broken connection."""
-
-    def upstream_pausing(self, *, paused: bool) -> None:
-        """Write no more for now, or go on: the upstream reads slowly."""
+_IDLE_NS: Final = int(IDLE_S * NS)
+_REST_NS: Final = int(REST_S * NS)
+_PIECE_BYTES: Final = 65536
 
 
 class Upstream(asyncio.Protocol):
     """One connection to one address."""
 
-    __slots__ = ("address", "idle_since_ns", "is_open", "owner", "pool", "reused", "transport")
+    __slots__ = ("idle_since_ns", "is_open", "owner", "pool", "reader", "reused", "transport")
 
     transport: asyncio.Transport
 
     def __init__(self, pool: "Pool") -> None:
         self.pool = pool
         self.owner: Owner | None = None
+        self.reader = ResponseReader()
         self.is_open = True
         self.reused = False
         self.idle_since_ns = 0
@@ -43,24 +40,34 @@ class Upstream(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        if self.owner is not None:
-            self.owner.upstream_data(data)
+        owner = self.owner
+        if owner is not None:
+            owner.upstream_data(data)
         else:  # nobody asked: whatever it is, it is no answer to the next request
             self.discard()
 
     def eof_received(self) -> bool:
-        self._end(None)
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end(exc)
-
-    def _end(self, error: Exception | None) -> None:
         self.is_open = False
         self.pool.forget(self)
+        return self.owner is not None and self.owner.upstream_at_end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_open = False
+        if exc is not None:
+            self._read_rest()
+        self.pool.forget(self)  # a response among the rest may have put it back
         owner, self.owner = self.owner, None
         if owner is not None:
-            owner.upstream_ended(error)
+            owner.upstream_lost()
+
+    def _read_rest(self) -> None:
+        """Read what came before the connection broke: who answers early, and closes with the rest of the
+        request unread, resets what we still write, and that is noticed before its answer is read.
+        """
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        with contextlib.suppress(OSError):
+            while self.owner is not None and (data := os.read(descriptor, _PIECE_BYTES)):
+                self.owner.upstream_data(data)
 
     def pause_writing(self) -> None:
         if self.owner is not None:
@@ -69,6 +76,10 @@ class Upstream(asyncio.Protocol):
     def resume_writing(self) -> None:
         if self.owner is not None:
             self.owner.upstream_pausing(paused=False)
+
+    def pause_reading(self, *, paused: bool) -> None:
+        """Read no more for now, or go on."""
+        pause_reading(self.transport, paused=paused)
 
     def is_quiet(self) -> bool:
         """Whether nothing was sent that the loop has not told of yet, such as the end."""
@@ -84,52 +95,82 @@ class Upstream(asyncio.Protocol):
         self.transport.abort()
 
 
+def pause_reading(transport: asyncio.Transport, *, paused: bool) -> None:
+    """Read no more of *transport* for now, or go on, unless it is being closed."""
+    if transport.is_closing():
+        return
+    if paused:
+        transport.pause_reading()
+    else:
+        transport.resume_reading()
+
+
 class Pool:
-    """The idle connections to one address. The one used last comes first, so that the rest can go."""
+    """The idle connections to one address. The one used last comes first, so that the rest can go.
 
-    __slots__ = ("__weakref__", "address", "idle")
+    *now*: the time in nanoseconds of the clock that `give_back` is told of.
+    """
 
-    def __init__(self, address: Address) -> None:
+    __slots__ = ("__weakref__", "_now", "_resting", "address", "idle")
+
+    def __init__(self, address: Address, now: Callable[[], int] = time.monotonic_ns) -> None:
         self.address = address
+        self._now = now
         self.idle: list[Upstream] = []
+        self._resting: deque[Upstream] = deque()  # those that rest the longest first
 
     def take(self, *, certainly_open: bool = False) -> Upstream | None:
         """Return an idle connection, or None.
 
         *certainly_open*: as far as one can tell before writing; for requests that may not be sent twice.
         """
-        while self.idle:
+        while self.idle or self._some_rested():
             upstream = self.idle.pop()
             if not certainly_open or upstream.is_quiet():
                 return upstream
             upstream.discard()
         return None
 
-    def give_back(self, upstream: Upstream, now_ns: int) -> None:
-        """Keep *upstream* for the next request. Its last response was read to its end."""
+    def _some_rested(self) -> bool:
+        """Whether any is idle again. Looked at where another would have to be made: no timer is needed."""
+        if self._resting:
+            before_ns = self._now() - _REST_NS
+            while self._resting and self._resting[0].idle_since_ns <= before_ns:
+                self.idle.append(self._resting.popleft())
+        return bool(self.idle)
+
+    def give_back(self, upstream: Upstream, now_ns: int, reuse: Reuse) -> None:
+        """Take back *upstream*, of which the last response was read to its end; *reuse* says what becomes of
+        it.
+        """
         upstream.owner = None
         upstream.reused = True
         upstream.idle_since_ns = now_ns
-        self.idle.append(upstream)
+        if reuse is AT_ONCE:
+            self.idle.append(upstream)
+        elif reuse is AFTER_A_REST and len(self._resting) < MOST_RESTING:
+            self._resting.append(upstream)
+        else:
+            upstream.discard()
 
     def forget(self, upstream: Upstream) -> None:
         """Take *upstream* out, where it is in."""
-        if upstream in self.idle:
-            self.idle.remove(upstream)
+        for some in (self.idle, self._resting):
+            if upstream in some:
+                some.remove(upstream)
 
     def close_idle_since(self, before_ns: int) -> None:
         """End the connections that nobody used since *before_ns*."""
-        for upstream in [upstream for upstream in self.idle if upstream.idle_since_ns < before_ns]:
+        for upstream in [one for one in (*self.idle, *self._resting) if one.idle_since_ns < before_ns]:
             upstream.discard()
 
 
 class Pools:
     """The pools of all addresses, and the way to new connections."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, make: Callable[[Pool], Upstream] = Upstream) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._make = make
-        # A pool stays as long as somebody refers to it: a connection, or the hot path.
+        # A pool stays as long as somebody refers to it: a connection, or a route in force.
         self._pools: weakref.WeakValueDictionary[Address, Pool] = weakref.WeakValueDictionary()
 
     def of(self, address: Address) -> Pool:
@@ -139,22 +180,19 @@ class Pools:
             pool = self._pools[address] = Pool(address)
         return pool
 
-    async def connect(self, address: Address, within_s: float) -> Upstream:
-        """Return a new connection. Raises OSError, TimeoutError."""
-        pool = self.of(address)
-        async with asyncio.timeout(within_s):
-            _, upstream = await self._loop.create_connection(
-                lambda: self._make(pool), address.host, address.port
-            )
+    async def connect(self, pool: Pool) -> Upstream:
+        """Return a new connection to the address of *pool*. Raises whatever goes wrong, OSError mostly."""
+        _, upstream = await self._loop.create_connection(
+            lambda: Upstream(pool), pool.address.host, pool.address.port
+        )
         return upstream
 
     def sweep(self, now_ns: int) -> None:
         """End connections that were idle for long."""
         for pool in list(self._pools.values()):
-            pool.close_idle_since(now_ns - IDLE_NS)
+            pool.close_idle_since(now_ns - _IDLE_NS)
 
     def close(self) -> None:
         """End all idle connections."""
         for pool in list(self._pools.values()):
-            for upstream in list(pool.idle):
-                upstream.discard()
+            pool.close_idle_since(1 << 62)

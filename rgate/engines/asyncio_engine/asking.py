@@ -1,0 +1,382 @@
+"""A request on its way to an upstream, up to the head of a response: carries out what core/exchange.py
+decides.
+"""
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from rgate.core.delivery import Envelope, deliver, envelope_of, response_bytes
+from rgate.core.exchange import Attempt
+from rgate.core.fields import SWITCHING_PROTOCOLS
+from rgate.core.message import BadResponse, Refused
+from rgate.core.onward import IDEMPOTENT, ORDINARY, Interim, Response, with_host
+from rgate.core.problem import Problem
+from rgate.core.reading import is_unasked
+from rgate.core.reasons import Failure, Reason
+from rgate.core.upload import may_be_repeated
+from rgate.engines.asyncio_engine.answering import Answering, Enveloping
+from rgate.engines.asyncio_engine.ports import NEVER_NS
+from rgate.engines.asyncio_engine.tunnel import Tunnel
+from rgate.engines.asyncio_engine.underway import Underway
+from rgate.engines.asyncio_engine.upstream import Upstream
+
+log = logging.getLogger("rgate")
+
+_INTERIMS_A_TURN: Final = 64
+_RATHER_UNUSUAL: Final = frozenset({SWITCHING_PROTOCOLS, 408})
+
+
+class Asking(Underway):
+    """The state from the first attempt to the head of the final response, but for the waiting for a
+    connection.
+
+    It is the `Work` of its client, and the `Owner` of its upstream.
+    """
+
+    __slots__ = ("_asked_in", "_unwritten")
+
+    _asked_in: int  # the outbox's turn in which the request was put there
+    _unwritten: int  # bytes of the request that the kernel has not taken, when that was looked at last
+
+    def start(self) -> None:
+        """Ask whoever is picked."""
+        route = self.route
+        if self.request.framing and not self._took_what_came():
+            return
+        picked = route.pick()
+        if picked < 0:
+            self._ask_first(route.exchange.first(time.monotonic()))
+            return
+        self.destination = destination = route.destinations[picked]
+        self.attempt = attempt = destination.attempt
+        if route.counts_inflight:
+            route.exchange.started(attempt)
+        idle = destination.pool.idle
+        if idle and self.request.method in IDEMPOTENT:
+            self.send(idle.pop())
+        else:
+            self._ask()
+
+    def _took_what_came(self) -> bool:
+        """Take what came of the content with the head; False where that was refused, and answered."""
+        try:
+            self.take_content(self.client.reader.take_all())
+        except Refused as refused:
+            self.end_unasked(Problem(refused.reason, refused.detail, self.route.route.backend))
+            return False
+        return True
+
+    def _ask_first(self, step: Attempt | Problem) -> None:
+        if isinstance(step, Problem):
+            self.end_unasked(step)
+        else:
+            self._carry_out(step)
+
+    def _carry_out(self, step: Attempt | Problem) -> None:
+        if isinstance(step, Problem):
+            self.end_with(step)
+            return
+        self.attempt = step
+        self.destination = self.route.destination(step.candidate)
+        self._ask()
+
+    def _ask(self) -> None:
+        """Ask the candidate of the attempt, over a pooled connection or a new one."""
+        certainly_open = self.request.method not in IDEMPOTENT
+        pool = self.destination.pool
+        upstream = None if self.attempt.fresh else pool.take(certainly_open=certainly_open)
+        if upstream is None:
+            Connecting(self).start()
+        else:
+            self.send(upstream)
+
+    def send(self, upstream: Upstream) -> None:
+        """Send the request, with what of its content is there."""
+        client, shared, request, upload = self.client, self.shared, self.request, self.upload
+        method, _, host, message, framing, _, manner, _, _, _ = request
+        self.upstream = upstream
+        client.work = upstream.owner = self
+        if not host and not manner.has_host_field:
+            message = with_host(request, str(self.attempt.candidate.address).encode()).onward
+        if framing:
+            message = b"".join((message, *upload.from_its_start()))
+        if upload.complete and method in IDEMPOTENT:
+            self._asked_in, self._unwritten = shared.outbox.turn, 0
+            client.deadline_ns = time.monotonic_ns() + self.route.response_ns
+            shared.outbox.request(upstream.transport, message)
+        else:  # more may follow, and what may not be sent twice goes while the connection is known to be open
+            self._asked_in = -1
+            upstream.transport.write(message)
+            self._wait()
+            if not upload.complete:
+                client.resume()
+
+    def failed(self, failure: Failure, *, sent: bool, waited_s: float = 0.0) -> None:
+        """Go on after the attempt came to nothing."""
+        repeatable = not sent or self._repeatable
+        step = self.route.exchange.after(
+            self.attempt, failure, time.monotonic(), repeatable=repeatable, waited_s=waited_s
+        )
+        self._carry_out(step)
+
+    @property
+    def _repeatable(self) -> bool:
+        return may_be_repeated(self.request, self.upload)
+
+    def _failed(self, failure: Failure) -> None:
+        self.upstream.discard()
+        self.failed(failure, sent=True)
+
+    def _wait(self) -> None:
+        """Set the time until which something has to happen: a response, or progress of the request."""
+        self._unwritten = self.upstream.transport.get_write_buffer_size()
+        is_sent = self.upload.complete and not self._unwritten
+        wait_ns = self.route.response_ns if is_sent else self.route.idle_ns
+        self.client.deadline_ns = time.monotonic_ns() + wait_ns
+
+    # The client.
+
+    def client_data(self, data: bytes) -> None:
+        if self.upload.complete:
+            self.client.keep(data)
+            return
+        try:
+            framed = self.take_content(data)
+        except Refused as refused:
+            self.upstream.discard()
+            self.refuse_content(refused)
+            return
+        if framed:
+            self.upstream.transport.write(framed)
+        self._wait()
+
+    def client_at_end(self) -> bool:
+        self.client_gone()
+        return False
+
+    def client_gone(self) -> None:
+        self.upstream.discard()
+        self.end_without_client()
+
+    def client_pausing(self, *, paused: bool) -> None:
+        self.upstream.pause_reading(paused=paused)  # interim responses are written before the final one
+
+    def expired(self) -> None:
+        """Take the passing of the deadline: who is to blame depends on how far it all came."""
+        before = self._unwritten
+        unwritten = self.upstream.transport.get_write_buffer_size()
+        if unwritten != before:
+            self._wait()  # some of the request was taken meanwhile
+            return
+        late = self.upload.late(self.route.exchange.backend.timeouts, unsent=bool(unwritten))
+        if isinstance(late, Failure):
+            self._failed(late)
+        else:
+            self.upstream.discard()
+            self.refuse_content(late)
+
+    def stopped(self) -> None:
+        self.upstream.discard()
+        self.cut_off()
+
+    def cut_off(self) -> None:
+        """End the client's connection, as rgate ends: nothing of a response was sent."""
+        self.record(503, 0, reason=Reason.STOPPED, cut=True)
+        self.client.cut(framed=False)
+
+    # The upstream.
+
+    def upstream_pausing(self, *, paused: bool) -> None:
+        if paused:
+            self.client.pause()
+        else:
+            self.client.resume()
+
+    def upstream_at_end(self) -> bool:
+        self._ended()
+        return False
+
+    def upstream_lost(self) -> None:
+        self._ended()
+
+    def _ended(self) -> None:
+        self._failed(self.upstream.reader.end(reused=self.upstream.reused))
+
+    def upstream_data(self, data: bytes) -> None:
+        upstream = self.upstream
+        if self._asked_in == self.shared.outbox.turn:  # it speaks before it was asked
+            self._failed(Failure.NOISE if upstream.reused else Failure.BAD_RESPONSE)
+            return
+        read = self._read(data)
+        if type(read) is Response:
+            self._answer(read)
+        elif type(read) is Interim:
+            self._pass_interims(read)
+
+    def _read(self, data: bytes) -> Response | Interim | None:
+        """Return the next head, where it is whole with *data*; what is no response is a failure."""
+        upstream = self.upstream
+        try:
+            return upstream.reader.read(
+                data, self.shared.routes.reading, self.request, reused=upstream.reused
+            )
+        except BadResponse as bad:
+            self._failed(bad.failure)
+            return None
+
+    def _pass_interims(self, interim: Interim) -> None:
+        """Pass *interim* on, and what came behind it: not without end in one turn."""
+        messages: list[bytes] = []
+        read: Response | Interim | None = interim
+        while type(read) is Interim:
+            messages.append(read.message)
+            if len(messages) == _INTERIMS_A_TURN:
+                self.upstream.pause_reading(paused=True)
+                self.shared.loop.call_soon(self._read_on)
+                break
+            read = self._read(b"")
+        passed = b"".join(messages)
+        if passed and self.client.work is self:
+            self.client.write(passed)
+        if type(read) is Response:
+            self._answer(read)
+
+    def _read_on(self) -> None:
+        if self.client.work is self:
+            self.upstream.pause_reading(paused=self.client.is_write_paused)
+            self.upstream_data(b"")
+
+    def _answer(self, response: Response) -> None:
+        """Deliver *response*: at once, where all of it is there."""
+        status, message, framing, reuse, received, end = response
+        if (
+            framing != len(received) - end
+            or not self.upload.complete
+            or status in _RATHER_UNUSUAL
+            or self.route.envelopes
+        ):
+            self._begin_answer(response)
+            return
+        upstream, client, counter = self.upstream, self.client, self.destination.counter
+        closes = False
+        if self.request.manner is not ORDINARY or self.shared.draining:
+            delivery = deliver(self.request, response, closing=self.shared.draining)
+            message, closes = response_bytes(response, delivery), delivery.closes
+        now_ns = time.monotonic_ns()
+        upstream.pool.give_back(upstream, now_ns, reuse)
+        if counter is None or self.route.counts_inflight:
+            self.count(status, framing, now_ns)
+        else:
+            counter.add(status, now_ns - self.began_ns, now_ns)
+        self.shared.outbox.response(client.transport, message + received[end:])
+        client.ended(now_ns, closes=closes, unread=False)
+
+    def _begin_answer(self, response: Response) -> None:
+        """Deliver *response* as it comes, however it is framed."""
+        if response.status == SWITCHING_PROTOCOLS:
+            self._switch(response)
+            return
+        if is_unasked(response, reused=self.upstream.reused) and self._repeatable:
+            self._failed(Failure.STALE)
+            return
+        if self.route.envelopes:
+            envelope = envelope_of(self.request, response)
+            if isinstance(envelope, Envelope):
+                Enveloping(self, response, envelope).start()
+                return
+            response = envelope
+        closing = self.shared.draining or not self.upload.complete
+        Answering(self, response, deliver(self.request, response, closing=closing)).start()
+
+    def _switch(self, response: Response) -> None:
+        """Become a tunnel. The response is its head: what follows is no HTTP, and may last for days."""
+        if not self.upload.complete:
+            self._failed(Failure.BAD_RESPONSE)
+            return
+        client = self.client
+        delivery = deliver(self.request, response, closing=False)
+        self.record(response.status, 0)
+        client.write(response_bytes(response, delivery))
+        tunnel = Tunnel(client, self.upstream, self.route.idle_ns)
+        tunnel.start(client.reader.take_all(), response.received[response.end :])
+
+
+class Connecting:
+    """The state while a connection is made; it has a time-out of its own. It is the `Work` of its client."""
+
+    __slots__ = ("_asking", "_task")
+
+    _task: asyncio.Task[None]
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+
+    def start(self) -> None:
+        """Begin to connect to the candidate of the present attempt."""
+        client = self._asking.client
+        client.work = self
+        client.deadline_ns = NEVER_NS
+        self._task = self._asking.shared.loop.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        asking = self._asking
+        attempt, exchange, loop = asking.attempt, asking.route.exchange, asking.shared.loop
+        began_s = time.monotonic()
+        # A timer of our own, as asyncio.timeout costs a fifth of a connection.
+        limit = loop.call_later(exchange.connect_within_s(attempt), self._task.cancel)
+        try:
+            upstream = await asking.shared.pools.connect(asking.destination.pool)
+        except asyncio.CancelledError:
+            if asking.client.work is not self:
+                raise  # the client is gone
+            self._refused(began_s)
+        except Exception as error:
+            # Whatever it is, nobody was reached; what is no failure of the network is a defect of ours.
+            if not isinstance(error, OSError):
+                log.exception("connecting to %s failed", attempt.candidate.address)
+            self._refused(began_s)
+        else:
+            asking.attempt = exchange.accepted(attempt, time.monotonic() - began_s)
+            if upstream.is_open:
+                asking.send(upstream)
+            else:
+                asking.failed(Failure.CLOSED_EARLY, sent=False)
+        finally:
+            limit.cancel()
+
+    def _refused(self, began_s: float) -> None:
+        self._asking.failed(Failure.REFUSED, sent=False, waited_s=time.monotonic() - began_s)
+
+    def client_data(self, data: bytes) -> None:
+        """Keep content to go with the head; more than that has to wait for it."""
+        asking = self._asking
+        if asking.upload.complete:
+            asking.client.keep(data)
+            return
+        try:
+            asking.take_content(data)
+        except Refused as refused:
+            self._task.cancel()
+            asking.refuse_content(refused)
+            return
+        asking.client.pause()
+
+    def client_at_end(self) -> bool:
+        self.client_gone()
+        return False
+
+    def client_gone(self) -> None:
+        self._task.cancel()
+        self._asking.end_without_client()
+
+    def client_pausing(self, *, paused: bool) -> None:
+        pass
+
+    def expired(self) -> None:
+        pass
+
+    def stopped(self) -> None:
+        self._task.cancel()
+        self._asking.cut_off()

@@ -1,0 +1,82 @@
+"""`rgate.create_app` on WSGI servers of somebody else's (PEP 3333)."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.types import WSGIApplication
+
+import pytest
+from werkzeug.serving import BaseWSGIServer
+from werkzeug.serving import WSGIRequestHandler as WerkzeugRequestHandler
+from werkzeug.serving import make_server as make_werkzeug_server
+
+from rgate import create_app
+from tests.contract.http.script import OK, get, serving
+from tests.contract.http.site import KINDS, Lane
+from tests.contract.http.wire import Message, connect
+
+CONFIG = """
+routes:
+  - {{path_prefix: /there, backend: there}}
+  - {{path_prefix: /dead, backend: dead}}
+backends:
+  - {{name: there, urls: ["http://127.0.0.1:{there}"]}}
+  - {{name: dead, urls: ["http://127.0.0.1:{dead}"]}}
+stats: {{database: "sqlite:///{directory}/rgate.db"}}
+"""
+
+
+class _Silent(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None: ...
+
+
+class _SilentWerkzeug(WerkzeugRequestHandler):
+    def log(self, *_: object) -> None: ...
+
+
+Ask = Callable[[bytes], Message]
+
+
+@pytest.fixture(params=["wsgiref", "werkzeug"])
+def ask(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ask]:
+    """Return a way to send a request to the application on a server, and to get its response."""
+    lane = Lane("there", "/there", KINDS["half"])
+    dead, there = (listener.port for listener in lane.listeners)
+    (tmp_path / "config.yml").write_text(CONFIG.format(there=there, dead=dead, directory=tmp_path))
+    app: WSGIApplication = create_app(str(tmp_path / "config.yml"))
+    server: BaseWSGIServer | WSGIServer
+    if request.param == "wsgiref":
+        server = make_server("127.0.0.1", 0, app, handler_class=_Silent)
+    else:
+        server = make_werkzeug_server("127.0.0.1", 0, app, request_handler=_SilentWerkzeug)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+
+    port: int = server.server_port
+
+    def ask(path: bytes) -> Message:
+        with connect(port) as client:
+            client.send(get(path, b"Connection: close"))
+            return client.read_response()
+
+    with serving(lane, OK):
+        yield ask
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    lane.close()
+
+
+@pytest.mark.parametrize("path", [b"/nowhere", b"/dead", b"/there/../x", b"/stats", b"/_rgate/healthz"])
+def test_an_answer_of_its_own_has_one_date(ask: Ask, path: bytes) -> None:
+    response = ask(path)
+
+    assert len(response.values(b"date")) == 1
+    assert len(response.values(b"content-length")) == 1
+
+
+def test_a_request_is_forwarded(ask: Ask) -> None:
+    response = ask(b"/there/x")
+
+    assert (response.status, response.content) == (200, b"ok")

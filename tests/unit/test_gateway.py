@@ -1,0 +1,152 @@
+"""What a gateway makes of a connection and of a request, and how it is reloaded (behaviour 1, 3 and 8)."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from rgate.core.candidates import Address, BackendView, Candidate
+from rgate.core.config import Backend, Config, DefaultResponse, Limits, Route, Stats
+from rgate.core.exchange import Attempt
+from rgate.core.fields import ClientConnection
+from rgate.core.gateway import OWN, Gateway
+from rgate.core.problem import Problem
+from rgate.core.reasons import Reason
+from tests.unit.messages import TUNNEL_LESS, request
+
+
+@pytest.mark.parametrize(
+    ("peer", "written"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("::1", "::1"),
+        ("::ffff:abc", "::ffff:abc"),
+        ("::ffff:0:10.0.0.1", "::ffff:0:10.0.0.1"),  # SIIT's: another address
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("", ""),
+    ],
+)
+def test_an_ipv4_mapped_peer_is_written_as_ipv4(peer: str, written: str) -> None:
+    gateway = Gateway(Config((), ()), dict[str, BackendView](), lambda: 0.0)
+    assert gateway.client(peer, 8080).peer == written
+
+
+def test_an_ipv4_mapped_peer_is_trusted_as_ipv4() -> None:
+    config = Config((), (), trusted_proxies=(ip_network("10.0.0.0/8"),))
+    gateway = Gateway(config, dict[str, BackendView](), lambda: 0.0)
+    assert gateway.client("::ffff:10.0.0.1", 8080).trusted
+    assert not gateway.client("::ffff:11.0.0.1", 8080).trusted
+
+
+ONE, OTHER = (Candidate(name, name, Address("127.0.0.1", 1)) for name in ("one", "other"))
+CONFIG = Config((Route("/a", "b"), Route("/", "b")), (Backend("b", urls=("http://a",)),))
+VIEW = BackendView("b", (ONE,))
+
+
+def gateway(config: Config = CONFIG) -> Gateway:
+    return Gateway(config, {"b": VIEW}, lambda: 0.0)
+
+
+@pytest.mark.parametrize(
+    ("first", "lines", "place"),
+    [
+        (b"TRACE /a HTTP/1.1", (), Problem(Reason.METHOD_NOT_ALLOWED, "TRACE is not forwarded.")),
+        (b"CONNECT a:1 HTTP/1.1", (), Problem(Reason.METHOD_NOT_ALLOWED, "CONNECT is not forwarded.")),
+        (
+            b"GET /a/%2e/b HTTP/1.1",
+            (),
+            Problem(
+                Reason.PATH_NOT_NORMALIZED,
+                "The path has a `.` or `..` segment: clients remove those before they send.",
+            ),
+        ),
+        (
+            b"GET /a HTTP/1.1",
+            (b"Connection: upgrade", b"Upgrade: x, WebSocket"),
+            Problem(
+                Reason.NOT_IMPLEMENTED,
+                "This engine cannot switch to WebSocket: use another, with `--engine`.",
+            ),
+        ),
+        (
+            b"PUT /a HTTP/1.1",
+            (b"Content-Length: 4",),
+            Problem(Reason.BODY_TOO_LARGE, "The body is larger than `limits.body_bytes`, 3 bytes."),
+        ),
+        (b"PUT /_rgate/x HTTP/1.1", (b"Content-Length: 3",), OWN),
+        (b"GET /_rgate?a HTTP/1.1", (), OWN),
+        (b"GET /figures HTTP/1.1", (), OWN),
+        (b"GET /figures/ HTTP/1.1", (), DefaultResponse()),
+        (b"GET /_rgatex HTTP/1.1", (), DefaultResponse()),
+        (b"OPTIONS * HTTP/1.1", (), DefaultResponse()),
+        (b"GET /b HTTP/1.1", (b"Connection: upgrade", b"Upgrade: x"), DefaultResponse()),
+    ],
+)
+def test_a_request_is_refused_or_answered_where_it_goes_to_no_backend(
+    first: bytes, lines: tuple[bytes, ...], place: object
+) -> None:
+    config = Config(
+        (Route("/a", "b"),), CONFIG.backends, limits=Limits(body_bytes=3), stats=Stats(path="/figures")
+    )
+    asked = request(first, *lines, reading=TUNNEL_LESS)
+    assert gateway(config).snapshot.place(asked) == place
+
+
+def test_a_request_has_the_route_of_its_path_and_the_exchange_of_its_backend() -> None:
+    snapshot = gateway().snapshot
+    place = snapshot.place(request(b"PUT /a/b HTTP/1.1", b"Transfer-Encoding: chunked"))
+    assert isinstance(place, int)
+    route = snapshot.route(place)
+    assert route.path_prefix == "/a"
+    first = snapshot.exchange(route).first(0.0)
+    assert isinstance(first, Attempt)
+    assert first.candidate == ONE
+
+
+def test_views_are_put_in_force_and_what_is_known_of_others_is_forgotten() -> None:
+    swapped = gateway()
+    for candidate in (ONE, OTHER):
+        swapped.balancer.refused(candidate, 0.0)
+    view = BackendView("b", (OTHER,))
+    swapped.swap_views({"b": view})
+    assert swapped.views == {"b": view}
+    assert swapped.config is CONFIG
+    assert [swapped.balancer.is_left_out(one, 0.5) for one in (ONE, OTHER)] == [False, True]
+
+
+@pytest.mark.parametrize("views", [{}, {"c": VIEW}, {"b": VIEW, "c": VIEW}])
+def test_views_of_another_configuration_are_left(views: dict[str, BackendView]) -> None:
+    swapped = gateway()
+    before = swapped.snapshot
+    swapped.swap_views(views)
+    assert swapped.snapshot is before
+
+
+def test_a_configuration_and_its_views_are_swapped_at_once() -> None:
+    swapped = gateway()
+    swapped.balancer.refused(ONE, 0.0)
+    config, views = (
+        Config((Route("/c", "c"),), (Backend("c", urls=("x",)),)),
+        {"c": BackendView("c", (OTHER,))},
+    )
+    swapped.swap(config, views)
+    assert (swapped.config, swapped.views) == (config, views)
+    assert isinstance(swapped.snapshot.place(request(b"GET /c HTTP/1.1")), int)
+    assert isinstance(swapped.snapshot.place(request(b"GET /a HTTP/1.1")), DefaultResponse)
+    assert not swapped.balancer.is_left_out(ONE, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("client", "lines", "inside"),
+    [
+        (ClientConnection("127.0.0.1", 1), (), True),
+        (ClientConnection("127.0.0.1", 1), (b"X-Real-IP: 127.0.0.1",), False),
+        (ClientConnection("127.0.0.1", 1, trusted=True), (), False),
+        (ClientConnection("192.0.2.7", 1), (), False),
+    ],
+)
+def test_a_strangers_request_is_one_that_came_from_elsewhere_or_was_forwarded(
+    client: ClientConnection, lines: tuple[bytes, ...], inside: bool
+) -> None:
+    head = request(b"GET / HTTP/1.1", *lines).head()
+    assert gateway().is_insider(head, client) is inside

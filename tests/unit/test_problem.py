@@ -1,0 +1,143 @@
+"""rgate's own answers: each reason has its status, and says what happened to who may know (behaviour 6)."""
+
+import json
+
+import pytest
+
+from rgate.core.accept import prefers_html
+from rgate.core.config import DefaultResponse
+from rgate.core.config_values import ResponseBody
+from rgate.core.problem import (
+    ANSWERS,
+    CLOSES_CONNECTION,
+    NO_SERVICE_URLS,
+    Problem,
+    default_response,
+    problem_response,
+)
+from rgate.core.reasons import Reason
+
+REFUSED = Problem(Reason.CONNECT_FAILED, "Nobody at <c> (10.0.0.1:80).", "b")
+PAGE = b"text/html"
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.STOPPED])
+def test_each_reason_is_a_problem_document(reason: Reason) -> None:
+    own = problem_response(Problem(reason, "why", "b"), request_id="i", insider=True)
+    status, title = ANSWERS[reason]
+    assert json.loads(own.body) == {
+        "type": f"urn:rgate:{reason.value}",
+        "title": title,
+        "status": status,
+        "detail": "why",
+        "reason": reason.value,
+        "backend": "b",
+        "request_id": "i",
+    }
+    fields = {
+        b"Content-Type": b"application/problem+json",
+        b"Cache-Control": b"no-store",
+        b"X-Rgate-Reason": reason.value.encode(),
+        b"X-Request-ID": b"i",
+        **({b"Retry-After": b"1"} if status == 503 else {}),
+        **({b"Allow": b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"} if status == 405 else {}),
+    }
+    assert dict(own.fields) == fields
+    assert (own.status, own.reason, own.closes) == (status, reason, reason in CLOSES_CONNECTION)
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        *((reason, 503) for reason in (Reason.NO_CONTAINER, Reason.UNHEALTHY, Reason.NO_ADDRESS)),
+        *(
+            (reason, 503)
+            for reason in (Reason.DOCKER_UNAVAILABLE, Reason.CONNECT_FAILED, Reason.CLOSED_EARLY)
+        ),
+        *((Reason.BAD_RESPONSE, 502), (Reason.TIMEOUT, 504), (Reason.CLIENT_CLOSED, 499)),
+        *((Reason.BAD_REQUEST, 400), (Reason.PATH_NOT_NORMALIZED, 400), (Reason.BAD_QUERY, 400)),
+        *((Reason.REQUEST_TIMEOUT, 408), (Reason.BODY_TOO_LARGE, 413), (Reason.URI_TOO_LONG, 414)),
+        *(
+            (Reason.FIELDS_TOO_LARGE, 431),
+            (Reason.VERSION_NOT_SUPPORTED, 505),
+            (Reason.METHOD_NOT_ALLOWED, 405),
+        ),
+        *((Reason.FORBIDDEN, 403), (Reason.NOT_FOUND, 404), (Reason.NOT_IMPLEMENTED, 501)),
+        (Reason.INTERNAL_ERROR, 500),
+    ],
+)
+def test_each_reason_has_the_status_that_the_contract_says(reason: Reason, status: int) -> None:
+    assert ANSWERS[reason][0] == status
+    made_elsewhere = reason in list(Reason)[:4]
+    assert (ANSWERS[reason][1] == NO_SERVICE_URLS) is made_elsewhere
+
+
+@pytest.mark.parametrize("reason", list(Reason)[:8])
+def test_a_stranger_reads_nothing_of_containers_addresses_and_labels(reason: Reason) -> None:
+    problem = Problem(reason, "orders-1 (10.0.0.1:80) has not env=production", "b")
+    told = (
+        problem_response(problem, request_id="i").body
+        + problem_response(problem, request_id="i", accept=PAGE).body
+    )
+    assert not any(word in told for word in (b"orders-1", b"10.0.0.1", b"env", b"production"))
+    assert problem.detail_for(insider=False).endswith(".")
+    assert (
+        json.loads(problem_response(problem, request_id="i", insider=True).body)["detail"] == problem.detail
+    )
+
+
+def test_what_the_client_did_is_told_to_anybody() -> None:
+    problem = Problem(Reason.BAD_REQUEST, "No Host field.")
+    document = json.loads(problem_response(problem, request_id="i").body)
+    assert document["detail"] == "No Host field."
+    assert "backend" not in document
+
+
+def test_a_page_says_the_same_and_nothing_in_it_is_markup_of_somebody_elses() -> None:
+    own = problem_response(REFUSED, request_id="<i>", accept=PAGE, insider=True)
+    page = own.body.decode()
+    assert dict(own.fields)[b"Content-Type"] == b"text/html; charset=utf-8"
+    assert "<h1>503 No container accepted a connection</h1>" in page
+    assert "<p>Nobody at &lt;c&gt; (10.0.0.1:80).</p>" in page
+    for fact in (
+        "<dt>reason</dt><dd>connect_failed",
+        "<dt>backend</dt><dd>b<",
+        "<dt>request id</dt><dd>&lt;i&gt;",
+    ):
+        assert fact in page
+    assert (
+        "backend"
+        not in problem_response(Problem(Reason.BAD_REQUEST, "x"), request_id="i", accept=PAGE).body.decode()
+    )
+
+
+def test_the_default_response_is_as_it_was_configured() -> None:
+    configured = DefaultResponse(ResponseBody(b"no", "a/b"), 403)
+    own = default_response(configured, request_id="i")
+    assert (own.status, own.body, own.reason, own.closes) == (403, b"no", None, False)
+    assert own.fields == ((b"Content-Type", b"a/b"), (b"X-Request-ID", b"i"))
+
+
+@pytest.mark.parametrize(
+    ("accept", "page"),
+    [
+        (b"text/html,application/xhtml+xml,*/*;q=0.8", True),
+        (b"*/*", False),
+        (b"", False),
+        (b"application/json, text/html", False),
+        (b"text/html;q=0.5, application/json;q=0.4", True),
+        (b"text/html;q=0.5, application/problem+json;q=0.6", False),
+        (b"text/html;q=x", False),
+        (b"text/html;q=0", False),
+        (b"TEXT/HTML", True),
+        (b"text/*", True),
+        (b"text/*;q=0.5, application/*;q=0.6", False),
+        (b"text/html;q=0.2, text/*, */*;q=0.3", False),
+        (b"text/html; level=1 ; q=0.9", True),
+        (b"application/*;q=0, */*", True),
+        (b"a/b," * 500 + b"text/html", True),
+        (b"a/b," * 600 + b"text/html", False),  # nobody sends so much
+    ],
+)
+def test_a_page_is_for_those_who_prefer_one(accept: bytes, page: bool) -> None:
+    assert prefers_html(accept) is page

@@ -1,0 +1,125 @@
+"""rgate's own WSGI server: it serves any application (PEP 3333), and ends in order."""
+
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from rgate.core.candidates import BackendView
+from rgate.core.config import Config
+from rgate.core.gateway import Gateway
+from rgate.engines.wsgi_connection import Service
+from rgate.engines.wsgi_server import WsgiServer
+from tests.kept_records import KeptRecords
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], list[bytes]]
+Serve = Callable[[Application], "Served"]
+
+
+class Served:
+    """A server of one application, and what it recorded."""
+
+    def __init__(self, app: Application, stack: ExitStack) -> None:
+        self.log = KeptRecords()
+        self._stack = stack
+        gateway = Gateway(Config((), ()), dict[str, BackendView](), lambda: 0.0, can_tunnel=False)
+        self.server = WsgiServer(Service(app, gateway, self.log))
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = listener.getsockname()[1]
+        self.server.start([listener])
+        stack.callback(self.server.stop)
+
+    def client(self) -> socket.socket:
+        return self._stack.enter_context(socket.create_connection(("127.0.0.1", self.port), 5))
+
+    def ask(self, request: bytes) -> tuple[bytes, bytes]:
+        """Return head and content of the response to *request*, behind which the connection closes."""
+        client = self.client()
+        client.sendall(request)
+        return to_end(client)
+
+
+def to_end(client: socket.socket) -> tuple[bytes, bytes]:
+    received = b""
+    while piece := client.recv(65536):
+        received += piece
+    head, _, content = received.partition(b"\r\n\r\n")
+    return head, content
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    with ExitStack() as stack:
+        yield lambda app: Served(app, stack)
+
+
+def echo(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    start_response("200 Fine", [("Content-Type", "text/x"), ("A", "b")])
+    return [environ["wsgi.input"].read()]
+
+
+LENGTH = b"POST /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"
+CHUNKS = (
+    b"POST /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"2\r\nhe\r\n3;a=b\r\nllo\r\n0\r\nX-T: 1\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("request_", [LENGTH, CHUNKS], ids=["a known length", "chunks"])
+def test_an_application_reads_content_that_came_with(serve: Serve, request_: bytes) -> None:
+    head, content = serve(echo).ask(request_)
+    assert head.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: text/x\r\nA: b\r\nDate: ")
+    assert b"\r\nContent-Length: 5\r\n" in head
+    assert content == b"hello"
+
+
+def test_what_is_written_comes_before_what_is_returned(serve: Serve) -> None:
+    def app(_: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        write = start_response("200 OK", [])
+        write(b"one ")
+        write(b"two ")
+        return [b"three"]
+
+    assert serve(app).ask(LENGTH)[1] == b"one two three"
+
+
+def test_an_application_that_fails_costs_one_connection(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        if environ["PATH_INFO"] == "/x":
+            raise RuntimeError("a defect")
+        return echo(environ, start_response)
+
+    served = serve(app)
+    with caplog.at_level(logging.ERROR, "rgate"), pytest.raises(ConnectionResetError):
+        served.ask(LENGTH)
+    assert "a defect" in caplog.text
+    assert served.ask(LENGTH.replace(b"/x", b"/y"))[1] == b"hello"
+
+
+def test_what_is_no_request_is_answered_and_recorded(serve: Serve) -> None:
+    served = serve(echo)
+    head, _ = served.ask(b"nonsense\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert [(record.status, record.reason) for record in served.log] == [(400, "bad_request")]
+
+
+def test_an_empty_line_begins_no_request(serve: Serve) -> None:
+    served = serve(echo)
+    client = served.client()
+    client.sendall(b"\r\n")
+    assert served.server.drain(5)
+    assert to_end(client) == (b"", b"")
+
+
+def test_idle_connections_end_with_a_drain_and_new_ones_are_refused(serve: Serve) -> None:
+    served = serve(echo)
+    idle = served.client()
+    assert served.server.drain(5)
+    assert to_end(idle) == (b"", b"")
+    with pytest.raises(ConnectionRefusedError):
+        served.client()
