@@ -19,15 +19,13 @@ class Capability(Enum):
 LACKING: dict[str, dict[Capability, str]] = {
     "flask": {
         Capability.UPGRADES: "a WSGI application has no way to take over the connection",
-        Capability.INTERIM_RESPONSES: "WSGI knows one response a request, and http.client drops the others",
-        Capability.TRAILERS: "WSGI has no place for them, in either direction",
     },
 }
 """For each engine what it cannot carry, and why. Such a case must fail: one that passes is news."""
 
 
 def clause(*sources: str, own_choice: str = "", needs: Capability | None = None) -> pytest.MarkDecorator:
-    """Say that a case holds what *sources* demand: sections of RFCs, or of rgate's behaviour.
+    """Say that a case holds what *sources* demand: clauses of docs/behaviour.md by their ids, or RFCs.
 
     *own_choice*: why rgate does this where the RFCs leave it open, so that others may differ.
     *needs*: the capability without which an engine must fail the case.

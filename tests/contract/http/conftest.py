@@ -6,16 +6,21 @@ The gateways are rgate's engines. `CONTRACT_GATEWAYS=nginx,haproxy` names others
 
 import importlib
 import os
+import resource
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from tests.contract.http.clauses import CLAUSE, LACKING, Capability
 from tests.contract.http.gateways import PLAIN_ASYNCIO, Gateway, Rgate
 from tests.contract.http.peers import PEERS
-from tests.contract.http.site import Lane, Site
+from tests.contract.http.site import HOST_KINDS, KINDS, Lane, Site
 from tests.contract.http.wire import Wire
+
+DESCRIPTORS = 8192  # each lane listens
 
 
 def _engines() -> list[str]:
@@ -29,9 +34,9 @@ def _gateways() -> list[str]:
     return [*_engines(), PLAIN_ASYNCIO]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", f"{CLAUSE}(*sources, own_choice, needs): what a case holds")
-    config.addinivalue_line("markers", "slow: takes seconds, as time or size is its subject")
+def pytest_configure() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, DESCRIPTORS)), hard))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -48,6 +53,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
             item.user_properties.append(("own choice", why))
         if needs := mark.kwargs["needs"]:
             _expect_failure(item, needs)
+    if isinstance(item, pytest.Function) and PLAIN_ASYNCIO in _parameters(item):
+        item.add_marker(pytest.mark.slow)  # all of it once more, on another loop
+
+
+def _parameters(item: pytest.Function) -> list[object]:
+    return list(item.callspec.params.values()) if hasattr(item, "callspec") else []
 
 
 def _expect_failure(item: pytest.Item, needs: Capability) -> None:
@@ -57,8 +68,7 @@ def _expect_failure(item: pytest.Item, needs: Capability) -> None:
         item.add_marker(pytest.mark.xfail(strict=True, reason=f"cannot carry {needs.value}: {why}"))
 
 
-def _start(name: str, site: Site, directory: Path) -> Gateway:
-    gateway = PEERS[name](site, directory) if name in PEERS else Rgate(site, directory, name)
+def _started(gateway: Gateway) -> Gateway:
     try:
         gateway.start()
     except BaseException:
@@ -67,20 +77,62 @@ def _start(name: str, site: Site, directory: Path) -> Gateway:
     return gateway
 
 
+def _gateway(name: str, site: Site, directory: Path) -> Gateway:
+    if name in PEERS:
+        return PEERS[name](site, directory)
+    return Rgate(site, directory, name, logging=site.limited)
+
+
 @pytest.fixture(scope="session")
 def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Return the gateway under test, without limits of its own."""
-    gateway = _start(request.param, Site(), tmp_path_factory.mktemp(request.param))
+    gateway = _started(_gateway(request.param, Site(), tmp_path_factory.mktemp(request.param)))
     yield gateway
     gateway.stop()
 
 
 @pytest.fixture(scope="session")
 def limited(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """Return a second one, with limits on bodies and connections, that trusts the peer 127.0.0.1."""
-    limited = _start(gateway.name, Site(limited=True), tmp_path_factory.mktemp(gateway.name))
+    """Return a second one, with limits on bodies and connections, and peers that it trusts and allows."""
+    directory = tmp_path_factory.mktemp(gateway.name)
+    limited = _started(_gateway(gateway.name, Site(limited=True), directory))
     yield limited
     limited.stop()
+
+
+@pytest.fixture(scope="session")
+def hosting(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """Return a third one, whose routes are for some hosts and not for others."""
+    if gateway.lacks & HOST_KINDS.keys():
+        pytest.skip(f"{gateway.name} cannot be set to have such routes")
+    directory = tmp_path_factory.mktemp(gateway.name)
+    hosting = _started(_gateway(gateway.name, Site(HOST_KINDS), directory))
+    yield hosting
+    hosting.stop()
+
+
+class Launch(Protocol):
+    """Starts one more gateway like the one under test: with *options*, and so many lanes of each kind."""
+
+    def __call__(self, *options: str, **kinds: int) -> Gateway: ...
+
+
+@pytest.fixture
+def launch(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launch]:
+    """Return a way to start gateways for this case alone, which it may end."""
+    launched: list[Gateway] = []
+
+    def start(*options: str, **kinds: int) -> Gateway:
+        if not isinstance(gateway, Rgate):
+            pytest.skip("its command line is another")
+        directory = tmp_path_factory.mktemp(gateway.name)
+        site = Site({name: replace(KINDS[name], number=number) for name, number in kinds.items()})
+        launched.append(Rgate(site, directory, gateway.name, *options, logging=True))
+        return _started(launched[-1])
+
+    yield start
+    for one in launched:
+        one.stop()
 
 
 @pytest.fixture
@@ -103,10 +155,16 @@ def _lane_fixture(kind: str) -> object:
 
 backend = _lane_fixture("single")
 pair = _lane_fixture("pair")  # two backends
+trio = _lane_fixture("trio")  # three, and a short time to connect
+ten_dead = _lane_fixture("ten_dead")  # ten that refuse, and a short time to connect
 half = _lane_fixture("half")  # the first of two refuses
 dead = _lane_fixture("dead")  # both refuse
 alone = _lane_fixture("alone")  # the only one refuses
 hasty = _lane_fixture("hasty")  # short time-outs
 hasty_pair = _lane_fixture("hasty_pair")
+least_pair = _lane_fixture("least_pair")  # policy: least_inflight, response_format: envelope
+enveloped = _lane_fixture("enveloped")  # response_format: envelope
+hasty_enveloped = _lane_fixture("hasty_enveloped")
 stripping = _lane_fixture("stripping")  # strip_prefix: true
+slashed = _lane_fixture("slashed")  # strip_prefix: true, and a prefix that ends with a slash
 segmented = _lane_fixture("segmented")  # match: segment

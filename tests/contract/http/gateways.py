@@ -7,6 +7,7 @@ gateways is here and in `peers.py`; a case knows only what `Gateway` offers.
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -15,15 +16,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 from tests.contract.http.site import (
+    ALLOWED,
     DEFAULT_BODY,
     DEFAULT_STATUS,
     MOST_BODY_BYTES,
     MOST_CONNECTIONS,
+    TRUSTED,
     Lane,
     Site,
 )
-from tests.contract.http.wire import Message, Wire, connect
+from tests.contract.http.wire import DEADLINE_S, Message, Wire, connect
 
 ROOT = Path(__file__).parents[3]
 START_S = 20.0
@@ -47,6 +52,7 @@ class Gateway(ABC):
 
     name: str
     gives_reasons = False  # whether its own answers carry X-Rgate-Reason
+    lacks: frozenset[str] = frozenset()  # kinds of lanes that it cannot be set to carry
 
     def __init__(self, site: Site, directory: Path) -> None:
         self.site = site
@@ -88,6 +94,23 @@ class Gateway(ABC):
         """Return the end of what the program wrote to stderr."""
         return (self.directory / "err").read_text(errors="replace")[-3000:]
 
+    def terminate(self) -> None:
+        """Send SIGTERM, and do not wait."""
+        self.signal(signal.SIGTERM)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, and do not wait."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def exit_status(self, within_s: float) -> int:
+        """Return the process's status, once it has ended."""
+        assert self._process is not None
+        try:
+            return self._process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} still runs after {within_s} s") from None
+
     def stop(self) -> None:
         """End the process; waits for it."""
         self.close_clients()
@@ -116,6 +139,8 @@ class Gateway(ABC):
 
     def lane(self, kind: str = "single") -> Lane:
         """Return a route and its backends that no other case uses."""
+        if kind in self.lacks:
+            pytest.skip(f"{self.name} cannot be set to carry lanes of kind {kind!r}")
         return self.site.take(kind)
 
     def check_answer(self, answer: Message, status: int, reason: str) -> None:
@@ -129,6 +154,32 @@ class Gateway(ABC):
         assert self._process is not None
         return sum(_resident_bytes(pid) for pid in _family(self._process.pid))
 
+    def cpu_s(self) -> float:
+        """Return the seconds of CPU that the process and its children used so far, to 10 ms."""
+        assert self._process is not None
+        return sum(_cpu_s(pid) for pid in _family(self._process.pid))
+
+    def figures(self, by: str) -> dict[str, dict[str, int]]:
+        """Return the `requests_count` of each *by* that `/stats` tells of."""
+        if not self.gives_reasons:
+            pytest.skip(f"{self.name} has no such figures")
+        with self.client() as client:
+            client.send(b"GET /stats?by=%b HTTP/1.1\r\nHost: localhost\r\n\r\n" % by.encode())
+            told = json.loads(client.read_response().content)
+        return {name: figures["requests_count"] for name, figures in told.items()}
+
+    def logged(self, path: bytes) -> dict[str, str | int | float]:
+        """Return what the access log says of the request for *path*, once it says so."""
+        if not self.gives_reasons:
+            pytest.skip(f"{self.name} has another log")
+
+        def look() -> list[dict[str, str | int | float]]:
+            lines = (self.directory / "access").read_text().splitlines(keepends=True)
+            told = [json.loads(line) for line in lines if line.endswith("\n")]
+            return [one for one in told if one["target"] == path.decode()]
+
+        return wait_until(look, DEADLINE_S, f"a line of the log for {path!r}")[0]
+
 
 def _family(pid: int) -> list[int]:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -140,14 +191,27 @@ def _resident_bytes(pid: int) -> int:
     return int(matched[1]) * 1024 if matched else 0
 
 
+def _cpu_s(pid: int) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 class Rgate(Gateway):
-    """rgate itself, with one of its engines."""
+    """rgate itself, with one of its engines.
+
+    *options* are further ones of the command line. *logging*: with an access log, for `logged`; without
+    one requests are counted on another path.
+    """
 
     gives_reasons = True
 
-    def __init__(self, site: Site, directory: Path, engine: str) -> None:
+    def __init__(
+        self, site: Site, directory: Path, engine: str, *options: str, logging: bool = False
+    ) -> None:
         super().__init__(site, directory)
         self.name = engine
+        self._options = options
+        self._logging = logging
         self._environment = {"PYTHONUNBUFFERED": "1"}
         if engine == PLAIN_ASYNCIO:
             self._environment["PYTHONPATH"] = str(Path(__file__).parent / "without_uvloop")
@@ -155,12 +219,14 @@ class Rgate(Gateway):
     def _launch(self) -> subprocess.Popen[bytes]:
         config = self.directory / "config.yml"
         config.write_text(json.dumps(rgate_config(self.site, self.directory), indent=1))  # JSON is YAML
-        options = ("--port", "0", "--config", str(config), "--engine", self.name.split("-")[0])
-        return self._run(sys.executable, "rgate.py", *options, **self._environment)
+        options = ["--port", "0", "--config", str(config), "--engine", self.name.split("-")[0]]
+        if self._logging:
+            options += ["--access-log", str(self.directory / "access"), "--log-format", "json"]
+        return self._run(sys.executable, "rgate.py", *options, *self._options, **self._environment)
 
     def _find_port(self) -> int:
         said = (self.directory / "out").read_text(errors="replace")
-        matched = re.search(r"^rgate listening on http://127\.0\.0\.1:(\d+)$", said, re.MULTILINE)
+        matched = re.search(r"^rgate listening on http://\S+:(\d+)\b", said, re.MULTILINE)
         return int(matched[1]) if matched else 0
 
 
@@ -174,12 +240,15 @@ def rgate_config(site: Site, directory: Path) -> dict[str, object]:
     }
     if site.limited:
         config["limits"] = {"body_bytes": MOST_BODY_BYTES, "connections": MOST_CONNECTIONS}
-        config["trusted_proxies"] = ["127.0.0.1/32"]
+        config["trusted_proxies"] = [f"{TRUSTED}/32"]
+        config["admin"] = {"allow": [f"{TRUSTED}/32", f"{ALLOWED}/32"]}
     return config
 
 
 def _route(lane: Lane) -> dict[str, object]:
     route: dict[str, object] = {"path_prefix": lane.path.decode(), "backend": lane.name}
+    if lane.host:
+        route["host"] = lane.host
     if lane.kind.strip_prefix:
         route["strip_prefix"] = True
     if lane.kind.segment:
@@ -193,5 +262,6 @@ def _backend(lane: Lane) -> dict[str, object]:
     return {
         "name": lane.name,
         "urls": [f"http://127.0.0.1:{listener.port}" for listener in lane.listeners],
+        "policy": lane.kind.policy,
         "timeouts": vars(lane.kind.timeouts),
     }

@@ -14,6 +14,8 @@ from tests.contract.http.gateways import Gateway
 from tests.contract.http.site import (
     DEFAULT_BODY,
     DEFAULT_STATUS,
+    HOST_KINDS,
+    KINDS,
     MOST_BODY_BYTES,
     MOST_CONNECTIONS,
     Lane,
@@ -34,8 +36,17 @@ def free_port() -> int:
         return port
 
 
+# No peer puts responses in envelopes.
+_ENVELOPES = frozenset(name for name, kind in KINDS.items() if kind.envelope)
+# A host that has no route for a path falls through to other routes in rgate and HAProxy only; a wildcard
+# is one label for Caddy.
+_HOSTS = frozenset(HOST_KINDS)
+
+
 class Peer(Gateway):
     """A gateway of someone else's."""
+
+    lacks = _ENVELOPES | _HOSTS
 
     def _launch(self) -> subprocess.Popen[bytes]:
         self._chosen = free_port()
@@ -61,8 +72,14 @@ class Peer(Gateway):
         """Return the command line, without the program."""
 
     def longest_first(self) -> list[Lane]:
-        """Return the lanes so that the first match is the longest."""
-        return sorted(self.site.lanes, key=lambda lane: -len(lane.path))
+        """Return the lanes so that the first match is the one that counts."""
+        return sorted(self.site.lanes, key=_precedence, reverse=True)
+
+
+def _precedence(lane: Lane) -> tuple[bool, int, int]:
+    """Return an exact host before a wildcard before none, and then whichever is longer."""
+    exact = bool(lane.host) and not lane.host.startswith("*")
+    return exact, 0 if exact else len(lane.host), len(lane.path)
 
 
 def _ports(lane: Lane) -> list[int]:
@@ -131,6 +148,7 @@ _QUOTED = f'"{DEFAULT_BODY.decode()}"'
 
 class Haproxy(Peer):
     name = "haproxy"
+    lacks = _ENVELOPES
 
     def options(self, config: Path) -> list[str]:
         return ["-db", "-f", str(config)]
@@ -175,7 +193,11 @@ backend nothing
         path = lane.path.decode()
         if lane.kind.segment:
             return f"{{ path {path} }} || {{ path_beg {path}/ }}"
-        return f"{{ path_beg {path} }}"
+        if not lane.host:
+            return f"{{ path_beg {path} }}"
+        how = "end" if lane.host.startswith("*") else "str"
+        host = f"req.hdr(host),host_only,rtrim(.),lower -m {how} {lane.host.removeprefix('*')}"
+        return f"{{ path_beg {path} }} {{ {host} }}"
 
     def _backend(self, lane: Lane) -> str:
         times = lane.kind.timeouts

@@ -1,11 +1,13 @@
 """The routes and backends that every gateway under test is given.
 
-A case takes a lane for itself: a route with a prefix of its own and one or two scripted backends
-behind it. So nothing that one case leaves behind, such as a pooled connection, meets another.
+A case takes a lane for itself: a route with a prefix of its own and the scripted backends behind it. So
+nothing that one case leaves behind, such as a pooled connection, meets another.
 """
 
 import random
 import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Self
 
@@ -15,6 +17,8 @@ DEFAULT_STATUS = 403
 DEFAULT_BODY = b"This is not reachable"
 MOST_BODY_BYTES = 1000  # where a limit is set at all
 MOST_CONNECTIONS = 8
+# Peers of the gateway with limits: in `trusted_proxies` and `admin.allow`, in the latter only, in none.
+TRUSTED, ALLOWED, STRANGER = "127.0.0.1", "127.0.0.2", "127.0.0.9"
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,15 @@ class Timeouts:
 
 
 HASTY = Timeouts(connect=0.4, response=0.5, idle=0.8)
+IMPATIENT = Timeouts(connect=0.2)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What the lanes of one kind have in common. *suffix* is added to the prefix."""
+    """What the lanes of one kind have in common.
+
+    `{}` in *prefix* and *host* is the lane's number. Without *prefix* it is the kind's name and the number.
+    """
 
     number: int
     listening: tuple[bool, ...] = (True,)
@@ -39,49 +47,72 @@ class Kind:
     strip_prefix: bool = False
     segment: bool = False
     envelope: bool = False
-    suffix: str = ""
+    policy: str = "random"
+    prefix: str = ""
+    host: str = ""
 
 
 KINDS = {
-    "single": Kind(600),
+    "single": Kind(800),
     "pair": Kind(32, listening=(True, True)),
+    "trio": Kind(8, listening=(True, True, True), timeouts=IMPATIENT),
     "half": Kind(16, listening=(False, True)),  # the first of the two refuses
     "dead": Kind(12, listening=(False, False)),
-    "alone": Kind(32, listening=(False,)),
-    "hasty": Kind(32, timeouts=HASTY),
+    "ten_dead": Kind(4, listening=(False,) * 10, timeouts=IMPATIENT),
+    "alone": Kind(40, listening=(False,)),
+    "hasty": Kind(24, timeouts=HASTY),
     "hasty_pair": Kind(4, listening=(True, True), timeouts=HASTY),
-    "stripping": Kind(8, strip_prefix=True),
+    "least_pair": Kind(4, listening=(True, True), envelope=True, policy="least_inflight"),
+    "enveloped": Kind(120, envelope=True),
+    "hasty_enveloped": Kind(4, envelope=True, timeouts=HASTY),
+    "stripping": Kind(40, strip_prefix=True),
+    "slashed": Kind(4, strip_prefix=True, prefix="/slashed-{}/"),
     "segmented": Kind(8, segment=True),
     "nested": Kind(4),
-    "nested/deep": Kind(4, suffix="/deep"),
+    "nested/deep": Kind(4, prefix="/nested-{}/deep"),
 }
+# Their gateway is one of its own. The first ones share a prefix, and who has it depends on the host.
+HOST_KINDS = {
+    "hosts": Kind(40, prefix="/hosts-{}"),
+    "hosts/deep": Kind(40, prefix="/hosts-{}/deep"),
+    "hosts_exact": Kind(40, prefix="/hosts-{}", host="shop.example"),
+    "hosts_deep_only": Kind(40, prefix="/hosts-{}/deep", host="deep.shop.example"),
+    "hosts_wildcard": Kind(40, prefix="/hosts-{}", host="*.example"),
+    "hosts_wildcard/deep": Kind(40, prefix="/hosts-{}/deep", host="*.example"),
+    "hosts_longer_wildcard": Kind(40, prefix="/hosts-{}", host="*.shop.example"),
+    "one_host": Kind(16, host="only.example"),
+    "root": Kind(4, strip_prefix=True, prefix="/", host="root-{}.example"),
+}
+_FEW = 100  # the most lanes of one kind that a gateway has which serves few cases
 
 
 class Lane:
     """One route, and the scripted backends behind it."""
 
-    def __init__(self, name: str, path: str, kind: Kind) -> None:
+    def __init__(self, name: str, path: str, kind: Kind, host: str = "") -> None:
         self.name = name
         self.path = path.encode()
+        self.host = host
         self.kind = kind
         self.listeners = tuple(Listener(listening=listening) for listening in kind.listening)
 
     def __repr__(self) -> str:
         return f"<Lane {self.name}>"
 
-    def _listening(self) -> list[socket.socket]:
+    def sockets(self) -> list[socket.socket]:
+        """Return the sockets of those backends that listen."""
         return [one.sock for one in self.listeners if one.listens]
 
     def accept(self, within_s: float = DEADLINE_S) -> Wire:
         """Return the next connection that the gateway makes, to whichever backend it chose."""
-        ready = readable(self._listening(), within_s)
+        ready = readable(self.sockets(), within_s)
         if not ready:
             raise Late("the gateway did not connect to the backend")
         return next(one for one in self.listeners if one.sock in ready).accept()
 
     def accept_for(self, client: Wire) -> Wire:
         """Return the next connection; fails at once where the gateway answers *client* instead."""
-        readable([client.sock, *self._listening()], DEADLINE_S)
+        readable([client.sock, *self.sockets()], DEADLINE_S)
         if self.is_unvisited() and client.is_readable():
             raise Late(f"the gateway did not connect to the backend, but said {client.peek()!r}")
         return self.accept()
@@ -89,7 +120,7 @@ class Lane:
     def accept_or(self, *present: Wire) -> Wire:
         """Return the connection that brings the next request: one of *present*, or a new one."""
         sockets = [wire.sock for wire in present]
-        ready = readable([*sockets, *self._listening()], DEADLINE_S)
+        ready = readable([*sockets, *self.sockets()], DEADLINE_S)
         for wire in present:
             if wire.sock in ready and not wire.is_at_end():
                 return wire
@@ -97,7 +128,7 @@ class Lane:
 
     def is_closed_or_visited(self, client: Wire) -> bool:
         """Whether the gateway connects here, or says something to *client* or ends its connection."""
-        return bool(readable([client.sock, *self._listening()], DEADLINE_S))
+        return bool(readable([client.sock, *self.sockets()], DEADLINE_S))
 
     def is_unvisited(self) -> bool:
         """Whether no connection of the gateway's waits to be accepted."""
@@ -110,21 +141,21 @@ class Lane:
 
 def first_of(client: Wire, *lanes: Lane) -> bool:
     """Wait until the gateway answers *client* or connects to one of *lanes*; whether it did in time."""
-    sockets = [one.sock for lane in lanes for one in lane.listeners]
-    return bool(readable([client.sock, *sockets], DEADLINE_S))
+    return bool(readable([client.sock, *(sock for lane in lanes for sock in lane.sockets())], DEADLINE_S))
 
 
 class Site:
-    """All lanes of one gateway, the limits it is to hold, and what it answers elsewhere."""
+    """All lanes of one gateway, the limits it is to hold, and what it answers elsewhere.
 
-    def __init__(self, *, limited: bool = False) -> None:
-        self.limited = limited  # with `limits.body_bytes`, `limits.connections` and `trusted_proxies`
-        self._free: dict[str, list[Lane]] = {
-            name: [
-                _lane(name, kind, number)
-                for number in range(min(kind.number, 24) if limited else kind.number)
-            ]
-            for name, kind in KINDS.items()
+    *limited*: few lanes, and `limits.body_bytes`, `limits.connections`, `trusted_proxies`, `admin.allow`.
+    """
+
+    def __init__(self, kinds: Mapping[str, Kind] = KINDS, *, limited: bool = False) -> None:
+        self.limited = limited
+        most = _FEW if limited else 1 << 16
+        self._free = {
+            name: [_lane(name, kind, number) for number in range(min(kind.number, most))]
+            for name, kind in kinds.items()
         }
         # In no order, as the order of routes must not matter.
         self.lanes = [lane for lanes in self._free.values() for lane in lanes]
@@ -141,9 +172,9 @@ class Site:
 
 
 def _lane(name: str, kind: Kind, number: int) -> Lane:
-    stem = name.removesuffix(kind.suffix)
-    label = name.replace("/", "_")
-    return Lane(f"{label}_{number:03}", f"/{stem}-{number:03}{kind.suffix}", kind)
+    figure = f"{number:03}"
+    prefix = (kind.prefix or f"/{name}-{{}}").format(figure)
+    return Lane(f"{name.replace('/', '_')}_{figure}", prefix, kind, kind.host.format(figure))
 
 
 class FullListener:
@@ -162,3 +193,11 @@ class FullListener:
     def __exit__(self, *_: object) -> None:
         for filler in self._fillers:
             filler.close()
+
+
+def full(lane: Lane, but: int = 0) -> ExitStack:
+    """Let nobody connect to the backends of *lane*, *but* the last ones, until what is returned is closed."""
+    with ExitStack() as stack:
+        for listener in lane.listeners[: len(lane.listeners) - but]:
+            stack.enter_context(FullListener(listener))
+        return stack.pop_all()

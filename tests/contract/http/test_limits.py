@@ -11,7 +11,13 @@ from tests.contract.http.wire import Late, Wire
 TOO_MUCH = 1 << 18
 
 
-@clause("RFC 6585 5", "behaviour 6", own_choice="431 may be used; others say 400")
+@clause(
+    "RFC 6585 5",
+    "2.limits.header_bytes",
+    "6.client.fields",
+    "6.client.closed",
+    own_choice="431 may be used; others say 400",
+)
 @pytest.mark.parametrize(
     "lines",
     [
@@ -30,21 +36,21 @@ def test_too_large_a_head_is_431_and_closed(
     check_nothing_reached(gateway, backend)
 
 
-@clause("RFC 6585 5", "behaviour 6", own_choice="431 may be used; others say 400")
+@clause("RFC 6585 5", "6.client.fields", own_choice="431 may be used; others say 400")
 def test_a_head_without_end_is_431_before_it_ends(gateway: Gateway, client: Wire) -> None:
     client.try_send(b"GET / HTTP/1.1\r\nHost: a\r\nX-A: " + b"x" * 70000)
 
     gateway.check_answer(client.read_response(), 431, "fields_too_large")
 
 
-@clause("behaviour 2")
+@clause("2.limits.header_bytes")
 def test_a_head_of_60000_bytes_is_forwarded(client: Wire, backend: Lane) -> None:
     lines = [b"X-%02d: " % number + b"x" * 6000 for number in range(10)]
 
     assert exchange(client, backend, get(backend.path, *lines)).request.values(b"x-09") == [b"x" * 6000]
 
 
-@clause("RFC 9110 15.5.15", "behaviour 6")
+@clause("RFC 9110 15.5.15", "6.client.target", "6.client.closed")
 def test_too_long_a_target_is_414_and_closed(gateway: Gateway, client: Wire, backend: Lane) -> None:
     client.try_send(get(backend.path + b"/" + b"x" * TOO_MUCH))
 
@@ -52,14 +58,14 @@ def test_too_long_a_target_is_414_and_closed(gateway: Gateway, client: Wire, bac
     check_nothing_reached(gateway, backend)
 
 
-@clause("behaviour 6")
+@clause("6.client.malformed")
 def test_too_long_a_method_is_an_error(client: Wire) -> None:
     client.try_send(b"X" * TOO_MUCH)
 
     assert 400 <= client.read_response().status < 500
 
 
-@clause("RFC 9110 15.5.14", "behaviour 6")
+@clause("RFC 9110 15.5.14", "2.limits.body_bytes", "6.client.body")
 def test_a_length_over_the_limit_is_413_before_the_content_comes(limited: Gateway) -> None:
     lane = limited.lane()
     with limited.client() as client:
@@ -69,7 +75,7 @@ def test_a_length_over_the_limit_is_413_before_the_content_comes(limited: Gatewa
     check_nothing_reached(limited, lane)
 
 
-@clause("RFC 9110 15.5.14", "RFC 9110 10.1.1", "behaviour 6")
+@clause("RFC 9110 15.5.14", "RFC 9110 10.1.1", "6.client.body")
 def test_a_length_over_the_limit_is_413_and_no_100(limited: Gateway) -> None:
     with limited.client() as client:
         client.send(
@@ -81,7 +87,7 @@ def test_a_length_over_the_limit_is_413_and_no_100(limited: Gateway) -> None:
     assert response.interim == ()
 
 
-@clause("RFC 9110 15.5.14", "behaviour 6")
+@clause("RFC 9110 15.5.14", "6.client.body", "6.client.closed")
 def test_chunks_over_the_limit_are_413_and_closed(limited: Gateway) -> None:
     lane = limited.lane()
     with limited.client() as client:
@@ -92,7 +98,7 @@ def test_chunks_over_the_limit_are_413_and_closed(limited: Gateway) -> None:
         assert client.is_closed()
 
 
-@clause("behaviour 2")
+@clause("2.limits.body_bytes")
 @pytest.mark.parametrize("framing", ["a known length", "chunks"])
 def test_content_of_just_the_limit_is_forwarded_with(limited: Gateway, framing: str) -> None:
     lane = limited.lane()
@@ -104,7 +110,7 @@ def test_content_of_just_the_limit_is_forwarded_with(limited: Gateway, framing: 
         assert exchange(client, lane, sent).request.content == content
 
 
-@clause("behaviour 2")
+@clause("2.limits.body_bytes")
 def test_the_limit_is_not_for_responses(limited: Gateway) -> None:
     lane = limited.lane()
     content = b"x" * MOST_BODY_BYTES * 9
@@ -114,7 +120,7 @@ def test_the_limit_is_not_for_responses(limited: Gateway) -> None:
         assert exchange(client, lane, get(lane.path), sent).response.content == content
 
 
-@clause("behaviour 2", own_choice="others refuse or close connections over the limit")
+@clause("2.limits.connections", own_choice="others refuse or close connections over the limit")
 def test_at_the_limit_no_connection_is_accepted_until_one_closes(limited: Gateway) -> None:
     lane = limited.lane()
     clients = [limited.client() for _ in range(MOST_CONNECTIONS)]
@@ -132,7 +138,7 @@ def test_at_the_limit_no_connection_is_accepted_until_one_closes(limited: Gatewa
     limited.close_clients()
 
 
-@clause("behaviour 2", "behaviour 6")
+@clause("2.limits.header_bytes", "6.answers.bad_response")
 @pytest.mark.parametrize(
     "lines",
     [
@@ -171,7 +177,7 @@ def test_trailers_without_end_are_refused(client: Wire, backend: Lane) -> None:
 
 
 @pytest.mark.slow
-@clause("RFC 9110 15.5.9", "behaviour 6")
+@clause("RFC 9110 15.5.9", "6.client.head_late")
 def test_a_head_that_does_not_end_within_ten_seconds_is_408(gateway: Gateway, client: Wire) -> None:
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\n")
 
@@ -179,7 +185,7 @@ def test_a_head_that_does_not_end_within_ten_seconds_is_408(gateway: Gateway, cl
     assert client.is_closed()
 
 
-@clause("behaviour 5")
+@clause("2.limits.body_bytes", "5.content.streamed")
 def test_a_body_of_any_size_passes_where_no_limit_is_set(client: Wire, backend: Lane) -> None:
     content = bytes(3 << 20)
     client.send(get(backend.path, b"Content-Length: %d" % len(content), method=b"POST"), content[: 1 << 16])

@@ -10,7 +10,7 @@ from tests.contract.http.clauses import Capability, clause
 from tests.contract.http.gateways import Gateway, wait_until
 from tests.contract.http.script import OK, answer, chunked, get
 from tests.contract.http.site import Lane
-from tests.contract.http.wire import Wire
+from tests.contract.http.wire import DEADLINE_S, Wire
 
 GIB = 1 << 30
 MOST_GROWTH = 16 << 20
@@ -30,7 +30,7 @@ def _ask(client: Wire, backend: Lane) -> Wire:
     return upstream
 
 
-@clause("behaviour 5")
+@clause("5.content.streamed")
 @pytest.mark.parametrize("framing", HEADS)
 def test_a_piece_of_a_response_arrives_before_the_next_is_sent_with(
     client: Wire, backend: Lane, framing: str
@@ -45,7 +45,7 @@ def test_a_piece_of_a_response_arrives_before_the_next_is_sent_with(
         assert seen == piece
 
 
-@clause("behaviour 5", "WHATWG HTML 9.2")
+@clause("WHATWG HTML 9.2", "5.content.events")
 def test_a_server_sent_event_arrives_within_50_ms(client: Wire, backend: Lane) -> None:
     upstream = _ask(client, backend)
     upstream.send(HEADS["chunks"])
@@ -61,7 +61,7 @@ def test_a_server_sent_event_arrives_within_50_ms(client: Wire, backend: Lane) -
     assert statistics.median(took) < 0.050
 
 
-@clause("behaviour 5")
+@clause("5.content.streamed")
 @pytest.mark.parametrize("framing", ["chunks", "a known length"])
 def test_a_piece_of_a_request_arrives_before_the_next_is_sent_with(
     client: Wire, backend: Lane, framing: str
@@ -78,7 +78,7 @@ def test_a_piece_of_a_request_arrives_before_the_next_is_sent_with(
         assert (upstream.read_chunk() if is_chunked else upstream.read(5)) == piece
 
 
-@clause("behaviour 5", needs=Capability.FULL_DUPLEX)
+@clause("5.content.streamed", needs=Capability.FULL_DUPLEX)
 def test_request_and_response_may_flow_at_the_same_time(client: Wire, backend: Lane) -> None:
     client.send(get(backend.path, b"Transfer-Encoding: chunked", method=b"POST"))
     client.send(b"5\r\nping0\r\n")
@@ -119,7 +119,7 @@ def _pour(wire: Wire, size: int) -> None:
 
 
 @pytest.mark.slow
-@clause("behaviour 5")
+@clause("5.content.streamed")
 def test_a_gibibyte_to_the_client_takes_no_memory(gateway: Gateway, client: Wire, backend: Lane) -> None:
     before = gateway.resident_bytes()
     upstream = _ask(client, backend)
@@ -133,7 +133,7 @@ def test_a_gibibyte_to_the_client_takes_no_memory(gateway: Gateway, client: Wire
 
 
 @pytest.mark.slow
-@clause("behaviour 5")
+@clause("5.content.streamed")
 def test_a_gibibyte_to_the_backend_takes_no_memory(gateway: Gateway, client: Wire, backend: Lane) -> None:
     before = gateway.resident_bytes()
     client.send(get(backend.path, b"Content-Length: %d" % GIB, method=b"POST"))
@@ -162,7 +162,7 @@ def _fill(wire: Wire, most: int) -> int:
     return taken
 
 
-@clause("behaviour 5")
+@clause("5.content.slow")
 def test_a_client_that_does_not_read_stops_the_backend(client: Wire, backend: Lane) -> None:
     size = MOST_UNREAD * 2
     upstream = _ask(client, backend)
@@ -177,7 +177,7 @@ def test_a_client_that_does_not_read_stops_the_backend(client: Wire, backend: La
     writer.join()
 
 
-@clause("behaviour 5")
+@clause("5.content.slow")
 def test_a_backend_that_does_not_read_stops_the_client(client: Wire, backend: Lane) -> None:
     size = MOST_UNREAD * 2
     client.send(get(backend.path, b"Content-Length: %d" % size, method=b"POST"))
@@ -194,7 +194,7 @@ def test_a_backend_that_does_not_read_stops_the_client(client: Wire, backend: La
     assert client.read_response().content == b"ok"
 
 
-@clause("RFC 9112 9.5", "behaviour 6")
+@clause("RFC 9112 9.5", "6.gone.ends")
 @pytest.mark.parametrize("when", ["before the response", "during the response", "during the request"])
 def test_a_client_that_goes_away_ends_the_request_to_the_backend(
     client: Wire, backend: Lane, when: str
@@ -215,7 +215,7 @@ def test_a_client_that_goes_away_ends_the_request_to_the_backend(
     assert upstream.is_closed()
 
 
-@clause("behaviour 6", own_choice="a FIN counts as going away, as with nginx and Envoy")
+@clause("6.gone.fin", own_choice="a FIN counts as going away, as with nginx and Envoy")
 def test_a_client_that_ends_its_side_counts_as_gone(client: Wire, backend: Lane) -> None:
     upstream = _ask(client, backend)
     client.end_writing()
@@ -223,7 +223,7 @@ def test_a_client_that_ends_its_side_counts_as_gone(client: Wire, backend: Lane)
     assert upstream.is_closed()
 
 
-@clause("behaviour 5")
+@clause("5.content.others")
 def test_a_client_that_goes_away_takes_no_other_with_it(
     gateway: Gateway, client: Wire, backend: Lane
 ) -> None:
@@ -237,7 +237,7 @@ def test_a_client_that_goes_away_takes_no_other_with_it(
     assert answer(other, second, b"GET").response.content == b"ok"
 
 
-@clause("behaviour 5")
+@clause("5.content.others")
 def test_many_clients_are_served_while_one_waits(gateway: Gateway, client: Wire, backend: Lane) -> None:
     waiting = _ask(client, backend)
     for _ in range(20):
@@ -252,7 +252,7 @@ def test_many_clients_are_served_while_one_waits(gateway: Gateway, client: Wire,
 
 
 @pytest.mark.slow
-@clause("behaviour 5")
+@clause("5.content.streamed")
 def test_memory_is_given_back_by_clients_that_went_away(gateway: Gateway, backend: Lane) -> None:
     before = gateway.resident_bytes()
     for _ in range(100):
@@ -260,3 +260,22 @@ def test_memory_is_given_back_by_clients_that_went_away(gateway: Gateway, backen
             client.send(get(backend.path, b"Content-Length: 1000000", method=b"POST") + bytes(1000))
 
     wait_until(lambda: gateway.resident_bytes() - before < MOST_GROWTH, 5, "the memory's return")
+
+
+@clause("7.latency.span", own_choice="the figures and the log are rgate's")
+def test_the_latency_is_from_the_requests_first_byte_to_the_responses_last(limited: Gateway) -> None:
+    lane = limited.lane()
+    pause_s = 0.2  # time is the subject
+    with limited.client() as client:
+        client.send(b"G")
+        time.sleep(pause_s)
+        client.send(get(lane.path)[1:])
+        upstream = lane.accept_for(client)
+        upstream.read_head()
+        upstream.send(OK[:-1])
+        client.read_head()
+        time.sleep(pause_s)
+        upstream.send(OK[-1:])
+        assert client.read(2) == b"ok"
+
+    assert 2 * pause_s <= float(limited.logged(lane.path)["seconds"]) < DEADLINE_S

@@ -15,7 +15,7 @@ def _echo(connection: ServerConnection) -> None:
         connection.send(message)
 
 
-@clause("RFC 6455", "behaviour 5", needs=Capability.UPGRADES)
+@clause("RFC 6455", "5.upgrade.tunnel", needs=Capability.UPGRADES)
 def test_a_websocket_carries_messages_pings_and_its_closing(gateway: Gateway, backend: Lane) -> None:
     with serve(_echo, sock=backend.listeners[0].sock) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

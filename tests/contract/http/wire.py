@@ -6,6 +6,7 @@ look like is said by the cases.
 
 import contextlib
 import os
+import select
 import selectors
 import socket
 import struct
@@ -99,6 +100,7 @@ class Wire:
         self.sock = sock
         sock.settimeout(DEADLINE_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.address: tuple[str, int] = sock.getsockname()[:2]
         self._buffer = bytearray()
 
     def __enter__(self) -> Self:
@@ -129,6 +131,11 @@ class Wire:
         with contextlib.suppress(OSError):  # where the other end has reset the connection already
             self.sock.shutdown(socket.SHUT_WR)
 
+    def shut_down(self) -> None:
+        """End both ways, and whatever waits for more in another thread."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         self.sock.close()
 
@@ -145,12 +152,16 @@ class Wire:
         try:
             data = self.sock.recv(1 << 18)
         except TimeoutError:
-            raise Late(f"no {awaited} in time; so far {bytes(self._buffer)!r}") from None
+            raise Late(f"no {awaited} in time; so far {self._so_far()}") from None
         except OSError as error:
-            raise Cut(f"{error.strerror} instead of {awaited}; so far {bytes(self._buffer)!r}") from None
+            raise Cut(f"{error.strerror} instead of {awaited}; so far {self._so_far()}") from None
         if not data:
-            raise Cut(f"the connection ended instead of {awaited}; so far {bytes(self._buffer)!r}")
+            raise Cut(f"the connection ended instead of {awaited}; so far {self._so_far()}")
         self._buffer += data
+
+    def _so_far(self) -> str:
+        kept, held = self._buffer[:2000], len(self._buffer)
+        return repr(bytes(kept)) + (f" and {held - len(kept)} bytes more" if held > len(kept) else "")
 
     def read(self, size: int) -> bytes:
         """Return exactly *size* bytes."""
@@ -176,6 +187,16 @@ class Wire:
                 if "the connection ended" not in str(cut):
                     raise
                 return self._take(len(self._buffer))
+
+    def outlast(self, within_s: float = DEADLINE_S) -> str:
+        """Read and forget everything to the end; return "a FIN" or "a RST", whichever that is."""
+        until = time.monotonic() + within_s
+        while True:
+            self._buffer.clear()
+            try:
+                self._receive("the end", until)
+            except Cut as cut:
+                return "a FIN" if "the connection ended" in str(cut) else "a RST"
 
     def _take(self, size: int) -> bytes:
         taken = bytes(self._buffer[:size])
@@ -208,6 +229,12 @@ class Wire:
     def take_buffered(self) -> bytes:
         """Return what was read from the socket and not yet asked for."""
         return self._take(len(self._buffer))
+
+    def is_reset(self, within_s: float) -> bool:
+        """Whether a RST comes, be it behind a FIN."""
+        poll = select.poll()
+        poll.register(self.sock, 0)  # which tells of errors only
+        return bool(poll.poll(within_s * 1000))
 
     def is_at_end(self) -> bool:
         """Whether the other end's FIN or RST is the next thing to be read. To be asked when readable."""
@@ -298,6 +325,8 @@ class Listener:
         return not readable([self.sock], 0)
 
     def close(self) -> None:
+        """Refuse connections from now on, and end those that were made."""
+        self.listens = False
         for wire in self._accepted:
             wire.close()
         self.sock.close()
