@@ -15,6 +15,7 @@ class Load:
 
     Its own content are *content_bytes* bytes, with a length or *chunked*. In *segments*: the head is sent
     by itself, as most clients do. With a *message*, it opens a tunnel, through which that is sent instead.
+    *traced*: each request brings a trace id of its own, so that no head is like the one before.
     """
 
     path: str
@@ -25,6 +26,7 @@ class Load:
     chunked: bool = False
     segments: bool = False
     message: bytes = b""
+    traced: bool = False
     connections: int = 32
 
     @property

@@ -76,6 +76,10 @@ LOADS = {
 }
 # What people really send, most of which is not a GET in one write that is answered in one write.
 PEOPLE = {
+    "traced": Scenario(
+        "GET with a trace id, answered with another: no head is like the one before",
+        Load("/api/traced", CONTENT, traced=True),
+    ),
     "post": Scenario(
         "POST of 100 bytes, head and content by themselves",
         Load("/api/upload", CONTENT, "POST", content_bytes=100, segments=True),

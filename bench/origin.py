@@ -41,6 +41,7 @@ http {{
     {listens}
     root {directory}/files;
     location /api/json {{ return 200 "{text}"; }}
+    location /api/traced {{ add_header X-Answer $request_id; return 200 "{text}"; }}
     location /api/page {{ {fields} return 200 "{text}"; }}
     location /api/upload {{ proxy_pass http://itself/api/json; proxy_pass_request_body off;
       proxy_method GET; proxy_set_header Content-Length ""; proxy_http_version 1.1;

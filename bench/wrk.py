@@ -7,6 +7,14 @@ from pathlib import Path
 from bench.load import Answered, Load, LoadFailed
 from bench.machine import LOAD_CORE
 
+_TRACED = """
+local number = 0
+function request()
+  number = number + 1
+  wrk.headers["traceparent"] = string.format("00-%032x-%016x-01", number, number)
+  return wrk.format()
+end
+"""
 _LUA = """
 {request}
 function done(summary, latency, requests)
@@ -22,7 +30,7 @@ def run(load: Load, port: int, seconds: float, directory: Path) -> Answered:
     script = directory / "load.lua"
     fields = "\n".join(f'wrk.headers["{name}"] = [[{value}]]' for name, value in load.fields)
     body = f'wrk.body = string.rep("x", {load.content_bytes})' if load.content_bytes else ""
-    request = f'wrk.method = "{load.method}"\n{fields}\n{body}'
+    request = f'wrk.method = "{load.method}"\n{fields}\n{body}\n{_TRACED if load.traced else ""}'
     script.write_text(_LUA.replace("{request}", request))
     command = [
         *("taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{load.connections}"),
