@@ -203,7 +203,9 @@ def test_what_turns_out_to_be_no_text_goes_out_as_it_came() -> None:
 def test_an_envelope_holds_a_mebibyte() -> None:
     held = begun(b"Content-Type: text/plain", b"Content-Length: %d" % MOST_BYTES)
     assert not held.is_too_large(b"a" * MOST_BYTES)
+    assert held.enveloped()[1].endswith(b'a"}')
     assert held.is_too_large(b"b")
+    assert held.enveloped() == held.raw()
     assert held.raw()[1] == b"a" * MOST_BYTES + b"b"
 
 

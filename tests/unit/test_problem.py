@@ -93,6 +93,10 @@ def test_what_the_client_did_is_told_to_anybody() -> None:
     assert "backend" not in document
 
 
+def test_a_document_is_utf_8() -> None:
+    assert "ü".encode() in problem_response(Problem(Reason.BAD_REQUEST, "ü"), request_id="i").body
+
+
 def test_a_page_says_the_same_and_nothing_in_it_is_markup_of_somebody_elses() -> None:
     own = problem_response(REFUSED, request_id="<i>", accept=PAGE, insider=True)
     page = own.body.decode()
