@@ -37,6 +37,12 @@ class Handler(BaseHTTPRequestHandler):
     path = ""  # until a request line is read
     server: "Server"
 
+    def handle_expect_100(self) -> bool:
+        """Send the 100 now: its client waits for it, and nothing is written behind it meanwhile."""
+        goes_on = super().handle_expect_100()
+        self.wfile.flush()
+        return goes_on
+
     def answer(self) -> None:
         """Answer any method."""
         url = urlsplit(self.path)
