@@ -631,6 +631,21 @@ def test_a_reader_that_is_slow_with_interim_responses_gets_the_final_one(pair: P
     assert pair.answer(ANSWER).endswith(b"abc")
 
 
+@pytest.mark.parametrize(
+    "answer", [ANSWER, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"]
+)
+def test_a_connection_is_read_from_in_the_pool_however_slow_its_last_client_read(
+    pair: Pair, answer: bytes
+) -> None:
+    # Interim responses filled the client's buffer, the final one came with them, and the next request on
+    # that connection never had an answer.
+    pair.ask(GET)
+    pair.client.pause_writing()
+    pair.answer(b"HTTP/1.1 103 E\r\n\r\n" + answer)
+    assert pair.pool.idle == [pair.upstream]
+    assert pair.to_upstream.reads
+
+
 def test_a_response_before_the_requests_end_is_the_answer_and_closes_both(pair: Pair) -> None:
     pair.ask(b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc")
     arrived = pair.answer(ANSWER)

@@ -81,9 +81,7 @@ class _Receiving:
             self._take(self._rest)
 
     def _let_go(self, reuse: Reuse) -> None:
-        underway = self._underway
-        underway.upstream.pause_reading(paused=False)
-        underway.let_go(time.monotonic_ns(), reuse)
+        self._underway.let_go(time.monotonic_ns(), reuse)
 
     def upstream_at_end(self) -> bool:
         self._end(whole=self._response.framing is UNTIL_CLOSE)

@@ -24,7 +24,9 @@ _PIECE_BYTES: Final = 65536
 class Upstream(asyncio.Protocol):
     """One connection to one address."""
 
-    __slots__ = ("idle_since_ns", "is_open", "owner", "pool", "reader", "reused", "transport")
+    __slots__ = (
+        "idle_since_ns", "is_open", "is_read_paused", "owner", "pool", "reader", "reused", "transport",
+    )  # fmt: skip
 
     transport: asyncio.Transport
 
@@ -33,6 +35,7 @@ class Upstream(asyncio.Protocol):
         self.owner: Owner | None = None
         self.reader = ResponseReader()
         self.is_open = True
+        self.is_read_paused = False
         self.reused = False
         self.idle_since_ns = 0
 
@@ -79,6 +82,7 @@ class Upstream(asyncio.Protocol):
 
     def pause_reading(self, *, paused: bool) -> None:
         """Read no more for now, or go on."""
+        self.is_read_paused = paused
         pause_reading(self.transport, paused=paused)
 
     def is_quiet(self) -> bool:
@@ -144,6 +148,8 @@ class Pool:
         it.
         """
         upstream.owner = None
+        if upstream.is_read_paused:  # its client read slowly
+            upstream.pause_reading(paused=False)
         upstream.reused = True
         upstream.idle_since_ns = now_ns
         if reuse is AT_ONCE:
