@@ -656,6 +656,19 @@ def test_a_response_before_the_requests_end_is_the_answer_and_closes_both(pair: 
     assert outcomes(pair) == [(200, "", False)]
 
 
+@pytest.mark.parametrize("method", [b"PUT", b"POST"])
+def test_a_connection_with_content_that_was_not_taken_serves_no_other_request(
+    pair: Pair, method: bytes
+) -> None:
+    # Its reader was not slow any more for the next one, whose content was then kept without end.
+    pair.ask(method + b" /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")
+    pair.to_upstream.unwritten = 3
+    assert pair.answer(ANSWER).endswith(b"abc")
+    assert pair.to_upstream.was_aborted
+    assert not pair.pool.idle
+    assert not pair.to_client.closed
+
+
 def test_what_follows_a_switch_of_protocols_goes_through_as_it_is_until_both_have_ended(pair: Pair) -> None:
     sent = pair.ask(b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nearly")
     assert b"\r\nUpgrade: x\r\nConnection: Upgrade\r\n" in sent

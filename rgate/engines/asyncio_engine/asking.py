@@ -15,7 +15,7 @@ from rgate.core.onward import IDEMPOTENT, ORDINARY, Interim, Response, with_host
 from rgate.core.problem import Problem
 from rgate.core.reading import is_unasked
 from rgate.core.reasons import Failure, Reason
-from rgate.core.upload import may_be_repeated
+from rgate.core.upload import NO_CONTENT, may_be_repeated
 from rgate.engines.asyncio_engine.answering import Answering, Enveloping
 from rgate.engines.asyncio_engine.ports import NEVER_NS
 from rgate.engines.asyncio_engine.tunnel import Tunnel
@@ -253,7 +253,7 @@ class Asking(Underway):
         status, message, framing, reuse, received, end = response
         if (
             framing != len(received) - end
-            or not self.upload.complete
+            or (self.upload is not NO_CONTENT and not self.is_sent)
             or status in _RATHER_UNUSUAL
             or self.route.envelopes
         ):

@@ -98,7 +98,12 @@ class Underway:
 
     def let_go(self, now_ns: int, reuse: Reuse) -> None:
         """Give the upstream back: its response was read to its end."""
-        self.upstream.pool.give_back(self.upstream, now_ns, reuse if self.upload.complete else NEVER)
+        self.upstream.pool.give_back(self.upstream, now_ns, reuse if self.is_sent else NEVER)
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the kernel has all of the request: else the next one would wait behind what is left."""
+        return self.upload.complete and not self.upstream.transport.get_write_buffer_size()
 
     def count(self, status: int, content_bytes: int, now_ns: int) -> None:
         """Count a whole response that ends now: before its last byte, as who has that finds it in the
