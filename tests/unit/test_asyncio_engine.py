@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rgate.core.config import Limits, Policy
+from rgate.core.content import MOST_CHUNKS_A_CALL
 from rgate.core.patience import HEAD_S, LAST_MOMENT_S, LINGER_BETWEEN_S, MOST_AHEAD, REPLAYABLE_BYTES
 from rgate.engines.asyncio_engine.ports import NS
 from rgate.engines.asyncio_engine.shared import request_ids
@@ -617,6 +618,43 @@ def test_a_slow_reader_slows_its_writer_both_ways(pair: Pair) -> None:
     assert not pair.to_upstream.reads
     pair.client.resume_writing()
     assert pair.to_upstream.reads
+
+
+CHUNKED_PUT = b"PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKS_OF_TWO_TURNS = b"1\r\nx\r\n" * (MOST_CHUNKS_A_CALL + 1)
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"])
+def test_an_upstream_that_is_slow_with_many_small_chunks_slows_their_sender(
+    pair: Pair, answer: bytes
+) -> None:
+    # Behind the rest of the chunks, taken in a later turn, the client was read on whatever the upstream took.
+    pair.ask(CHUNKED_PUT)
+    if answer:
+        pair.answer(answer)
+    pair.client.data_received(CHUNKS_OF_TWO_TURNS)
+    pair.upstream.pause_writing()
+    pair.turns.end_turn()
+    assert pair.to_upstream.taken().count(b"x") == MOST_CHUNKS_A_CALL + 1
+    assert not pair.to_client.reads
+    pair.upstream.resume_writing()
+    assert pair.to_client.reads
+
+
+@pytest.mark.parametrize("chunks", [b"1\r\nx\r\n", CHUNKS_OF_TWO_TURNS])
+def test_a_client_is_read_from_again_once_there_is_somebody_to_take_more(pair: Pair, chunks: bytes) -> None:
+    # One whose content was whole by then was not seen to leave.
+    pair.pool.idle.clear()
+    pair.turns.network[1] = None
+    pair.client.data_received(CHUNKED_PUT)
+    pair.client.data_received(chunks)
+    pair.client.data_received(b"0\r\n\r\n")
+    assert not pair.to_client.reads
+    pair.turns.end_turn()
+    assert pair.to_client.reads
+    assert pair.turns.made[0][1].taken().endswith(b"\r\n0\r\n\r\n")
+    pair.client.eof_received()
+    assert outcomes(pair) == [(499, "client_closed", False)]
 
 
 def test_a_reader_that_is_slow_with_interim_responses_gets_the_final_one(pair: Pair) -> None:

@@ -120,6 +120,7 @@ class _Receiving:
         if framed:
             underway.upstream.transport.write(framed)
             self._wait()
+        underway.read_on()
 
     def client_at_end(self) -> bool:
         self.client_gone()

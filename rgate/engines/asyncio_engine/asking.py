@@ -110,8 +110,8 @@ class Asking(Underway):
             self._asked_in = -1
             upstream.transport.write(message)
             self._wait()
-            if not upload.complete:
-                client.resume()
+        if framing:  # it was not read from while there was nobody to take more
+            self.read_on()
 
     def failed(self, failure: Failure, *, sent: bool, waited_s: float = 0.0) -> None:
         """Go on after the attempt came to nothing."""
@@ -151,6 +151,7 @@ class Asking(Underway):
         if framed:
             self.upstream.transport.write(framed)
         self._wait()
+        self.read_on()
 
     def client_at_end(self) -> bool:
         self.client_gone()

@@ -53,7 +53,6 @@ class Underway:
         if end < len(data):
             client.keep(data[end:])
             if not upload.complete:  # others have their turn before the rest of so many small chunks
-                client.pause()
                 self.shared.loop.call_soon(self._take_the_rest)
         return framed
 
@@ -61,7 +60,11 @@ class Underway:
         client = self.client
         if client.work is not None and not self.upload.complete and not client.reader.is_empty:
             client.work.client_data(client.reader.take_all())
-            client.resume()
+
+    def read_on(self) -> None:
+        """Read on of the client, unless the upstream takes no more for now."""
+        if not self.upstream.is_write_paused:
+            self.client.resume()
 
     # The end.
 

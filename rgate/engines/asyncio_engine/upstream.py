@@ -25,7 +25,7 @@ class Upstream(asyncio.Protocol):
     """One connection to one address."""
 
     __slots__ = (
-        "idle_since_ns", "is_open", "is_read_paused", "owner", "pool", "reader", "reused", "transport",
+        "idle_since_ns", "is_open", "is_read_paused", "is_write_paused", "owner", "pool", "reader", "reused", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -36,6 +36,7 @@ class Upstream(asyncio.Protocol):
         self.reader = ResponseReader()
         self.is_open = True
         self.is_read_paused = False
+        self.is_write_paused = False
         self.reused = False
         self.idle_since_ns = 0
 
@@ -73,10 +74,12 @@ class Upstream(asyncio.Protocol):
                 self.owner.upstream_data(data)
 
     def pause_writing(self) -> None:
+        self.is_write_paused = True
         if self.owner is not None:
             self.owner.upstream_pausing(paused=True)
 
     def resume_writing(self) -> None:
+        self.is_write_paused = False
         if self.owner is not None:
             self.owner.upstream_pausing(paused=False)
 

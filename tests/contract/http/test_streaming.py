@@ -1,5 +1,6 @@
 """Nothing is held whole: pieces go on as they come, and a slow reader slows the writer."""
 
+import contextlib
 import statistics
 import threading
 import time
@@ -192,6 +193,25 @@ def test_a_backend_that_does_not_read_stops_the_client(client: Wire, backend: La
     writer.join()
     upstream.send(OK)
     assert client.read_response().content == b"ok"
+
+
+@clause("5.content.slow")
+def test_a_backend_that_does_not_read_stops_a_client_that_sends_small_chunks(
+    gateway: Gateway, client: Wire, backend: Lane
+) -> None:
+    client.send(get(backend.path, b"Transfer-Encoding: chunked", method=b"POST"))
+    upstream = backend.accept_for(client)
+    upstream.read_head()
+    before, chunks = gateway.resident_bytes(), b"8\r\n12345678\r\n" * (1 << 16)
+
+    client.sock.settimeout(1)
+    taken = 0
+    with contextlib.suppress(TimeoutError):
+        while taken < MOST_UNREAD * 4:
+            taken += client.sock.send(chunks[taken % len(chunks) :])
+
+    assert taken < MOST_UNREAD * 4
+    assert gateway.resident_bytes() - before < MOST_GROWTH
 
 
 @clause("RFC 9112 9.5", "6.gone.ends")
