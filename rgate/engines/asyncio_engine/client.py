@@ -14,6 +14,7 @@ from rgate.core.patience import (
     HEAD_S,
     IDLE_S,
     LAST_LINGER_S,
+    LAST_MOMENT_S,
     LINGER_BETWEEN_S,
     LINGER_S,
     MOST_AHEAD,
@@ -27,6 +28,7 @@ log = logging.getLogger("rgate")
 
 _HEAD_NS: Final = int(HEAD_S * NS)
 IDLE_NS: Final = int(IDLE_S * NS)
+_LAST_MOMENT_NS: Final = int(LAST_MOMENT_S * NS)
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
@@ -183,7 +185,7 @@ class Client(asyncio.Protocol):
         if closes:
             self._close(unread=unread)
         else:
-            self.deadline_ns = now_ns + IDLE_NS
+            self.deadline_ns = now_ns + (_LAST_MOMENT_NS if self.shared.draining else IDLE_NS)
             if self.reader.received or not self._is_reading:
                 self.began_ns = now_ns
                 Waiting(self).start()

@@ -121,6 +121,19 @@ def test_a_request_under_way_is_answered_and_told_that_the_connection_closes(lau
     assert gateway.exit_status(within_s=3) == 0
 
 
+@clause("RFC 9112 9.6", "8.stop.drain", "8.stop.idle", own_choice=DRAINING)
+def test_a_response_that_had_begun_is_finished_and_its_connection_ends_a_moment_later(launch: Launch) -> None:
+    gateway = launch(single=1)
+    client, upstream = _asked(gateway, gateway.lane())
+    upstream.send(OK[:-1])
+    client.read_head()  # which does not tell that the connection closes
+    _terminate(gateway)
+    upstream.send(OK[-1:])
+
+    assert client.read_to_end() == b"ok"
+    assert gateway.exit_status(within_s=3) == 0
+
+
 @clause("RFC 9112 9.6", "8.stop.idle", own_choice=DRAINING)
 def test_idle_connections_are_ended_by_a_fin_and_what_comes_behind_it_is_not_reset(launch: Launch) -> None:
     gateway = launch(single=1)
