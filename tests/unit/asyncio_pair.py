@@ -86,6 +86,9 @@ class Written(asyncio.Transport):
     def pause_reading(self) -> None:
         self.reads = False
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        assert (high, low) == (0, None), "what is not written is told of at once"
+
     def get_write_buffer_size(self) -> int:
         return self.unwritten
 

@@ -773,6 +773,18 @@ def test_the_time_for_a_response_is_counted_from_the_requests_end(pair: Pair, re
     assert pair.client.deadline_ns > time.monotonic_ns() + 29 * NS
 
 
+def test_the_time_for_a_response_begins_when_the_last_of_the_request_is_taken(pair: Pair) -> None:
+    # It began when that was looked at, up to `idle` seconds later.
+    pair.ask(POST[:-1])
+    pair.to_upstream.unwritten = 3
+    pair.upstream.pause_writing()
+    pair.client.data_received(POST[-1:])
+    assert pair.client.deadline_ns > time.monotonic_ns() + 59 * NS
+    pair.to_upstream.unwritten = 0
+    pair.upstream.resume_writing()
+    assert 29 * NS < pair.client.deadline_ns - time.monotonic_ns() <= 30 * NS
+
+
 def test_an_upload_that_goes_on_is_no_time_out(pair: Pair) -> None:
     pair.ask(POST[:-1])
     for left in (9, 5, 0):

@@ -193,6 +193,7 @@ class Asking(Underway):
         if paused:
             self.client.pause()
         else:
+            self._wait()
             self.client.resume()
 
     def upstream_at_end(self) -> bool:

@@ -25,7 +25,8 @@ class Upstream(asyncio.Protocol):
     """One connection to one address."""
 
     __slots__ = (
-        "idle_since_ns", "is_open", "is_read_paused", "is_write_paused", "owner", "pool", "reader", "reused", "transport",
+        "idle_since_ns", "is_open", "is_read_paused", "is_write_paused", "owner", "pool", "reader", "reused",
+        "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -194,6 +195,7 @@ class Pools:
         _, upstream = await self._loop.create_connection(
             lambda: Upstream(pool), pool.address.host, pool.address.port
         )
+        upstream.transport.set_write_buffer_limits(0)  # so that one is told when all of a request was taken
         return upstream
 
     def sweep(self, now_ns: int) -> None:
