@@ -199,10 +199,13 @@ class Answered:
                     received, at = self._wire.receive(), 0
                     if not received:
                         break
-                piece, at = content.take(received, at)
+                try:
+                    piece, at = content.take(received, at)
+                except Refused as error:
+                    raise UpstreamCut from error
                 self.is_complete = content.complete
                 yield piece
-        except (OSError, Refused) as error:
+        except OSError as error:
             raise UpstreamCut from error
         if not content.complete and response.framing is not UNTIL_CLOSE:
             raise UpstreamCut
@@ -213,10 +216,7 @@ class Answered:
 
     def wait(self, descriptor: int, event: int) -> bool:
         """Wait for the client, while the request goes on; see `UpstreamResponse.wait`."""
-        try:
-            return self._wire.wait(descriptor, event)
-        except Refused as error:
-            raise UpstreamCut from error
+        return self._wire.wait(descriptor, event)
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rgate.core.config import Route
 from rgate.core.exchange import Attempt, Exchange
 from rgate.core.fields import ClientConnection
-from rgate.core.message import Fields
+from rgate.core.message import Fields, Refused
 from rgate.core.onward import Request, Response
 from rgate.core.problem import CLIENT_CLOSED_REQUEST, OwnResponse
 from rgate.core.reasons import Reason
@@ -112,9 +112,9 @@ class Answer:
     def _recorded_if_cut(self) -> Iterator[None]:
         try:
             yield
-        except UpstreamCut:
+        except (UpstreamCut, Refused) as error:  # for either, it is too late to say so
             self._underway.record(self.response.status, self._bytes_sent, cut=True)
-            raise
+            raise UpstreamCut from error
 
     def close(self) -> None:
         """Take it that nothing more is sent (PEP 3333)."""

@@ -102,12 +102,12 @@ class UpstreamResponse(Protocol):
     trailers: Fields  # from then on
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the content as it comes. Raises UpstreamCut and ClientGone."""
+        """Yield the content as it comes. Raises UpstreamCut, ClientGone, and Refused (the request's content)."""
 
     def wait(self, descriptor: int, event: int) -> bool:
         """Wait for *event*, one of poll's, on the client's *descriptor*, while the request goes on.
 
-        False where nothing moved for `idle` seconds. Raises UpstreamCut and ClientGone.
+        False where nothing moved for `idle` seconds. Raises ClientGone and Refused.
         """
 
     def close(self) -> None:

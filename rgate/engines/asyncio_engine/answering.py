@@ -49,6 +49,9 @@ class _Receiving:
     def _broken(self) -> None:
         """Take it that the content cannot be completed; the upstream was let go."""
 
+    def _refused(self, refused: Refused) -> None:
+        """Take it that the request's content is malformed or too large; the upstream was let go."""
+
     # The upstream.
 
     def upstream_data(self, data: bytes) -> None:
@@ -113,9 +116,9 @@ class _Receiving:
         underway = self._underway
         try:
             framed = underway.take_content(data)
-        except Refused:
+        except Refused as refused:
             self._let_go(NEVER)
-            self._broken()
+            self._refused(refused)
             return
         if framed:
             underway.upstream.transport.write(framed)
@@ -196,6 +199,10 @@ class Answering(_Receiving):
         underway.record(self._response.status, self._bytes_sent, cut=True)
         underway.client.cut(framed=self._framed)
 
+    def _refused(self, refused: Refused) -> None:
+        del refused  # it is too late to say so
+        self._broken()
+
 
 class Enveloping(_Receiving):
     """Holds a response's content until its envelope can be made. Nothing was sent before, so a failure is
@@ -243,3 +250,6 @@ class Enveloping(_Receiving):
         )
         assert isinstance(step, Problem), "a bad response is not tried again"
         underway.end_with(step)
+
+    def _refused(self, refused: Refused) -> None:
+        self._underway.refuse_content(refused)

@@ -9,7 +9,7 @@ from tests.contract.http.clauses import clause
 from tests.contract.http.gateways import Gateway, wait_until
 from tests.contract.http.script import Pouring, answer, chunked, exchange, get
 from tests.contract.http.site import DEFAULT_BODY, Lane
-from tests.contract.http.wire import DEADLINE_S, Message, Wire
+from tests.contract.http.wire import DEADLINE_S, Message, Wire, readable
 
 MOST = 1 << 20
 ENVELOPES = "envelopes are rgate's own"
@@ -323,6 +323,21 @@ def test_a_response_that_breaks_off_is_502_bad_response(
     route = enveloped.path.decode()
     wait_until(lambda: gateway.figures("route")[route]["success"] == 1, DEADLINE_S, "the second request")
     assert gateway.figures("route")[route] == {"success": 1, "error": 1}
+
+
+@clause("6.client.malformed", "6.client.closed", own_choice=ENVELOPES)
+def test_content_that_is_malformed_while_an_envelope_is_made_is_told_of_as_such(
+    gateway: Gateway, client: Wire, enveloped: Lane
+) -> None:
+    client.send(get(enveloped.path, b"Transfer-Encoding: chunked", method=b"POST") + b"1\r\na\r\n")
+    upstream = enveloped.accept_for(client)
+    upstream.read_head()
+    upstream.send(_response(b"text", b"text/plain")[:-1])
+    assert not readable([client.sock], 0.1)
+    client.send(b"no size\r\n")
+
+    gateway.check_answer(client.read_response(), 400, "bad_request")
+    assert client.is_closed()
 
 
 @clause("2.timeouts.idle", "6.broken.envelope", own_choice=ENVELOPES)
