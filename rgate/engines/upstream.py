@@ -102,7 +102,7 @@ class UpstreamResponse(Protocol):
     trailers: Fields  # from then on
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the content as it comes. Raises UpstreamCut, ClientGone, and Refused (the request's content)."""
+        """Yield the content as it comes. Raises UpstreamCut, ClientGone and, of the request, Refused."""
 
     def wait(self, descriptor: int, event: int) -> bool:
         """Wait for *event*, one of poll's, on the client's *descriptor*, while the request goes on.

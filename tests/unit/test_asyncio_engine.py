@@ -1,6 +1,7 @@
 """A request's way through the asyncio engine, on transports that keep what is written (behaviour 5 and 6)."""
 
 import contextlib
+import errno
 import itertools
 import json
 import time
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from rgate.core.config import Limits, Policy
 from rgate.core.content import MOST_CHUNKS_A_CALL
 from rgate.core.patience import HEAD_S, LAST_MOMENT_S, LINGER_BETWEEN_S, MOST_AHEAD, REPLAYABLE_BYTES
+from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.ports import NS
 from rgate.engines.asyncio_engine.shared import request_ids
 from tests.unit.asyncio_pair import (
@@ -525,6 +527,20 @@ def test_a_connection_with_content_to_come_is_closed_a_moment_after_its_answer(p
     assert pair.to_client.at_end
     assert not pair.to_client.closed
     assert pair.client.deadline_ns <= time.monotonic_ns() + LINGER_BETWEEN_S * NS
+
+
+class Broken(Written):
+    """A connection of asyncio's own loop that was reset, which the loop has not told of yet."""
+
+    def write_eof(self) -> None:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+
+def test_a_client_that_was_reset_meanwhile_is_counted_once(pair: Pair) -> None:
+    client = Client(pair.shared, pair.acceptor)
+    pair.turns.transport(client, Broken)
+    client.data_received(b"POST /other HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\na")
+    assert outcomes(pair) == [(404, "", False)]
 
 
 def test_a_client_that_lingers_gets_its_last_response_whole(pair: Pair) -> None:

@@ -22,7 +22,7 @@ from rgate.core.patience import (
 from rgate.core.reading import RequestReader, late_head
 from rgate.engines.asyncio_engine.ports import NEVER_NS, NS, Work
 from rgate.engines.asyncio_engine.shared import Shared
-from rgate.engines.asyncio_engine.upstream import pause_reading
+from rgate.engines.asyncio_engine.upstream import end_writing, pause_reading
 
 log = logging.getLogger("rgate")
 
@@ -225,8 +225,7 @@ class Client(asyncio.Protocol):
         self.reader.take_all()
         self.work = Lingering(self)
         self.resume()
-        if not self.transport.is_closing():
-            self.transport.write_eof()
+        end_writing(self.transport)
 
     def cut(self, *, framed: bool) -> None:
         """End the connection so that the response looks broken: by a reset, where it is not *framed*."""

@@ -165,12 +165,12 @@ class Acceptor:
     # Time, and the end.
 
     def _sweep(self) -> None:
+        self._shared.loop.call_later(SWEEP_S, self._sweep)  # first, as a defect below must not be the last
         now_ns = time.monotonic_ns()
         for client in [client for client in self._clients if client.deadline_ns < now_ns]:
             client.deadline_ns = NEVER_NS
             client.expired()
         self._shared.pools.sweep(now_ns)
-        self._shared.loop.call_later(SWEEP_S, self._sweep)
 
     def drain(self) -> None:
         """End what is idle and accept no more, a moment later: what is on its way is served. Tell when all

@@ -3,7 +3,7 @@
 import time
 
 from rgate.engines.asyncio_engine.client import Client
-from rgate.engines.asyncio_engine.upstream import Upstream, pause_reading
+from rgate.engines.asyncio_engine.upstream import Upstream, end_writing, pause_reading
 
 
 class Tunnel:
@@ -54,8 +54,7 @@ class Tunnel:
         if self._ends == 2:
             self._end()
             return False
-        if not other.transport.is_closing():
-            other.transport.write_eof()
+        end_writing(other.transport)
         self._moved()
         return True
 

@@ -113,6 +113,15 @@ def pause_reading(transport: asyncio.Transport, *, paused: bool) -> None:
         transport.resume_reading()
 
 
+def end_writing(transport: asyncio.Transport) -> None:
+    """Tell the other end that nothing more is written, unless the connection is closed or broken: that is
+    told of by itself.
+    """
+    if not transport.is_closing():
+        with contextlib.suppress(OSError):
+            transport.write_eof()
+
+
 class Pool:
     """The idle connections to one address. The one used last comes first, so that the rest can go.
 
