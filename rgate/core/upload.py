@@ -72,6 +72,12 @@ class Upload:
             return Failure.TIMEOUT
         return Refused(Reason.REQUEST_TIMEOUT, f"Nothing of the body came for {timeouts.idle:g} s.")
 
+    def again(self) -> None:
+        """Keep all, as before the first try: what came is to be sent once more, and more may come before it
+        is. Only while `replayable`.
+        """
+        self._sent = False
+
     def from_its_start(self) -> list[bytes]:
         """Return all that came up to now, to be sent; only while `replayable`."""
         kept = list(self._kept)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rgate.core.config import Limits, Policy
-from rgate.core.content import MOST_CHUNKS_A_CALL
+from rgate.core.content import LAST_CHUNK, MOST_CHUNKS_A_CALL, chunk
 from rgate.core.patience import HEAD_S, LAST_MOMENT_S, LINGER_BETWEEN_S, MOST_AHEAD, REPLAYABLE_BYTES
 from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.ports import NS
@@ -434,6 +434,26 @@ def test_content_that_is_kept_is_sent_again(pair: Pair) -> None:
     pair.upstream.eof_received()
     pair.turns.end_turn()
     assert pair.turns.made[0][1].data == sent
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: %d" % (REPLAYABLE_BYTES + 3), b"Transfer-Encoding: chunked"]
+)
+def test_content_that_comes_between_two_tries_is_sent_with_what_came_before(
+    pair: Pair, framing: bytes
+) -> None:
+    # It was more than is kept of what was sent, and what came before was forgotten: the container got the end
+    # of the content alone, and of chunks that looked whole.
+    chunks = framing.endswith(b"chunked")
+    first, rest = b"abc", bytes(REPLAYABLE_BYTES)
+    pieces = (chunk(first), chunk(rest) + LAST_CHUNK) if chunks else (first, rest)
+    pair.turns.network[1] = None
+    sent = pair.ask(b"PUT /a HTTP/1.1\r\nHost: h\r\n%b\r\n\r\n" % framing + pieces[0])
+    assert sent.endswith(pieces[0])
+    pair.upstream.eof_received()  # it was stale
+    pair.client.data_received(pieces[1])
+    pair.turns.end_turn()
+    assert pair.turns.made[0][1].taken().endswith(b"\r\n\r\n" + b"".join(pieces))
 
 
 def test_content_that_is_too_large_to_be_kept_is_sent_once(pair: Pair) -> None:

@@ -80,6 +80,7 @@ class Asking(Underway):
             return
         self.attempt = step
         self.destination = self.route.destination(step.candidate)
+        self.upload.again()
         self._ask()
 
     def _ask(self) -> None:
