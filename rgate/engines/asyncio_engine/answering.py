@@ -22,7 +22,7 @@ class _Receiving:
     meanwhile.
     """
 
-    __slots__ = ("_bytes_sent", "_content", "_framed", "_response", "_rest", "_underway")
+    __slots__ = ("_bytes_sent", "_content", "_framed", "_response", "_rest", "_underway", "_unwritten")
 
     def __init__(self, underway: Underway, response: Response) -> None:
         self._underway = underway
@@ -138,13 +138,16 @@ class _Receiving:
         self._wait()
 
     def _wait(self) -> None:
-        underway = self._underway
-        underway.client.deadline_ns = time.monotonic_ns() + underway.route.idle_ns
+        client = self._underway.client
+        self._unwritten = client.transport.get_write_buffer_size()
+        client.deadline_ns = time.monotonic_ns() + self._underway.route.idle_ns
 
     def expired(self) -> None:
         """Take it that nothing was read or written for `idle` seconds: who reads no more has left."""
         client = self._underway.client
-        if client.is_write_paused:
+        if client.transport.get_write_buffer_size() != self._unwritten:
+            self._wait()  # it reads, though slowly
+        elif client.is_write_paused:
             self.client_gone()
             client.transport.abort()
         else:
