@@ -150,3 +150,30 @@ def test_a_strangers_request_is_one_that_came_from_elsewhere_or_was_forwarded(
 ) -> None:
     head = request(b"GET / HTTP/1.1", *lines).head()
     assert gateway().is_insider(head, client) is inside
+
+
+@pytest.mark.parametrize(
+    ("peer", "accept", "told"),
+    [
+        ("127.0.0.1", (), b'"detail": "at 10.0.0.1"'),
+        ("192.0.2.7", (), b'"detail": "No container of this backend accepted a connection."'),
+        ("127.0.0.1", (b"Accept: a/b", b"accept: text/html"), b"<p>at 10.0.0.1</p>"),
+    ],
+)
+def test_a_problem_is_told_as_far_as_its_client_may_know_and_as_it_reads(
+    peer: str, accept: tuple[bytes, ...], told: bytes
+) -> None:
+    asked = request(b"GET /a HTTP/1.1", *accept)
+    own = gateway().own_response(
+        Problem(Reason.CONNECT_FAILED, "at 10.0.0.1", "b"), asked, ClientConnection(peer, 1)
+    )
+    assert told in own.body
+    assert (b"X-Request-ID", b"id0") in own.fields
+
+
+def test_the_default_response_goes_to_anybody() -> None:
+    own = gateway().own_response(
+        DefaultResponse(), request(b"GET /a HTTP/1.1"), ClientConnection("192.0.2.7", 1)
+    )
+    assert (own.status, own.body) == (404, DefaultResponse().body.content)
+    assert (b"X-Request-ID", b"id0") in own.fields

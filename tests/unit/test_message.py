@@ -34,6 +34,49 @@ def test_an_absolute_target_says_whom_it_means() -> None:
     assert (request.path, request.query, request.host) == (b"/p", b"?q", b"h:81")
 
 
+def test_a_client_of_1_0_need_not_say_whom_it_means() -> None:
+    assert parse_request_head(head(first="GET / HTTP/1.0")).host == b""
+    assert parse_request_head(head("Host:", first="GET / HTTP/1.0")).host == b""
+
+
+def test_a_connect_has_no_path() -> None:
+    request = parse_request_head(head("Host: h:1", first="CONNECT h:1 HTTP/1.1"))
+    assert (request.target, request.path, request.query, request.host) == (b"h:1", b"", b"", b"h:1")
+
+
+@pytest.mark.parametrize(
+    ("first", "line", "keeps"),
+    [
+        ("GET / HTTP/1.1", "A: b", True),
+        ("GET / HTTP/1.1", "Connection: a, Close", False),
+        ("GET / HTTP/1.0", "A: b", False),
+        ("GET / HTTP/1.0", "Connection: Keep-Alive", True),
+        ("GET / HTTP/1.0", "Connection: keep-alive, close", False),
+        ("GET / HTTP/1.9", "A: b", True),
+    ],
+)
+def test_whether_a_connection_goes_on_depends_on_its_version(first: str, line: str, keeps: bool) -> None:
+    assert parse_request_head(head("Host: h", line, first=first)).keep_alive is keeps
+
+
+@pytest.mark.parametrize(
+    ("first", "lines", "waits"),
+    [
+        ("PUT / HTTP/1.1", ("Expect: 100-Continue", "Content-Length: 1"), True),
+        ("PUT / HTTP/1.1", ("Expect: 100-continue", "Transfer-Encoding: chunked"), True),
+        ("PUT / HTTP/1.1", ("Expect: 100-continue", "Content-Length: 0"), False),
+        ("PUT / HTTP/1.1", ("Expect: 100-continue",), False),
+        ("PUT / HTTP/1.0", ("Expect: 100-continue", "Content-Length: 1"), False),
+        ("PUT / HTTP/1.1", ("Expect: x", "Content-Length: 1"), False),
+        ("PUT / HTTP/1.1", ("Content-Length: 1",), False),
+    ],
+)
+def test_a_client_waits_with_its_content_where_it_says_so(
+    first: str, lines: tuple[str, ...], waits: bool
+) -> None:
+    assert parse_request_head(head("Host: h", *lines, first=first)).expects_continue is waits
+
+
 @pytest.mark.parametrize(
     "lines",
     [

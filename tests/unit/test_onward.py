@@ -51,6 +51,7 @@ def test_the_backend_is_told_what_was_removed(
         ((b"X-Forwarded-Prefix: /one", b"X-Forwarded-Prefix: /two"), PROXY, [b"/one/two/a"]),
         ((b"X-Forwarded-Prefix:",), PROXY, [b"/a"]),
         ((b"X-Forwarded-Prefix: /shop",), STRANGER, [b"/a"]),
+        ((b"X-Forwarded-Prefix: /shop", b"TE: trailers"), STRANGER, [b"/a"]),
         ((b"X_Forwarded_Prefix: /shop",), PROXY, [b"/a"]),
     ],
 )
