@@ -67,6 +67,8 @@ def same_but_for_blanks(one: Request | Problem, other: Request | Problem) -> boo
 @example(
     LINE, b"", [b"X-Forwarded-For: 1\r\n", HOST, b"x-forwarded-host: a\r\n", b"A: b\r\n"], STRANGER, READING
 )
+@example(LINE, HOST, [b"X-Forwarded-Proto: a\r\n", b"X-Forwarded-Host: b\r\n"], PROXY, READING)
+@example(LINE, HOST, [b"X-Forwarded-Port: 1\r\n", b"Transfer-Encoding: chunked\r\n"], PROXY, READING)
 @example(LINE, HOST, [b"X-Forwarded-For: 1\r\n"], PROXY, READING)
 @example(LINE, HOST, [b"X-Request-ID: a\r\n", b"X-Forwarded-Host: b\r\n"], STRANGER, READING)
 @example(LINE, HOST, [b"X-Request-ID: a\r\n", b"x-request-id: b\r\n"], STRANGER, READING)

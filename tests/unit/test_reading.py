@@ -339,6 +339,29 @@ def test_a_responses_head_is_as_large_as_it_may_be(at: list[int] | range, end: b
     assert outcome(padded(head, b"A: ", 301)) == "the head is larger than 300 bytes"
 
 
+def test_a_head_behind_an_interim_response_may_be_as_large_as_any() -> None:
+    reading = Reading(Limits(header_bytes=300), upgrading=True)
+    interim, head = b"HTTP/1.1 103 E\r\n\r\n", b"HTTP/1.1 204 N\r\nA: \r\n\r\n"
+    for size, fits in ((300, True), (301, False)):
+        reader = ResponseReader()
+        assert isinstance(
+            reader.read(interim + padded(head, b"A: ", size), reading, request(), reused=False), Interim
+        )
+        if fits:
+            assert isinstance(reader.read(b"", reading, request(), reused=False), Response)
+        else:
+            with pytest.raises(BadResponse):
+                reader.read(b"", reading, request(), reused=False)
+
+
+@pytest.mark.parametrize(
+    "received", [b" GET", b"\x16\x03\x01", b"GET / HTTP/1.1\n", b"GET / HTTP/1.1\r\nA: b\n"]
+)
+def test_what_can_be_no_request_is_refused_before_its_end(received: bytes) -> None:
+    for pieces in ([received], [received[index : index + 1] for index in range(len(received))]):
+        assert read_requests(pieces) == [Reason.BAD_REQUEST]
+
+
 @pytest.mark.parametrize(
     ("received", "reused", "failure"),
     [
