@@ -78,6 +78,28 @@ def test_a_client_waits_with_its_content_where_it_says_so(
 
 
 @pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (" folded", "A field line begins with white space: folded lines are not accepted."),
+        ("\tfolded", "A field line begins with white space: folded lines are not accepted."),
+        ("A: b\rc", "A line ends with a bare CR or LF; lines end with CR LF."),
+        ("A: b\nc", "A line ends with a bare CR or LF; lines end with CR LF."),
+        ("no colon", "A field line has no colon."),
+        (": b", "A field name is empty or holds a character that is not allowed, such as a space."),
+        ("A : b", "A field name is empty or holds a character that is not allowed, such as a space."),
+        ("A: \x00", "A field value holds a control character."),
+        ("Content-Length: +1", "Content-Length is not one whole number."),
+        ("Transfer-Encoding: x", "The only transfer coding known here is `chunked`."),
+        ("Host: h", "More than one Host field."),
+    ],
+)
+def test_a_client_is_told_what_is_wrong_with_its_head(line: str, told: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parse_request_head(head("Host: h", line))
+    assert refused.value.detail == told
+
+
+@pytest.mark.parametrize(
     "lines",
     [
         ("Host: h", "Content-Length: 1", "Transfer-Encoding: chunked"),

@@ -75,6 +75,7 @@ def test_a_request_without_a_host_gets_one_before_its_fields() -> None:
     asked = request(b"GET /a HTTP/1.0", b"A: b", host=())
     assert not asked.manner.has_host_field
     onward = with_host(asked, b"c:1")
+    assert onward.onward == asked.onward.replace(b"A: b", b"Host: c:1\r\nA: b")
     assert onward.onward.startswith(b"GET /a HTTP/1.1\r\nHost: c:1\r\nA: b\r\n")
     assert onward._replace(onward=asked.onward) == asked
 

@@ -291,6 +291,12 @@ def test_interims_and_a_response_of_each_framing_are_read() -> None:
         assert events[2] == ("content", b"abc", told)
 
 
+def test_a_client_of_1_0_gets_no_interim_response() -> None:
+    raw = b"HTTP/1.1 103 E\r\n\r\nHTTP/1.1 204 N\r\n\r\n"
+    first = read_responses([raw], request(b"GET / HTTP/1.0"), reused=False, ends=False)[0]
+    assert first == Interim(103, b"")
+
+
 def padded(head: bytes, behind: bytes, size: int) -> bytes:
     """*head* with so much put in behind *behind* that it is *size* bytes."""
     return head.replace(behind, behind + b"a" * (size - len(head)), 1)
