@@ -173,6 +173,47 @@ def test_a_label_that_is_no_port_is_told(label: str, found: str) -> None:
     assert address_of(several, BACKEND, HERE) == NoAddress(found)
 
 
+@pytest.mark.parametrize("port", [1, 65535])
+def test_a_label_names_any_port_there_can_be(port: int) -> None:
+    several = replace(UP, published=(), exposed=(2, 3), labels={**UP.labels, "rgate.port": str(port)})
+    assert address_of(several, BACKEND, HERE) == Address("172.18.0.2", port)
+
+
+def test_the_only_published_port_is_meant_where_others_are_only_exposed() -> None:
+    assert address_of(replace(UP, exposed=(1, 8000, 9000)), BACKEND, HERE) == Address("127.0.0.1", 32768)
+
+
+def test_one_that_is_starting_is_shown_as_used_only_where_it_is() -> None:
+    starting = replace(UP, id="2" * 64, name="orders-2", health=Health.STARTING)
+    alone, beside = view_of(BACKEND, [starting], HERE), view_of(BACKEND, [UP, starting], HERE)
+    assert [(one.name, one.left_out, one.detail) for one in alone.containers] == [("orders-2", None, "")]
+    assert alone.containers[0].address == Address("127.0.0.1", 32768)
+    assert [one.left_out for one in beside.containers] == [None, LeftOut.STARTING]
+    assert beside.containers[1].detail == "orders-2 is starting, and others are healthy"
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [(State.PAUSED, "orders-1 is paused: unpause it"), (State.EXITED, "orders-1 is exited: start it")],
+)
+def test_what_brings_one_back_is_told(state: State, told: str) -> None:
+    assert view_of(BACKEND, [replace(UP, state=state)], HERE).containers[0].detail == told
+
+
+def test_the_three_nearest_misses_are_told_and_of_those_that_run() -> None:
+    wanted = Backend("b", match_labels=(("a", "1"), ("b", "1"), ("c", "1")))
+    near = [replace(UP, id=str(n), name=f"near-{n}", labels={"a": "1"}) for n in range(4)]
+    nearer = replace(UP, id="9", name="nearer", labels={"a": "1", "b": "1"})
+    stopped = replace(UP, id="8", name="off", labels={"a": "1", "b": "1"}, state=State.EXITED)
+    detail = view_of(wanted, [*near, nearer, stopped], HERE).detail
+    assert detail.startswith(
+        "No running container has the labels a=1, b=1, c=1: nearer has 2 of 3 labels: c is missing"
+    )
+    assert [f"near-{n}" in detail for n in range(4)] == [True, True, False, False]
+    assert "off" not in detail
+    assert view_of(wanted, [], HERE).detail == "No running container has the labels a=1, b=1, c=1."
+
+
 def test_each_way_to_have_no_address_is_told() -> None:
     bare = replace(UP, published=(), exposed=(), attachments=())
     assert address_of(bare, BACKEND, HERE) == NoAddress(
