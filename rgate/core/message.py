@@ -67,7 +67,6 @@ class RequestHead:
     """A request's head, checked. *path* and *query* are parts of *target*, byte for byte.
 
     *path* is `*` for `OPTIONS *` and empty for CONNECT; *query* begins with its `?` or is empty.
-    *has_content_length* tells a body of no bytes from no body at all.
     """
 
     method: bytes
@@ -78,7 +77,6 @@ class RequestHead:
     fields: Fields
     named: Named
     framing: RequestFraming
-    has_content_length: bool
     connection_options: frozenset[bytes]  # lower case
     host: bytes  # the authority of an absolute-form target, else the Host field; b"" where neither is
 
@@ -204,7 +202,6 @@ def parse_request_head(head: bytes, *, most_fields: int = 100) -> RequestHead:
     fields = parse_fields(rest, most_fields=most_fields)
     named = values_by_name(fields)
     authority, path, query = _split_target(method, target)
-    framing, has_content_length = _request_framing(named, minor)
     return RequestHead(
         method=method,
         target=target,
@@ -213,8 +210,7 @@ def parse_request_head(head: bytes, *, most_fields: int = 100) -> RequestHead:
         query=query,
         fields=fields,
         named=named,
-        framing=framing,
-        has_content_length=has_content_length,
+        framing=_request_framing(named, minor),
         connection_options=_connection_options(named),
         host=_host(named, minor, authority),
     )
@@ -293,7 +289,7 @@ def _host(named: Named, minor: int, authority: bytes | None) -> bytes:
     return hosts[0] if hosts else b""
 
 
-def _request_framing(named: Named, minor: int) -> tuple[RequestFraming, bool]:
+def _request_framing(named: Named, minor: int) -> RequestFraming:
     codings = named.get(b"transfer-encoding", ())
     lengths = named.get(b"content-length", ())
     if codings:
@@ -303,12 +299,12 @@ def _request_framing(named: Named, minor: int) -> tuple[RequestFraming, bool]:
             raise Refused(Reason.BAD_REQUEST, "Transfer-Encoding in an HTTP/1.0 request.")
         if len(codings) > 1 or codings[0].lower() != b"chunked":
             raise Refused(Reason.BAD_REQUEST, "The only transfer coding known here is `chunked`.")
-        return CHUNKED, False
+        return CHUNKED
     if not lengths:
-        return 0, False
+        return 0
     if len(lengths) > 1 or DIGITS.fullmatch(lengths[0]) is None:
         raise Refused(Reason.BAD_REQUEST, "Content-Length is not one whole number.")
-    return int(lengths[0]), True
+    return int(lengths[0])
 
 
 def _connection_options(named: Named) -> frozenset[bytes]:
