@@ -6,6 +6,8 @@ So nothing is ever moved between spans: rows of minutes, hours and days that are
 deleted, and the whole lifetime stays exact. A window is read from as few rows as cover it.
 """
 
+import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +32,7 @@ MOST_LABELS: Final = 4096
 """Beyond these, the containers that were not seen for longest are counted as `(other)`."""
 
 BUSY_TIMEOUT_S: Final = 5.0
+_BUSY_PAUSE_S: Final = 0.005
 
 
 class StatsError(Exception):
@@ -433,9 +436,24 @@ def _set_up_sqlite(connection: object, _record: object) -> None:
     # The driver begins transactions by itself, and too late for reads: we do it in _begin_sqlite.
     connection.isolation_level = None  # type: ignore[attr-defined]
     cursor = connection.cursor()  # type: ignore[attr-defined]
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _switch_to_wal(cursor)
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.close()
+
+
+def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
+    """Let readers and a writer work at once. Where others do the same to a new file at that moment, SQLite
+    does not wait for its busy time-out: two that wait for each other would never end.
+    """
+    until_s = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until_s:
+                raise
+        time.sleep(_BUSY_PAUSE_S)
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

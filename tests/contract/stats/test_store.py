@@ -1,5 +1,6 @@
 """The store: sums survive, windows are covered, and storage is bounded; on every database at hand."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,21 @@ def test_several_may_open_a_new_database_at_once(url: str) -> None:
     with ThreadPoolExecutor(all_there.parties) as pool:
         opening = [pool.submit(open_and_close) for _ in range(all_there.parties)]
     assert [one.result() for one in opening] == [""] * all_there.parties
+
+
+def test_a_new_sqlite_database_that_another_prepares_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # To switch to WAL while another holds the lock to write fails at once, whatever the busy time-out.
+    path = tmp_path / "new.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("CREATE TABLE other (x)")
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr("rgate.stats.store.time.sleep", lambda _: other.execute("ROLLBACK"))
+    opened, why = open_store(f"sqlite:///{path}")
+    opened.close()
+    other.close()
+    assert why == ""
 
 
 def test_folding_a_generation_twice_counts_it_once(store: Store) -> None:
