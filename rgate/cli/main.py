@@ -3,15 +3,30 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
-from typing import Final, NoReturn
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Final, NamedTuple, NoReturn
 
 from rgate._version import __version__
+from rgate.cli import options as add
 from rgate.core.nearest import did_you_mean
-from rgate.engines import ENGINES
 
-_DEFAULT_HOST: Final = "127.0.0.1"
-_MOST_SECONDS: Final = 86400
+
+class _Command(NamedTuple):
+    """A command: its line in `--help`, its options, and the function that carries it out.
+
+    *carried_out_by*: `module:function` in rgate.cli; it takes the options, and returns the exit status.
+    """
+
+    help: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    carried_out_by: str
+
+
+_COMMANDS: Final = {
+    "serve": _Command("run the gateway (the default)", add.add_serve, "serve:serve"),
+    "check": _Command("check a configuration, and start nothing", add.add_config, "check:check"),
+}
 
 
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -32,13 +47,9 @@ def _open_what_is_closed() -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.command == "check":
-        from rgate.cli.check import check
-
-        return check(options)
-    from rgate.cli.serve import serve
-
-    return serve(options)
+    module, _, function = _COMMANDS[options.command].carried_out_by.partition(":")
+    carry_out = getattr(import_module(f"rgate.cli.{module}"), function)
+    return int(carry_out(options))
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -57,7 +68,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         near = did_you_mean(name, (f"--{known.replace('_', '-')}" for known in names))
         commands[options.command].error(f"{name!r} is no option{near}")
     if options.command == "serve":
-        options.host = options.host or [_DEFAULT_HOST]
+        options.host = options.host or [add.DEFAULT_HOST]
     return options
 
 
@@ -76,80 +87,6 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     )
     parser.add_argument("--version", action="version", version=f"rgate {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    _add_serve(commands.add_parser("serve", help="run the gateway (the default)"))
-    check = commands.add_parser("check", help="check a configuration, and start nothing")
-    _add_config(check)
+    for name, command in _COMMANDS.items():
+        command.add_options(commands.add_parser(name, help=command.help, description=command.help))
     return parser, commands.choices
-
-
-def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config", metavar="FILE", default="config.yml", help="the configuration (%(default)s)"
-    )
-
-
-def _add_serve(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--host",
-        action="append",
-        metavar="ADDRESS",
-        help="an address to listen on; may stand several times; `::`: all of IPv6 and IPv4 "
-        f"({_DEFAULT_HOST})",
-    )
-    parser.add_argument(
-        "--port", type=_port, default=8080, help="the port to listen on; 0: any free one (%(default)s)"
-    )
-    _add_config(parser)
-    parser.add_argument("--engine", choices=sorted(ENGINES), default="asyncio", help="(%(default)s)")
-    parser.add_argument(
-        "--workers",
-        type=_workers,
-        default=1,
-        metavar="N",
-        help="processes that share the port; auto: one for each core (%(default)s)",
-    )
-    parser.add_argument(
-        "--drain",
-        type=_seconds,
-        default=8.0,
-        metavar="SECONDS",
-        help="how long what is under way may go on after SIGTERM or SIGINT (%(default)g)",
-    )
-    parser.add_argument("--seed", type=int, metavar="N", help="make the random pick of containers repeatable")
-    parser.add_argument(
-        "--access-log", metavar="PATH", help="write a line for each request; -: to standard output"
-    )
-    parser.add_argument(
-        "--log-format", choices=("text", "json"), default="text", help="of the access log (%(default)s)"
-    )
-    parser.add_argument(
-        "--log-level",
-        choices=("debug", "info", "warning", "error"),
-        default="info",
-        help="what is told on standard error (%(default)s)",
-    )
-    parser.add_argument("--db", metavar="URL", help="the database of the figures, instead of stats.database")
-
-
-def _workers(text: str) -> int:
-    if text == "auto":
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 256:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers; allowed: 1 to 256, or auto")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= _MOST_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; allowed: 0 to {_MOST_SECONDS} seconds")
-    return seconds
-
-
-def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; allowed: 0 to 65535")
-    return int(text)

@@ -101,7 +101,7 @@ def wire(
     gateway = Gateway(config, registry.views, pick, can_tunnel=can_tunnel)
     registry.subscribe(gateway.swap_views)
     watcher = Watcher(DockerSource(), registry)
-    web = create_web(gateway, stats, lambda: watcher.docker)
+    web = create_web(gateway, stats, lambda: (watcher.knowledge,))
     others = tuple(logs)
     log: RequestLog = _All((stats, *others)) if others else stats
     return Wired(gateway, registry, watcher, stats, web, log)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from rgate.core.near_misses import NearMiss
 from rgate.core.reasons import LeftOut, Reason
 
 
@@ -42,6 +43,7 @@ class ContainerView:
     address: Address | None
     left_out: LeftOut | None  # None: it is a candidate
     detail: str  # one sentence a person can act on; "" for a candidate
+    address_from: str = ""  # how the address was chosen, for people; "" without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +58,5 @@ class BackendView:
     reason: Reason | None = None  # one of the first four, where there is no candidate
     detail: str = ""  # why, in one sentence a person can act on
     containers: tuple[ContainerView, ...] = ()  # candidates, left out, and near misses
+    near_misses: tuple[NearMiss, ...] = ()  # best first
+    stale: str = ""  # a sentence, where what is known may not be so any more; "" where it is fresh

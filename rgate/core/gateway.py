@@ -15,7 +15,7 @@ from rgate.core.exchange import Exchange
 from rgate.core.fields import ClientConnection, came_by_a_proxy, is_in, unmapped
 from rgate.core.message import CHUNKED, RequestHead
 from rgate.core.onward import Request
-from rgate.core.own import OWN_PREFIX, is_own
+from rgate.core.own import FOR_EVERYONE, OWN_PREFIX, OwnPage, is_own, own_page, paths
 from rgate.core.problem import OwnResponse, Problem, body_too_large, default_response, problem_response
 from rgate.core.reading import Reading
 from rgate.core.reasons import Reason
@@ -148,6 +148,22 @@ class Gateway:
         accept = b",".join(head.values(b"accept"))
         insider = self.is_insider(head, client)
         return problem_response(place, request_id=request_id, accept=accept, insider=insider)
+
+    def own_page(self, head: RequestHead, client: ClientConnection) -> OwnPage | Problem:
+        """Return which page of rgate's own *client* gets for *head*, or why none (behaviour 8)."""
+        page = own_page(head.path.decode("latin-1"), self.config.stats.path)
+        if page not in FOR_EVERYONE and not self.is_insider(head, client):
+            return Problem(
+                Reason.FORBIDDEN,
+                f"{client.peer} is not in `admin.allow`, or somebody forwarded the request: ask from "
+                "there, without a proxy, or add it.",
+            )
+        if page is None:
+            return Problem(Reason.NOT_FOUND, f"There is: {', '.join(paths())}.")
+        if head.method not in (b"GET", b"HEAD"):
+            detail = f"{head.method.decode()} is not for this page; GET is."
+            return Problem(Reason.METHOD_NOT_ALLOWED, detail)
+        return page
 
     def is_insider(self, head: RequestHead, client: ClientConnection) -> bool:
         """Whether who sent *head* may know of containers and labels (behaviour 8).

@@ -1,10 +1,44 @@
 """Which paths rgate answers itself. They win over every route (behaviour 3)."""
 
+from enum import Enum
 from typing import Final
 
 OWN_PREFIX: Final = b"/_rgate"
 
 
+class OwnPage(Enum):
+    """A page of rgate's own. The value is its path; that of STATS is the configuration's to say."""
+
+    STATS = ""
+    HEALTHZ = "/_rgate/healthz"
+    READYZ = "/_rgate/readyz"
+    BACKENDS = "/_rgate/backends"
+    CONFIG = "/_rgate/config"
+    EXPLAIN = "/_rgate/explain"
+    REQUESTS = "/_rgate/requests"
+    STORY = "/_rgate/requests/"  # and the id of a request, percent-encoded
+
+
+FOR_EVERYONE: Final = frozenset({OwnPage.STATS, OwnPage.HEALTHZ, OwnPage.READYZ})
+"""The pages that have something to say to strangers too; the others are for `admin.allow`."""
+
+_BY_PATH: Final = {page.value: page for page in OwnPage if page.value.startswith("/")}
+
+
 def is_own(path: bytes, stats_path: str) -> bool:
     """Whether *path*, as received and without its query, is the stats' or one under `/_rgate/`."""
     return path == stats_path.encode() or path == OWN_PREFIX or path.startswith(OWN_PREFIX + b"/")
+
+
+def own_page(path: str, stats_path: str) -> OwnPage | None:
+    """Return the page at *path*, which `is_own`, as received; None: there is none."""
+    if path == stats_path:
+        return OwnPage.STATS
+    if path.startswith(OwnPage.STORY.value) and path != OwnPage.STORY.value:
+        return OwnPage.STORY
+    return None if path == OwnPage.STORY.value else _BY_PATH.get(path)
+
+
+def paths() -> list[str]:
+    """Return the paths of all pages but the stats', for people."""
+    return [*(path for path in _BY_PATH if path != OwnPage.STORY.value), f"{OwnPage.STORY.value}ID"]

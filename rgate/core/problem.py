@@ -15,6 +15,9 @@ from rgate.core.reasons import Reason
 
 NO_SERVICE_URLS: Final = "Backend available but no Service URLs discovered"
 ALLOWED_METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+ALLOWED_TO_READ: Final = "GET, HEAD"
+"""The methods of rgate's own pages."""
+
 CLIENT_CLOSED_REQUEST: Final = 499
 """The status that is counted, and never sent, for a client that went away (nginx's number)."""
 

@@ -15,6 +15,14 @@ def missing_labels(container: Container, backend: Backend) -> tuple[tuple[str, s
     return tuple((key, value) for key, value in backend.match_labels if container.labels.get(key) != value)
 
 
+def views_of(
+    backends: Iterable[Backend], containers: Iterable[Container], host: HostView
+) -> dict[str, BackendView]:
+    """Return the view of each backend, by its name."""
+    found = tuple(containers)
+    return {backend.name: view_of(backend, found, host) for backend in backends}
+
+
 def view_of(backend: Backend, containers: Iterable[Container], host: HostView) -> BackendView:
     """Return what *backend* may use of all *containers*, and why not the rest."""
     if backend.urls:

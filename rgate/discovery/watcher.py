@@ -9,9 +9,9 @@ import logging
 import queue
 import threading
 import time
-from dataclasses import dataclass
 from typing import Final
 
+from rgate.core.knowledge import Connection, Knowledge
 from rgate.discovery.registry import Registry
 from rgate.discovery.source import ContainerSource, Event, EventStream, SourceError
 
@@ -28,15 +28,6 @@ _START: Final = "start"
 _KILL: Final = "kill"
 
 
-@dataclass(frozen=True, slots=True)
-class DockerStatus:
-    """Whether the source answers, its version, and what went wrong where it does not."""
-
-    connected: bool
-    version: str = ""
-    error: str = ""
-
-
 class Watcher:
     """Runs two threads: one follows events, one applies them, lists, and pings. Neither keeps a
     process from its end.
@@ -48,15 +39,15 @@ class Watcher:
         self._stopped = threading.Event()
         self._looked = threading.Event()
         self._events: queue.SimpleQueue[tuple[EventStream, Event | None] | None] = queue.SimpleQueue()
-        self._status = DockerStatus(connected=False)
+        self._knowledge = Knowledge()
         self._reached = False  # at least once
         self._told_away = False
         self._began = False
 
     @property
-    def docker(self) -> DockerStatus:
-        """Whether Docker answers now."""
-        return self._status
+    def knowledge(self) -> Knowledge:
+        """How fresh what is known of containers is now."""
+        return self._knowledge
 
     def start(self) -> None:
         """Begin to look; once, further calls do nothing."""
@@ -80,7 +71,7 @@ class Watcher:
                 self._follow()
                 pause_s = FIRST_PAUSE_S
             except SourceError as error:
-                if self._status.connected:
+                if self._knowledge.docker is Connection.CONNECTED:
                     pause_s = FIRST_PAUSE_S
                 self._away(str(error))
                 self._source.close()
@@ -154,7 +145,7 @@ class Watcher:
             self._registry.started(event.container_id)
 
     def _there(self, version: str) -> None:
-        self._status = DockerStatus(connected=True, version=version)
+        self._knowledge = Knowledge(docker=Connection.CONNECTED, version=version)
         self._reached = True
         if self._told_away:
             log.warning("Docker answers again version=%s", version)
@@ -162,7 +153,8 @@ class Watcher:
         self._looked.set()
 
     def _away(self, error: str) -> None:
-        self._status = DockerStatus(connected=False, error=error)
+        docker = Connection.AWAY if self._reached else Connection.NEVER
+        self._knowledge = Knowledge(docker=docker, error=error)
         if not self._told_away:
             known = "the last known containers stay in use" if self._reached else "no container is known yet"
             log.warning("Docker does not answer; %s error=%r", known, error)

@@ -1,7 +1,7 @@
 """The pages that rgate answers itself: `stats.path`, and all under `/_rgate/` (behaviour 7 and 8)."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -10,36 +10,35 @@ from werkzeug.exceptions import HTTPException
 
 from rgate.core.candidates import BackendView, ContainerView
 from rgate.core.gateway import Gateway
-from rgate.core.problem import OwnResponse, Problem, problem_response
+from rgate.core.knowledge import Connection, Knowledge
+from rgate.core.own import OwnPage
+from rgate.core.problem import ALLOWED_TO_READ, OwnResponse, Problem, problem_response
 from rgate.core.reasons import Reason
-from rgate.discovery.watcher import DockerStatus
 from rgate.stats import BadQuery, Stats, parse_stats_query
 from rgate.web.catch_all import catch_all
 
 log = logging.getLogger("rgate")
 
-READ_METHODS = ("GET", "HEAD")
 
-
-def create_web(gateway: Gateway, stats: Stats, docker_status: Callable[[], DockerStatus]) -> Flask:
+def create_web(gateway: Gateway, stats: Stats, knowledge: Callable[[], Sequence[Knowledge]]) -> Flask:
     """Return the application. Which paths come here is decided in core/own.py."""
     app = Flask("rgate.web", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider, which this is
     catch_all(app, "own")  # as stats.path may change by a reload, and paths are compared undecoded
-    pages = _Pages(gateway, stats, docker_status)
+    pages = _Pages(gateway, stats, knowledge)
 
     @app.endpoint("own")
-    def own(path: str) -> Response:
-        raw_path: str = request.environ.get("rgate.path", "/" + path)
-        return pages.answer(raw_path)
+    def own(path: str) -> Response:  # noqa: ARG001 - what counts is the head as it came
+        return pages.answer()
 
     # Else werkzeug answers with a page of its own.
     @app.errorhandler(Exception)
     def failed(error: Exception) -> Response:
         if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
-            return _problem(Reason.BAD_REQUEST, f"This is no request for rgate's own pages: {error.name}.")
+            detail = f"This is no request for rgate's own pages: {error.name}."
+            return _problem(Problem(Reason.BAD_REQUEST, detail))
         log.error("answering %r failed", request.path, exc_info=error)
-        return _problem(Reason.INTERNAL_ERROR, "A defect of rgate: its log says more.")
+        return _problem(Problem(Reason.INTERNAL_ERROR, "A defect of rgate: its log says more."))
 
     @app.after_request
     def finished(answer: Response) -> Response:
@@ -51,33 +50,20 @@ def create_web(gateway: Gateway, stats: Stats, docker_status: Callable[[], Docke
 
 
 class _Pages:
-    def __init__(self, gateway: Gateway, stats: Stats, docker_status: Callable[[], DockerStatus]) -> None:
+    def __init__(self, gateway: Gateway, stats: Stats, knowledge: Callable[[], Sequence[Knowledge]]) -> None:
         self._gateway = gateway
         self._stats = stats
-        self._docker_status = docker_status
-
-    def answer(self, path: str) -> Response:
-        is_stats = path == self._gateway.config.stats.path
-        pages: dict[str, Callable[[], Response]] = {
-            "/_rgate/healthz": self._healthz,
-            "/_rgate/readyz": self._readyz,
-            "/_rgate/backends": self._backends,
+        self._knowledge = knowledge
+        self._pages: dict[OwnPage, Callable[[], Response]] = {
+            OwnPage.STATS: self._stats_page,
+            OwnPage.HEALTHZ: self._healthz,
+            OwnPage.READYZ: self._readyz,
+            OwnPage.BACKENDS: self._backends,
         }
-        public = is_stats or path in ("/_rgate/healthz", "/_rgate/readyz")
-        if not public and not self._allowed():
-            return _problem(
-                Reason.FORBIDDEN,
-                f"{request.remote_addr} is not in `admin.allow`, or somebody forwarded the request: ask from "
-                "there, without a proxy, or add it.",
-            )
-        page = self._stats_page if is_stats else pages.get(path)
-        if page is None:
-            return _problem(Reason.NOT_FOUND, f"There is: {', '.join(pages)}.")
-        if request.method not in READ_METHODS:
-            refused = _problem(Reason.METHOD_NOT_ALLOWED, f"{request.method} is not for this page; GET is.")
-            refused.headers["Allow"] = ", ".join(READ_METHODS)
-            return refused
-        return page()
+
+    def answer(self) -> Response:
+        place = self._gateway.own_page(request.environ["rgate.head"], request.environ["rgate.client"])
+        return _problem(place) if isinstance(place, Problem) else self._pages[place]()
 
     def _allowed(self) -> bool:
         return self._gateway.is_insider(request.environ["rgate.head"], request.environ["rgate.client"])
@@ -86,7 +72,7 @@ class _Pages:
         try:
             asked = parse_stats_query(request.query_string.decode("latin-1"))
         except BadQuery as error:
-            return _problem(Reason.BAD_QUERY, error.detail)
+            return _problem(Problem(Reason.BAD_QUERY, error.detail))
         if asked.by is None:
             return jsonify(self._stats.totals(asked.window_minutes).as_json())
         grouped = self._stats.grouped(asked.by, asked.window_minutes)
@@ -105,10 +91,14 @@ class _Pages:
         return answer
 
     def _backends(self) -> Response:
-        docker = self._docker_status()
+        docker = self._knowledge()[0]
         return jsonify(
             {
-                "docker": {"connected": docker.connected, "version": docker.version, "error": docker.error},
+                "docker": {
+                    "connected": docker.docker is Connection.CONNECTED,
+                    "version": docker.version,
+                    "error": docker.error,
+                },
                 "backends": {name: _backend_json(view) for name, view in self._gateway.views.items()},
             }
         )
@@ -140,12 +130,14 @@ def _container_json(container: ContainerView) -> dict[str, Any]:
     }
 
 
-def _problem(reason: Reason, detail: str) -> Response:
+def _problem(problem: Problem) -> Response:
     accept = request.headers.get("Accept", "").encode("latin-1")
-    own: OwnResponse = problem_response(Problem(reason, detail), request_id=_request_id(), accept=accept)
+    own: OwnResponse = problem_response(problem, request_id=_request_id(), accept=accept)
     answer = Response(own.body, own.status)
     for name, value in own.fields:
         answer.headers[name.decode("ascii")] = value.decode("latin-1")
+    if problem.reason is Reason.METHOD_NOT_ALLOWED:
+        answer.headers["Allow"] = ALLOWED_TO_READ
     return answer
 
 

@@ -12,16 +12,15 @@ from werkzeug.test import TestResponse
 from rgate.core.config import Config
 from rgate.core.fields import ClientConnection
 from rgate.core.gateway import Gateway
+from rgate.core.knowledge import Knowledge
 from rgate.core.message import parse_request_head
-from rgate.discovery.watcher import DockerStatus
 from rgate.stats import Stats
 from rgate.web.app import create_web
 
 PEER = ClientConnection("127.0.0.1", 80)
-HEAD = parse_request_head(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 
 
-def broken() -> DockerStatus:
+def broken() -> tuple[Knowledge, ...]:
     raise RuntimeError("of nobody's business")
 
 
@@ -36,7 +35,7 @@ def ask(client: FlaskClient, path: str, method: str = "GET", **fields: str) -> T
     overrides = {
         "REMOTE_ADDR": PEER.peer,
         "rgate.client": PEER,
-        "rgate.head": HEAD,
+        "rgate.head": parse_request_head(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()),
         "rgate.path": path,
         "rgate.request_id": "abc",
     }

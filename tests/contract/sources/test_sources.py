@@ -12,6 +12,7 @@ import pytest
 
 from rgate.core.config import Backend
 from rgate.core.containers import Attachment, Container, PublishedPort, State
+from rgate.core.knowledge import Connection
 from rgate.core.reasons import Reason
 from rgate.discovery.docker_source import DockerSource, signal_number
 from rgate.discovery.registry import Registry
@@ -302,9 +303,9 @@ def test_an_error_never_means_no_containers() -> None:
     world.away = True
     world.break_streams()
     deadline_s = time.monotonic() + WITHIN_S
-    while watched.watcher.docker.connected and time.monotonic() < deadline_s:
+    while watched.watcher.knowledge.docker is Connection.CONNECTED and time.monotonic() < deadline_s:
         threading.Event().wait(0.01)
-    assert not watched.watcher.docker.connected
+    assert watched.watcher.knowledge.docker is Connection.AWAY
     assert watched.names() == ["one"]
     world.away = False
     world.run("two")  # the event is missed: the list behind the break finds it

@@ -1,0 +1,38 @@
+"""How fresh what rgate knows of containers is (behaviour 9)."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+DEFAULT_SOURCE: Final = "docker"
+"""The name of the one source that is asked where none is configured."""
+
+
+class Connection(Enum):
+    """Whether a source answers. The value is what users read."""
+
+    CONNECTED = "connected"
+    AWAY = "away"  # it did, and does not now
+    NEVER = "never"  # it has not, since rgate started
+
+
+class Events(Enum):
+    """How changes become known. The value is what users read."""
+
+    LIVE = "live"
+    POLLED = "polled"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is known of one source's own state at one moment."""
+
+    source: str = DEFAULT_SOURCE
+    docker: Connection = Connection.NEVER
+    since: float = 0.0  # when that began, in Unix seconds
+    last_list_s: float | None = None  # how long ago the last full list was, in seconds; None: there was none
+    events: Events = Events.BROKEN
+    generation: int = 0  # grows with each change of what is known
+    version: str = ""  # of who answers
+    error: str = ""  # what went wrong, where it does not answer
