@@ -12,7 +12,7 @@ from rgate.core.candidates import BackendView, ContainerView
 from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Connection, Knowledge
 from rgate.core.own import OwnPage
-from rgate.core.problem import ALLOWED_TO_READ, OwnResponse, Problem, problem_response
+from rgate.core.problem import ALLOWED_TO_READ, OWN_FIELDS, OwnResponse, Problem, problem_response
 from rgate.core.reasons import Reason
 from rgate.stats import BadQuery, Stats, parse_stats_query
 from rgate.web.catch_all import catch_all
@@ -42,7 +42,8 @@ def create_web(gateway: Gateway, stats: Stats, knowledge: Callable[[], Sequence[
 
     @app.after_request
     def finished(answer: Response) -> Response:
-        answer.headers["Cache-Control"] = "no-store"
+        for name, value in OWN_FIELDS:
+            answer.headers[name.decode("ascii")] = value.decode("ascii")
         answer.headers["X-Request-ID"] = _request_id()
         return answer
 
