@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, NoReturn
 
 from rgate._version import __version__
 from rgate.cli import options as add
+from rgate.core.cannot_tell import CannotTell
 from rgate.core.nearest import did_you_mean
 
 
@@ -26,6 +27,11 @@ class _Command(NamedTuple):
 _COMMANDS: Final = {
     "serve": _Command("run the gateway (the default)", add.add_serve, "serve:serve"),
     "check": _Command("check a configuration, and start nothing", add.add_config, "check:check"),
+    "snapshot": _Command(
+        "record what Docker says of containers, without secrets, for --snapshot of other commands",
+        add.add_snapshot,
+        "snapshot:snapshot",
+    ),
 }
 
 
@@ -49,7 +55,11 @@ def _open_what_is_closed() -> None:
 def _run(options: argparse.Namespace) -> int:
     module, _, function = _COMMANDS[options.command].carried_out_by.partition(":")
     carry_out = getattr(import_module(f"rgate.cli.{module}"), function)
-    return int(carry_out(options))
+    try:
+        return int(carry_out(options))
+    except CannotTell as error:
+        print(error, file=sys.stderr)
+        return 2
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -7,6 +7,7 @@ ContainerList and SystemEvents.
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -45,6 +46,11 @@ def published_host(environment: Mapping[str, str] = os.environ) -> str:
         "::1",
     )
     return "" if local else parts.hostname or ""
+
+
+def own_container_id() -> str:
+    """Return the id of the container that rgate runs in, as Docker sets it for a host name; "" for none."""
+    return socket.gethostname() if os.path.exists("/.dockerenv") else ""
 
 
 class DockerSource:
