@@ -21,7 +21,7 @@ class NoAnswer(CannotTell):
     """No rgate told what was asked. `str` is one line, and says what to do."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(in_one_line(f"rgate: {message}"))
+        super().__init__(in_one_line(message))
 
 
 def ask_gateway(url: str, path: str, params: Mapping[str, Any] | None = None) -> Any:
@@ -45,8 +45,13 @@ def ask_gateway(url: str, path: str, params: Mapping[str, Any] | None = None) ->
     except requests.Timeout as error:
         raise NoAnswer(f"{url} did not answer in time: is it rgate, and well?") from error
     except requests.RequestException as error:
-        raise NoAnswer(f"nobody answers at {url} ({_cause(error)}): start rgate there, or name another with "
-                       "--gateway") from error  # fmt: skip
+        if cause := _cause(error):
+            message = f"nobody answers at {url} ({cause}): start rgate there, or name another with --gateway"
+        else:
+            message = (
+                f"what answers at {url} is no rgate ({type(error).__name__}): name another with --gateway"
+            )
+        raise NoAnswer(message) from error
 
 
 def _content(url: str, response: requests.Response) -> bytes:
@@ -75,11 +80,11 @@ def _document(url: str, path: str, response: requests.Response, content: bytes) 
 
 
 def _cause(error: BaseException) -> str:
-    """Return what the system said, which requests and urllib3 wrap several times."""
+    """Return what the system said, which requests and urllib3 wrap several times; "" for nothing."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.strerror:
             return seen.strerror
         inner = [one for one in (getattr(seen, "reason", None), *seen.args) if isinstance(one, BaseException)]
         seen = inner[0] if inner else seen.__cause__ or seen.__context__
-    return type(error).__name__
+    return ""

@@ -10,9 +10,7 @@ from rgate.engines import ENGINES
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_GATEWAY: Final = "http://127.0.0.1:8080"
 _MOST_SECONDS: Final = 86400
-_GATEWAY: Final = re.compile(
-    r"https?://(?:\[[0-9A-Fa-f:.]+\]|[^][:/?#@\s]+)(?::(?P<port>[0-9]{1,5}))?/?", re.ASCII
-)
+_GATEWAY: Final = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::(?P<port>[0-9]{1,5}))?/?", re.ASCII)
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ def snapshot(options: Namespace) -> int:
     if looked.containers is None:
         raise CannotTell(
             in_one_line(
-                f"rgate: Docker does not answer ({knowledge.error}): start it, or check DOCKER_HOST and the "
+                f"Docker does not answer ({knowledge.error}): start it, or check DOCKER_HOST and the "
                 "right to use its socket"
             )
         )
@@ -52,6 +52,7 @@ def _left_out(values: int) -> str:
 
 def _write(text: str, path: str) -> None:
     """Write *text* to the file *path*, or to standard output. Raises CannotTell."""
+    what = "standard output" if path == _STDOUT else path
     try:
         if path == _STDOUT:
             sys.stdout.write(text)
@@ -64,7 +65,7 @@ def _write(text: str, path: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise CannotTell(in_one_line(f"rgate: cannot write {path}: {error.strerror}")) from error
+        raise CannotTell(in_one_line(f"cannot write {what}: {error.strerror}")) from error
 
 
 def _is_special(path: str) -> bool:
@@ -76,11 +77,12 @@ def _is_special(path: str) -> bool:
 
 def _replace(path: str, text: str) -> None:
     """Put a file with *text*, for its owner alone (mode 0600), at *path*: whole, or not at all."""
-    directory, name = os.path.split(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
+    descriptor, temporary = tempfile.mkstemp(prefix=".rgate-", dir=os.path.dirname(path))
     try:
         with open(descriptor, "w", encoding="ascii") as file:
             file.write(text)
+            file.flush()
+            os.fsync(descriptor)  # else a crash of the machine could leave an empty file under the name
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

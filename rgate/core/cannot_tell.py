@@ -2,4 +2,4 @@
 
 
 class CannotTell(Exception):
-    """It cannot be told: exit status 2. `str` gives lines that say why, and what to do."""
+    """It cannot be told: exit status 2. `str` says why, and what to do: a line, or several of a file."""

@@ -1,13 +1,14 @@
 """Decisions that would rest on a label whose value a recording does not hold (behaviour 9)."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from itertools import combinations
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Final
 
 from rgate.core.address import PORT_LABEL, HostView
 from rgate.core.cannot_tell import CannotTell
 from rgate.core.config import Backend
+from rgate.core.config_errors import in_one_line
 from rgate.core.containers import Container
 from rgate.core.selection import view_of
 
@@ -25,11 +26,11 @@ class LeftOutLabel(CannotTell):
         self.backend = backend
         self.container = container
         self.keys = tuple(sorted(keys))
-        labels = ", ".join(self.keys)
-        super().__init__(
+        message = (
             f"what becomes of requests to the backend {backend} rests on a label of {container} that was "
-            f"left out of the snapshot ({labels}): record it again with `--keep-labels {' '.join(self.keys)}`"
+            f"left out of the snapshot: record it again with `--keep-labels {' '.join(self.keys)}`"
         )
+        super().__init__(in_one_line(message))
 
 
 def doubts(
@@ -58,45 +59,55 @@ def _doubt(
     def outcome(numbers: Mapping[str, int]) -> tuple[object, ...]:
         tried = []
         for container in containers:
-            own = variants[container.id]
-            tried.append(replace(container, labels=own[numbers.get(container.id, 0) % len(own)]))
+            labels = variants[container.id].labels
+            tried.append(replace(container, labels=labels[numbers.get(container.id, 0) % len(labels)]))
         view = view_of(backend, tried, host)
         return (view.reason, *view.candidates)
 
-    most = max(map(len, variants.values()), default=1)
+    most = max((len(one.labels) for one in variants.values()), default=1)
     first = outcome({}) if most > 1 else ()
     if all(outcome(dict.fromkeys(variants, number)) == first for number in range(1, most)):
         return None
     for container in sorted(containers, key=lambda one: (one.name, one.id)):
         own = variants[container.id]
-        outcomes = [outcome({container.id: number}) for number in range(len(own))]
+        outcomes = [outcome({container.id: number}) for number in range(len(own.labels))]
         if any(other != first for other in outcomes):
-            return LeftOutLabel(backend.name, container.name, _that_count(own, outcomes))
+            return LeftOutLabel(backend.name, container.name, own.that_count(outcomes))
     raise AssertionError("what all do together, one of them does alone")
 
 
-def _variants(container: Container, backend: Backend, left_out: frozenset[str]) -> list[dict[str, str]]:
-    """Return the labels that *container* may have had, as far as they make a difference to *backend*."""
+@dataclass(frozen=True, slots=True)
+class _Variants:
+    """The labels that a container may have had, as far as they make a difference to a backend.
+
+    The first *ports* of them are without the *wanted* keys, the others with them; each for every port that
+    its label may name.
+    """
+
+    labels: tuple[Mapping[str, str], ...]
+    wanted: frozenset[str] = frozenset()
+    ports: int = 1
+
+    def that_count(self, outcomes: Sequence[object]) -> frozenset[str]:
+        """Return the keys that make a difference by themselves. *outcomes*: those of the labels."""
+        without, having = outcomes[: self.ports], outcomes[self.ports :]
+        port_counts = any(other != group[0] for group in (without, having) for other in group)
+        wanted_count = any(one != other for one, other in zip(without, having, strict=False))
+        return (self.wanted if wanted_count else frozenset()) | ({PORT_LABEL} if port_counts else frozenset())
+
+
+def _variants(container: Container, backend: Backend, left_out: frozenset[str]) -> _Variants:
+    if not left_out:
+        return _Variants((container.labels,))
     kept = {key: value for key, value in container.labels.items() if key not in left_out}
-    wanted = {key: value for key, value in backend.match_labels if key in left_out}
     if any(kept.get(key) != value for key, value in backend.match_labels if key not in left_out):
-        return [kept]  # another label keeps it out
+        return _Variants((kept,))  # another label keeps it out
+    wanted = {key: value for key, value in backend.match_labels if key in left_out}
     matched = [kept, kept | wanted] if wanted else [kept]
-    if PORT_LABEL not in left_out.difference(wanted) or backend.port is not None:
-        return matched
-    known = {port.container_port for port in container.published} | {*container.exposed}
-    other = next(port for port in range(1, len(known) + 2) if port not in known)
-    ports = [{PORT_LABEL: str(port)} for port in ("", *sorted(known), other)]
-    return [labels | port for labels in matched for port in ports]
-
-
-def _that_count(variants: list[dict[str, str]], outcomes: list[tuple[object, ...]]) -> set[str]:
-    """Return the keys of labels that make a difference by themselves."""
-    pairs = list(zip(variants, outcomes, strict=True))
-    return {
-        key
-        for (one, outcome), (other, its) in combinations(pairs, 2)
-        for differing in [{key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}]
-        if outcome != its and (len(differing) == 1 or PORT_LABEL not in differing)
-        for key in differing
-    }
+    ports: list[dict[str, str]] = [{}]
+    if PORT_LABEL in left_out - wanted.keys() and backend.port is None:
+        known = {port.container_port for port in container.published} | {*container.exposed}
+        other = next(port for port in count(1) if port not in known)
+        ports += [{PORT_LABEL: str(port)} for port in (*sorted(known), other)]
+    labels = tuple({**having, **port} for having in matched for port in ports)
+    return _Variants(labels, frozenset(wanted), len(ports))

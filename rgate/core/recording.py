@@ -153,19 +153,19 @@ def read(data: bytes, file_name: str) -> Recording:
     version = found.value.get(_KEY) if isinstance(found.value, dict) else None
     if version is None:
         raise _one(file_name, "this is no snapshot: `rgate snapshot --output FILE` makes one")
-    if isinstance(version, int) and version > VERSION:
+    if type(version) is int and version > VERSION:
         message = (
             f"this is a snapshot of version {shown(version)}, and this rgate reads {VERSION}: use a newer"
         )
         raise _one(file_name, message, _KEY)
-    if version is not VERSION:
+    if type(version) is not int or version != VERSION:
         raise _one(file_name, f"found {shown(version)}; allowed: {VERSION}", _KEY)
     recording = Recording(_time(found.at("taken")), tuple(map(_source, found.at("sources").each())))
     for number, source in enumerate(recording.sources):
         if source.host != recording.sources[0].host:
             message = "is seen from another host than sources[0], and all have to be of one: leave others out"
             found.wrong.append((("sources", number, "docker"), message))
-    if wrong := found.wrong:
+    if wrong := list(dict.fromkeys(found.wrong)):
         errors = [ConfigError(file_name, 0, show_path(path), message) for path, message in wrong[:_MOST_TOLD]]
         if len(wrong) > len(errors):
             errors.append(ConfigError(file_name, 0, "", f"{len(wrong)} values are wrong; the first:"))
@@ -190,12 +190,13 @@ def _json(data: bytes, file_name: str) -> Any:
 
 
 def _time(found: "_Found") -> float:
-    text = found.text()
+    """Return an RFC 3339 time in Unix seconds."""
+    allowed = "a time such as 2026-11-26T20:21:41Z"
     try:
-        moment = datetime.fromisoformat(text)
-        return moment.timestamp() if moment.tzinfo is not None else found.tell("a time with its zone", 0.0)
-    except (ValueError, OverflowError):
-        return found.tell("a time such as 2026-11-26T20:21:41Z", 0.0)
+        moment = datetime.fromisoformat(found.value)
+        return moment.timestamp() if moment.tzinfo is not None else found.tell(allowed, 0.0)
+    except (TypeError, ValueError, OverflowError):
+        return found.tell(allowed, 0.0)
 
 
 def _source(found: "_Found") -> RecordedSource:
@@ -266,10 +267,9 @@ class _Found:
         """Return what stands under *key*."""
         if isinstance(self.value, dict):
             return _Found(self.value.get(key, _MISSING), (*self.path, key), self.wrong)
-        where = (self.path, f"found {shown(self.value)}; allowed: an object")
-        if self.value is not _MISSING and where not in self.wrong[-1:]:
-            self.wrong.append(where)
-        return _Found(_MISSING, (*self.path, key), [])
+        if self.value is not _MISSING:
+            self.tell("an object", None)
+        return _Found(_MISSING, (*self.path, key), [])  # what is missing in it is not told besides
 
     def items(self) -> Iterator[tuple[str, "_Found"]]:
         """Yield keys and values of an object."""

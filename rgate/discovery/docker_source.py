@@ -39,7 +39,10 @@ _FOREIGN: Final = (
 
 def published_host(environment: Mapping[str, str] = os.environ) -> str:
     """Return the host on which Docker publishes ports: that of DOCKER_HOST; "" for this machine."""
-    parts = urlsplit(environment.get("DOCKER_HOST", ""))
+    try:
+        parts = urlsplit(environment.get("DOCKER_HOST", ""))
+    except ValueError:  # it is no URL: nothing will answer there, and who asks is told so
+        return ""
     local = parts.scheme not in ("tcp", "http", "https", "ssh") or parts.hostname in (
         "localhost",
         "127.0.0.1",
