@@ -45,6 +45,11 @@ def add_gateway(parser: argparse.ArgumentParser) -> None:
 
 def add_snapshot(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snapshot`."""
+    parser.epilog = (
+        "`rgate snapshot --output s.json` here, and `--snapshot s.json` behind another command anywhere: "
+        "that needs no Docker then. The file holds ids, names, labels, states, networks and ports; not the "
+        "values of labels that look like secrets, or are paths of Compose's."
+    )
     parser.add_argument(
         "--output",
         metavar="FILE",

@@ -1,6 +1,6 @@
 """Decisions that would rest on a label whose value a recording does not hold (behaviour 9)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
@@ -51,28 +51,33 @@ def _doubt(
     an outcome (an address, or a reason why there is none) is in it unless another adds something better, and
     that is in it then whatever the first one's values are.
     """
-    variants = {
-        container.id: _variants(container, backend, left_out.get(container.id, frozenset()))
+    asked_for = {key for key, _ in backend.match_labels} | ({PORT_LABEL} if backend.port is None else set())
+    unsure = {
+        container.id: _variants(container, backend, keys)
         for container in containers
+        if (keys := asked_for & left_out.get(container.id, frozenset()))
     }
 
     def outcome(numbers: Mapping[str, int]) -> tuple[object, ...]:
         tried = []
         for container in containers:
-            labels = variants[container.id].labels
-            tried.append(replace(container, labels=labels[numbers.get(container.id, 0) % len(labels)]))
+            if (own := unsure.get(container.id)) is not None:
+                labels = own.labels[numbers.get(container.id, 0) % len(own.labels)]
+                tried.append(replace(container, labels=labels))
+            else:
+                tried.append(container)
         view = view_of(backend, tried, host)
         return (view.reason, *view.candidates)
 
-    most = max((len(one.labels) for one in variants.values()), default=1)
+    most = max((len(one.labels) for one in unsure.values()), default=1)
     first = outcome({}) if most > 1 else ()
-    if all(outcome(dict.fromkeys(variants, number)) == first for number in range(1, most)):
+    if all(outcome(dict.fromkeys(unsure, number)) == first for number in range(1, most)):
         return None
     for container in sorted(containers, key=lambda one: (one.name, one.id)):
-        own = variants[container.id]
-        outcomes = [outcome({container.id: number}) for number in range(len(own.labels))]
-        if any(other != first for other in outcomes):
-            return LeftOutLabel(backend.name, container.name, own.that_count(outcomes))
+        if (own := unsure.get(container.id)) is not None:
+            outcomes = [outcome({container.id: number}) for number in range(len(own.labels))]
+            if any(other != first for other in outcomes):
+                return LeftOutLabel(backend.name, container.name, own.that_count(outcomes))
     raise AssertionError("what all do together, one of them does alone")
 
 
@@ -96,16 +101,16 @@ class _Variants:
         return (self.wanted if wanted_count else frozenset()) | ({PORT_LABEL} if port_counts else frozenset())
 
 
-def _variants(container: Container, backend: Backend, left_out: frozenset[str]) -> _Variants:
-    if not left_out:
-        return _Variants((container.labels,))
-    kept = {key: value for key, value in container.labels.items() if key not in left_out}
-    if any(kept.get(key) != value for key, value in backend.match_labels if key not in left_out):
-        return _Variants((kept,))  # another label keeps it out
-    wanted = {key: value for key, value in backend.match_labels if key in left_out}
+def _variants(container: Container, backend: Backend, keys: Set[str]) -> _Variants:
+    """Return the labels that *container* may have. *keys*: those left out that *backend* asks for."""
+    match = dict(backend.match_labels)
+    if any(container.labels.get(key) != value for key, value in match.items() if key not in keys):
+        return _Variants((container.labels,))  # another label keeps it out
+    kept = {key: value for key, value in container.labels.items() if key not in keys}
+    wanted = {key: value for key, value in match.items() if key in keys}
     matched = [kept, kept | wanted] if wanted else [kept]
     ports: list[dict[str, str]] = [{}]
-    if PORT_LABEL in left_out - wanted.keys() and backend.port is None:
+    if PORT_LABEL in keys - wanted.keys():
         known = {port.container_port for port in container.published} | {*container.exposed}
         other = next(port for port in count(1) if port not in known)
         ports += [{PORT_LABEL: str(port)} for port in (*sorted(known), other)]

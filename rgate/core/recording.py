@@ -35,7 +35,7 @@ _PATHS: Final = frozenset(
     f"com.docker.compose.project.{name}" for name in ("working_dir", "config_files", "environment_file")
 )
 # A user before the host (RFC 3986 3.2.1). Passwords with a `/` are no URL's, and many take them all the same.
-_USER_IN_URL: Final = re.compile(r"//(?:[^\s/?#@]*@|[^\s/?#@:]*:(?![0-9]{1,5}(?:[/?#]|$))[^\s@]*@)")
+_USER_IN_URL: Final = re.compile(r"//(?:[^/?#@]+@|[^/?#@:]*:(?![0-9]{1,5}[/?#])[^@]*@)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,12 @@ def may_be_told(key: str, value: str, keep: Iterable[str] = ()) -> bool:
     if any(fnmatchcase(key, glob) for glob in keep):
         return True
     looks_secret = any(word in key.casefold() for word in _SECRET_WORDS)
-    return not (looks_secret or key in _PATHS or _USER_IN_URL.search(value))
+    return not (looks_secret or key in _PATHS or _holds_user(value))
+
+
+def _holds_user(value: str) -> bool:
+    """Whether *value* holds a URL with a user. Behind the last `@` of a word none is looked for, in vain."""
+    return any(_USER_IN_URL.search(word, 0, word.rfind("@") + 1) for word in value.split())
 
 
 def recorded_source(

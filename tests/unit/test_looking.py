@@ -4,7 +4,7 @@ import contextlib
 import json
 import socket
 import threading
-from argparse import Namespace
+from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +16,7 @@ import pytest
 from rgate.cli.asking_gateway import NoAnswer, ask_gateway
 from rgate.cli.looking import look, looked_at_recording
 from rgate.cli.main import parse, run
+from rgate.cli.options import add_gateway, add_looking
 from rgate.core.address import HostView
 from rgate.core.config import Backend, Config, Route
 from rgate.core.config_errors import ConfigErrors
@@ -183,6 +184,47 @@ def test_what_is_no_answer_of_rgates_is_told_in_one_line(
     assert f"{peer.url}{said}" in str(raised.value)
     assert str(raised.value).isprintable()
     assert len(peer.asked) == 1
+
+
+def looking(*words: str, gateway: bool = True) -> Namespace:
+    parser = ArgumentParser(exit_on_error=False)
+    add_looking(parser, gateway=gateway)
+    return parser.parse_args(words)
+
+
+@pytest.mark.clause("9.looks.gateway")
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+        ("localhost:8080", "http://localhost:8080"),
+        ("localhost", "http://localhost"),
+        ("[::1]:8080", "http://[::1]:8080"),
+        ("https://shop.example", "https://shop.example"),
+    ],
+)
+def test_a_gateway_is_named_with_or_without_its_scheme(text: str, url: str) -> None:
+    assert looking("--gateway", text).gateway == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":8080", "a b", "ftp://x", "http://x/y", "http://u:p@x", "x:0", "x:65536", "::1", "x?y", "x\n"],
+)
+def test_what_is_no_gateway_is_told_with_what_is_allowed(text: str) -> None:
+    with pytest.raises(ArgumentError, match=r"is no gateway; allowed: http://host:port, or host:port$"):
+        looking("--gateway", text)
+
+
+def test_one_place_is_looked_at() -> None:
+    assert vars(looking()) == {"snapshot": None, "gateway": None}
+    assert vars(looking(gateway=False)) == {"snapshot": None}
+    with pytest.raises(ArgumentError, match="not allowed with argument --snapshot"):
+        looking("--snapshot", "s.json", "--gateway", "x")
+    parser = ArgumentParser()
+    add_gateway(parser)
+    assert vars(parser.parse_args([])) == {"gateway": "http://127.0.0.1:8080"}
 
 
 @contextlib.contextmanager

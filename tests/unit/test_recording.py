@@ -189,6 +189,8 @@ def test_no_byte_of_a_url_with_a_user_is_in_the_file(value: str) -> None:
         ("com.docker.compose.project", "shop"),
         ("com.docker.compose.project.working_directory", "x"),
         ("env", "secret"),
+        pytest.param("url", 100_000 * "//a:" + " @", id="long"),
+        pytest.param("url", 100_000 * "//" + "@/" + 100_000 * "//a:", id="longer"),
     ],
 )
 def test_other_labels_are_kept(key: str, value: str) -> None:
