@@ -2,18 +2,67 @@
 
 import argparse
 import os
+import re
 from typing import Final
 
 from rgate.engines import ENGINES
 
 DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_GATEWAY: Final = "http://127.0.0.1:8080"
 _MOST_SECONDS: Final = 86400
+_GATEWAY: Final = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::(?P<port>[0-9]{1,5}))?/?", re.ASCII)
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add what names the configuration."""
     parser.add_argument(
         "--config", metavar="FILE", default="config.yml", help="the configuration (%(default)s)"
+    )
+
+
+def add_looking(parser: argparse.ArgumentParser, *, gateway: bool = True) -> None:
+    """Add where a command looks: Docker, or one of these. *gateway*: it can ask a running rgate."""
+    places = parser.add_mutually_exclusive_group()
+    places.add_argument(
+        "--snapshot", metavar="FILE", help="look into what `rgate snapshot` recorded, in place of Docker"
+    )
+    if gateway:
+        places.add_argument(
+            "--gateway", type=_gateway, metavar="URL", help=f"ask a running rgate, such as {DEFAULT_GATEWAY}"
+        )
+
+
+def add_gateway(parser: argparse.ArgumentParser) -> None:
+    """Add which running rgate is asked, for a command that always asks one."""
+    parser.add_argument(
+        "--gateway",
+        type=_gateway,
+        metavar="URL",
+        default=DEFAULT_GATEWAY,
+        help="the running rgate that is asked (%(default)s)",
+    )
+
+
+def add_snapshot(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `snapshot`."""
+    parser.epilog = (
+        "`rgate snapshot --output s.json` here, and `--snapshot s.json` behind another command anywhere: "
+        "that needs no Docker then. The file holds ids, names, labels, states, networks and ports; not the "
+        "values of labels that look like secrets, or are paths of Compose's."
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        default="-",
+        help="the file that is written; -: standard output (%(default)s)",
+    )
+    parser.add_argument(
+        "--keep-labels",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="GLOB",
+        help="keep the values of labels whose keys match, whatever they look like, such as 'shop.auth.*'",
     )
 
 
@@ -58,6 +107,15 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
         help="what is told on standard error (%(default)s)",
     )
     parser.add_argument("--db", metavar="URL", help="the database of the figures, instead of stats.database")
+
+
+def _gateway(text: str) -> str:
+    """Return `http://host:port`; the scheme may be left out, a port and a last `/` too."""
+    url = text if "://" in text else f"http://{text}"
+    matched = _GATEWAY.fullmatch(url)
+    if matched is None or not 0 < int(matched["port"] or 80) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no gateway; allowed: http://host:port, or host:port")
+    return url.rstrip("/")
 
 
 def _workers(text: str) -> int:
