@@ -71,7 +71,10 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.engines.asyncio_engine.answers": ASYNCIO | {"flask", "rgate.web.environ"},
     "rgate.engines.asyncio_engine.engine": ASYNCIO | {"flask", "uvloop"},
     "rgate.web": STANDARD
-    | {"flask", "rgate.core", "rgate.discovery.watcher", "rgate.stats", "rgate.web.catch_all", "werkzeug"},
+    | {"flask", "rgate.core", "rgate.discovery.watcher", "rgate.stats", "rgate.web.catch_all", "werkzeug"}
+    | {"rgate.web.asked", "rgate.web.documents"},
+    "rgate.web.asked": CORE,
+    "rgate.web.documents": CORE | {"pydantic", "rgate.stats"},
     "rgate.cli": CLI,
     # The commands, by name, as none is imported before it is known which is meant.
     "rgate.cli.main": CLI | {"importlib.import_module"},
