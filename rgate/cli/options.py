@@ -43,6 +43,45 @@ def add_gateway(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the option to print a document and no text."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def add_explain(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `explain`."""
+    parser.usage = "%(prog)s [METHOD] URL|PATH [options]"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = (
+        "Say what becomes of a request, and why: its route, who would be asked and who not, the head that\n"
+        "goes on, and the answer. Nothing is sent. The exit status is 0 where a container would answer, or\n"
+        "a page of rgate's own; 1 where not; 2 where it cannot be told."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  %(prog)s /api/orders/7\n"
+        "  %(prog)s POST http://shop.example/api/orders --header 'Content-Length: 12'\n"
+        "  %(prog)s /api/orders --gateway http://127.0.0.1:8080"
+    )
+    parser.add_argument(
+        "request", nargs="+", metavar="URL|PATH", help="behind a method, GET where none stands there"
+    )
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="a field of the request; may stand several times; Host takes the place of the URL's",
+    )
+    parser.add_argument("--client", metavar="ADDRESS", help="the IP address that it comes from (127.0.0.1)")
+    parser.add_argument(
+        "--engine", choices=tuple(ENGINES), help="what carries requests (asyncio); not with --gateway"
+    )
+    add_config(parser)
+    add_looking(parser)
+    add_json(parser)
+
+
 def add_snapshot(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snapshot`."""
     parser.epilog = (

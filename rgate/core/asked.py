@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 from typing import Final, NamedTuple
 
+from rgate.core.cannot_tell import CannotTell
+from rgate.core.config_errors import in_one_line
 from rgate.core.explain import Asked
 from rgate.core.names import wrong_with_host
 
@@ -23,11 +25,11 @@ _PORT: Final = re.compile(r":([0-9]*)\Z")
 _ADDRESS: Final = re.compile(r"[0-9A-Za-z.:]+(?:%[0-9A-Za-z._-]+)?")
 
 
-class BadQuestion(Exception):
+class BadQuestion(CannotTell):
     """Nothing of the kind can be asked. *detail* is one sentence a person can act on."""
 
     def __init__(self, detail: str) -> None:
-        super().__init__(detail)
+        super().__init__(in_one_line(detail))
         self.detail = detail
 
 

@@ -89,11 +89,11 @@ class _Pages:
         except BadQuery as error:
             return _problem(Problem(Reason.BAD_QUERY, error.detail))
         if asked.by is None:
-            return _answer(FiguresDocument.of_figures(self._stats.totals(asked.window_minutes)))
+            return _answer(FiguresDocument.of(self._stats.totals(asked.window_minutes).as_json()))
         if asked.by is Grouping.CONTAINER and (stranger := self._stranger()):
             return _problem(Problem(Reason.FORBIDDEN, stranger.detail))
         grouped = self._stats.grouped(asked.by, asked.window_minutes)
-        return jsonify({name: FiguresDocument.of_figures(one).as_json() for name, one in grouped.items()})
+        return jsonify({name: FiguresDocument.of(one.as_json()).as_json() for name, one in grouped.items()})
 
     def _healthz(self) -> Response:
         return _answer(HealthDocument(status="ok"))

@@ -14,7 +14,6 @@ from rgate.core.config import Match
 from rgate.core.explain import Ending, Level
 from rgate.core.knowledge import Connection, Events, Knowledge
 from rgate.core.reasons import LeftOut, Reason
-from rgate.stats import Figures
 
 
 class Document(BaseModel):
@@ -55,11 +54,6 @@ class FiguresDocument(Document):
 
     requests_count: RequestsCount
     latency_ms: Latency
-
-    @classmethod
-    def of_figures(cls, figures: Figures) -> Self:
-        """Return that of *figures*."""
-        return cls.model_validate(figures.as_json())
 
 
 class GroupedFiguresDocument(RootModel[dict[str, FiguresDocument]]):

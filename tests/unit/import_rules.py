@@ -74,8 +74,10 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     | {"flask", "rgate.core", "rgate.discovery.watcher", "rgate.stats", "rgate.web.catch_all", "werkzeug"}
     | {"rgate.web.asked", "rgate.web.documents"},
     "rgate.web.asked": CORE,
-    "rgate.web.documents": CORE | {"pydantic", "rgate.stats"},
+    "rgate.web.documents": CORE | {"pydantic"},
     "rgate.cli": CLI,
+    "rgate.cli.explain": CLI | {"pydantic", "rgate.web.documents"},
+    "rgate.cli.text": CLI | {"rgate.web.documents"},
     # The commands, by name, as none is imported before it is known which is meant.
     "rgate.cli.main": CLI | {"importlib.import_module"},
     "rgate.cli.asking_gateway": CLI | {"requests"},

@@ -104,7 +104,7 @@ def as_mapping(document: Document) -> Mapping[str, Any]:
 
 def test_figures_are_told_as_whole_numbers_where_they_are_whole() -> None:
     figures = Figures(3, 1, 2.0, 1.23456, 7.5)
-    assert json.dumps(FiguresDocument.of_figures(figures).as_json()) == json.dumps(figures.as_json())
+    assert json.dumps(FiguresDocument.of(figures.as_json()).as_json()) == json.dumps(figures.as_json())
 
 
 def test_backends_are_told_as_they_are_seen() -> None:
