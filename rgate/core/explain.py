@@ -279,8 +279,12 @@ def _facts_of(forwarded: Forwarded, route: Route, exchange: Exchange, first: Att
 
 
 def _nobody_accepts(exchange: Exchange, first: Attempt) -> Problem:
-    """Return what *exchange* comes to where every candidate refuses."""
-    step: Attempt | Problem = first
+    """Return what *exchange* comes to where every candidate refuses.
+
+    The last one refuses here: to let a thousand refuse, one after the other, would take seconds.
+    """
+    candidates = exchange.view.candidates
+    step: Attempt | Problem = replace(first, candidate=candidates[-1], tried=candidates)
     while isinstance(step, Attempt):
         step = exchange.after(step, Failure.REFUSED, 0.0, repeatable=True)
     return step

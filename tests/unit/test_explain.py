@@ -1,6 +1,8 @@
 """What becomes of a request, and why (behaviour 9): told from what serves, and never decided anew."""
 
+import sys
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -187,6 +189,26 @@ def test_what_follows_if_all_refuse_is_what_the_exchange_comes_to() -> None:
     (text,) = texts(told(get()), "If all refuse")
     assert text.startswith("503 `connect_failed`: Nothing accepted a connection within 2 s at orders-1 ")
     assert "orders-2 (127.0.0.1:8002)" in text
+
+
+def test_a_thousand_containers_are_told_with_little_work() -> None:
+    many = tuple(container(f"orders-{number}", number) for number in range(1, 1001))
+    gateway = World(CONFIG, many).gateway(can_tunnel=True)
+    compared = 0
+
+    def profile(frame: FrameType, event: str, arg: object) -> None:
+        nonlocal compared
+        del arg
+        compared += event == "call" and frame.f_code.co_name == "__eq__"
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        explanation = explain(gateway, get(), ())
+    finally:
+        sys.setprofile(before)
+    assert len(explanation.candidates) == 1000
+    assert compared < 2_000_000  # and not that many for each that refuses
 
 
 @pytest.mark.clause("9.explain.outcome", "9.explain.yes")
