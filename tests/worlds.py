@@ -137,7 +137,7 @@ def worlds(draw: st.DrawFn, ports: Sequence[int]) -> World:
         default_response=DefaultResponse(Body(b"none\n"), DEFAULT_STATUS),
         trusted_proxies=draw(st.sampled_from([(), (), ONE, LOOPBACK])),
         stats=Stats(path=draw(st.sampled_from(["/stats", "/stats", "/a/b"]))),
-        admin=Admin(draw(st.sampled_from([ONE, ONE, LOOPBACK, ()]))),
+        admin=Admin(draw(st.sampled_from([ONE, ONE, LOOPBACK, ()])), draw(st.sampled_from([(), ("b.a",)]))),
         limits=Limits(
             header_bytes=draw(st.sampled_from([65536, 65536, 256])),
             header_fields=draw(st.sampled_from([100, 100, 3])),
@@ -194,6 +194,7 @@ GOOD_FIELDS: Sequence[Fields] = (
     ((b"X-Real-IP", b"192.0.2.1"),),
     ((b"Forwarded", b"for=192.0.2.1"),),
     ((b"Via", b"1.1 x"),),
+    ((b"Sec-Fetch-Site", b"cross-site"),),
     ((b"Host", b"b.a"),),
     ((b"Cookie", b"a=b"),),
     ((b"Content-Length", b"1"),),

@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,6 +71,8 @@ def told(capsys: pytest.CaptureFixture[str], *words: str) -> Mapping[str, Any]:
         ("TRACE /api", 1),
         ("/_rgate/nothing", 1),
         ("/_rgate/backends --client 192.0.2.7", 1),
+        (f"http://{socket.gethostname()}/_rgate/backends", 0),
+        ("http://shop.example/_rgate/backends", 1),
         ("/secret", 2),
         ("/api --config none.yml", 2),
         ("/api --header x", 2),
