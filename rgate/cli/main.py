@@ -9,6 +9,8 @@ from typing import Final, NamedTuple, NoReturn
 
 from rgate._version import __version__
 from rgate.cli import options as add
+from rgate.core.cannot_tell import CannotTell
+from rgate.core.config_errors import ConfigErrors
 from rgate.core.nearest import did_you_mean
 
 
@@ -23,9 +25,20 @@ class _Command(NamedTuple):
     carried_out_by: str
 
 
+CANNOT_TELL: Final = 2
+"""The exit status where it cannot be told what is asked (behaviour 9)."""
+
+_INTERRUPTED: Final = 130  # as shells have it: 128 and SIGINT
+
 _COMMANDS: Final = {
     "serve": _Command("run the gateway (the default)", add.add_serve, "serve:serve"),
     "check": _Command("check a configuration, and start nothing", add.add_config, "check:check"),
+    "explain": _Command("say what becomes of a request, and why", add.add_explain, "explain:explain"),
+    "snapshot": _Command(
+        "record what Docker says of containers, without secrets, for --snapshot of other commands",
+        add.add_snapshot,
+        "snapshot:snapshot",
+    ),
 }
 
 
@@ -34,9 +47,12 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     _open_what_is_closed()
     options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
-        sys.exit(_run(options))
+        if options.command == "serve":
+            sys.exit(_run(options))  # it goes on where nobody reads
+        sys.exit(_told(options))
     except KeyboardInterrupt:
-        sys.exit(0)  # before the signals were caught: nothing was under way
+        # A gateway catches its signals, and before that nothing was under way; others have not told yet.
+        sys.exit(0 if options.command == "serve" else _INTERRUPTED)
 
 
 def _open_what_is_closed() -> None:
@@ -44,6 +60,21 @@ def _open_what_is_closed() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 # for as long as the process runs
+
+
+def _told(options: argparse.Namespace) -> int:
+    """Carry out a command that tells something. Returns its exit status."""
+    try:
+        status = _run(options)
+        sys.stdout.flush()
+    except CannotTell as error:
+        # A file's errors begin with its name.
+        print(error if isinstance(error, ConfigErrors) else f"rgate: {error}", file=sys.stderr)
+        return CANNOT_TELL
+    except BrokenPipeError:  # who read has gone, as in `rgate snapshot | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the end would tell it anew
+        return CANNOT_TELL
+    return status
 
 
 def _run(options: argparse.Namespace) -> int:

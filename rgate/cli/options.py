@@ -2,18 +2,106 @@
 
 import argparse
 import os
+import re
 from typing import Final
 
 from rgate.engines import ENGINES
 
 DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_GATEWAY: Final = "http://127.0.0.1:8080"
 _MOST_SECONDS: Final = 86400
+_GATEWAY: Final = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::(?P<port>[0-9]{1,5}))?/?", re.ASCII)
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add what names the configuration."""
     parser.add_argument(
         "--config", metavar="FILE", default="config.yml", help="the configuration (%(default)s)"
+    )
+
+
+def add_looking(parser: argparse.ArgumentParser, *, gateway: bool = True) -> None:
+    """Add where a command looks: Docker, or one of these. *gateway*: it can ask a running rgate."""
+    places = parser.add_mutually_exclusive_group()
+    places.add_argument(
+        "--snapshot", metavar="FILE", help="look into what `rgate snapshot` recorded, in place of Docker"
+    )
+    if gateway:
+        places.add_argument(
+            "--gateway", type=_gateway, metavar="URL", help=f"ask a running rgate, such as {DEFAULT_GATEWAY}"
+        )
+
+
+def add_gateway(parser: argparse.ArgumentParser) -> None:
+    """Add which running rgate is asked, for a command that always asks one."""
+    parser.add_argument(
+        "--gateway",
+        type=_gateway,
+        metavar="URL",
+        default=DEFAULT_GATEWAY,
+        help="the running rgate that is asked (%(default)s)",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the option to print a document and no text."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def add_explain(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `explain`."""
+    parser.usage = "%(prog)s [METHOD] URL|PATH [options]"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = (
+        "Say what becomes of a request, and why: its route, who would be asked and who not, the head that\n"
+        "goes on, and the answer. Nothing is sent. The exit status is 0 where a container would answer, or\n"
+        "a page of rgate's own; 1 where not; 2 where it cannot be told."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  %(prog)s /api/orders/7\n"
+        "  %(prog)s POST http://shop.example/api/orders --header 'Content-Length: 12'\n"
+        "  %(prog)s /api/orders --gateway http://127.0.0.1:8080"
+    )
+    parser.add_argument(
+        "request", nargs="+", metavar="URL|PATH", help="behind a method, GET where none stands there"
+    )
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="a field of the request; may stand several times; Host takes the place of the URL's",
+    )
+    parser.add_argument("--client", metavar="ADDRESS", help="the IP address that it comes from (127.0.0.1)")
+    parser.add_argument(
+        "--engine", choices=tuple(ENGINES), help="what carries requests (asyncio); not with --gateway"
+    )
+    add_config(parser)
+    add_looking(parser)
+    add_json(parser)
+
+
+def add_snapshot(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `snapshot`."""
+    parser.epilog = (
+        "`rgate snapshot --output s.json` here, and `--snapshot s.json` behind another command anywhere: "
+        "that needs no Docker then. The file holds ids, names, labels, states, networks and ports; not the "
+        "values of labels that look like secrets, or are paths of Compose's."
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        default="-",
+        help="the file that is written; -: standard output (%(default)s)",
+    )
+    parser.add_argument(
+        "--keep-labels",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="GLOB",
+        help="keep the values of labels whose keys match, whatever they look like, such as 'shop.auth.*'",
     )
 
 
@@ -58,6 +146,15 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
         help="what is told on standard error (%(default)s)",
     )
     parser.add_argument("--db", metavar="URL", help="the database of the figures, instead of stats.database")
+
+
+def _gateway(text: str) -> str:
+    """Return `http://host:port`; the scheme may be left out, a port and a last `/` too."""
+    url = text if "://" in text else f"http://{text}"
+    matched = _GATEWAY.fullmatch(url)
+    if matched is None or not 0 < int(matched["port"] or 80) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no gateway; allowed: http://host:port, or host:port")
+    return url.rstrip("/")
 
 
 def _workers(text: str) -> int:

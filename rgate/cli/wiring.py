@@ -1,6 +1,5 @@
 """Puts the parts together: configuration, discovery, figures, pages and an engine."""
 
-import os
 import random
 import socket
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +13,7 @@ from rgate.cli.config_file import load_config
 from rgate.core.config import Config
 from rgate.core.gateway import Gateway
 from rgate.core.record import Record, RequestLog
-from rgate.discovery.docker_source import DockerSource, published_host
+from rgate.discovery.docker_source import DockerSource, own_container_id, published_host
 from rgate.discovery.registry import Registry
 from rgate.discovery.watcher import Watcher
 from rgate.engines import ENGINES
@@ -96,7 +95,7 @@ def wire(
     Raises StatsError where the database cannot be used.
     """
     stats = open_stats(database or config.stats.database)
-    registry = Registry(config.backends, published_host=published_host(), own_id=_own_container_id())
+    registry = Registry(config.backends, published_host=published_host(), own_id=own_container_id())
     pick: Callable[[], float] = random.Random(seed).random
     gateway = Gateway(config, registry.views, pick, can_tunnel=can_tunnel, machine_name=socket.gethostname())
     registry.subscribe(gateway.swap_views)
@@ -121,8 +120,3 @@ def create_app(config: Config | str) -> Flask:
     from rgate.engines.flask_engine import create_flask_app
 
     return create_flask_app(wired.gateway, wired.web, wired.log)
-
-
-def _own_container_id() -> str:
-    """Return the id of the container that rgate runs in, as Docker sets it for a host name; "" for none."""
-    return socket.gethostname() if os.path.exists("/.dockerenv") else ""

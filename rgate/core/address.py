@@ -1,6 +1,6 @@
 """Where a container can be reached from here (behaviour 4). Pure: Docker and the host are values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -21,6 +21,12 @@ class HostView:
 
     published_host: str = ""
     own_networks: frozenset[str] | None = None
+
+
+def own_networks(own_id: str, containers: Iterable[Container]) -> frozenset[str] | None:
+    """Return the networks of the container with *own_id*, or one that begins so, for a HostView."""
+    own = [container for container in containers if own_id and container.id.startswith(own_id)]
+    return frozenset(a.network_id for container in own for a in container.attachments) if own else None
 
 
 @dataclass(frozen=True, slots=True)

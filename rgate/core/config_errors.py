@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import date
 
+from rgate.core.cannot_tell import CannotTell
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class ConfigError:
@@ -17,15 +19,20 @@ class ConfigError:
         """Return `file:line: path: message`, in one line whatever keys and values hold."""
         place = f"{self.file}:{self.line}" if self.line else self.file
         text = f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        return in_one_line(text)
 
 
-class ConfigErrors(Exception):
+class ConfigErrors(CannotTell):
     """All that is wrong with one file, sorted by line."""
 
     def __init__(self, errors: tuple[ConfigError, ...]) -> None:
         self.errors = tuple(sorted(errors))
         super().__init__("\n".join(map(str, self.errors)))
+
+
+def in_one_line(text: str) -> str:
+    """Return *text* with what would break its line, or reach a terminal as a command, escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def shown(found: object) -> str:

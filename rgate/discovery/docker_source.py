@@ -7,6 +7,7 @@ ContainerList and SystemEvents.
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -38,13 +39,21 @@ _FOREIGN: Final = (
 
 def published_host(environment: Mapping[str, str] = os.environ) -> str:
     """Return the host on which Docker publishes ports: that of DOCKER_HOST; "" for this machine."""
-    parts = urlsplit(environment.get("DOCKER_HOST", ""))
+    try:
+        parts = urlsplit(environment.get("DOCKER_HOST", ""))
+    except ValueError:  # it is no URL: nothing will answer there, and who asks is told so
+        return ""
     local = parts.scheme not in ("tcp", "http", "https", "ssh") or parts.hostname in (
         "localhost",
         "127.0.0.1",
         "::1",
     )
     return "" if local else parts.hostname or ""
+
+
+def own_container_id() -> str:
+    """Return the id of the container that rgate runs in, as Docker sets it for a host name; "" for none."""
+    return socket.gethostname() if os.path.exists("/.dockerenv") else ""
 
 
 class DockerSource:

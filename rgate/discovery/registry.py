@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
-from rgate.core.address import HostView
+from rgate.core.address import HostView, own_networks
 from rgate.core.candidates import BackendView
 from rgate.core.config import Backend
 from rgate.core.containers import Container, State
@@ -131,7 +131,7 @@ class Registry:
 
     def _refresh(self) -> None:
         containers = [known.container for known in self._known.values()]
-        host = HostView(self._published_host, self._own_networks(containers))
+        host = HostView(self._published_host, own_networks(self._own_id, containers))
         self._views = MappingProxyType(
             {
                 backend.name: view_of(backend, containers, host)
@@ -140,12 +140,6 @@ class Registry:
                 for backend in self._backends
             }
         )
-
-    def _own_networks(self, containers: Iterable[Container]) -> frozenset[str] | None:
-        if not self._own_id:
-            return None
-        own = [container for container in containers if container.id.startswith(self._own_id)]
-        return frozenset(a.network_id for container in own for a in container.attachments) if own else None
 
 
 def _updated(old: _Known | None, details: Details, now_s: float, *, changed: bool) -> _Known:

@@ -46,9 +46,14 @@ class Containers:
             wait_until_it_answers(container)
         return container
 
+    def add(self, container: Container) -> Container:
+        """Remove at the end what the test made itself."""
+        self._started.append(container)
+        return container
+
     def remove(self) -> None:
-        for container in self._started:
-            container.remove(force=True)
+        while self._started:
+            self._started.pop().remove(force=True)
 
 
 def short_id(container: Container) -> str:

@@ -39,8 +39,8 @@ def test_drain_is_a_time_in_seconds(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("serv", "'serv' is no command; there are serve, check; did you mean \"serve\"? (`rgate --help` "),
-        ("nothing", "'nothing' is no command; there are serve, check (`rgate --help` "),
+        ("serv", '; did you mean "serve"? (`rgate --help` '),
+        ("nothing", "'nothing' is no command; there are serve, check, "),
         ("--prot 8080", "'--prot' is no option; did you mean \"--port\"? (`rgate serve --help` "),
         ("--prot=8080", "'--prot' is no option; did you mean \"--port\"? (`rgate serve --help` "),
         (
