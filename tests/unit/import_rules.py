@@ -41,11 +41,11 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate._version": frozenset(),
     "rgate.core": CORE,
     "rgate.core.config": CORE | {"pydantic"},
-    "rgate.core.config_file": CORE | {"pydantic", "pydantic_core"},
     "rgate.core.config_values": CORE | {"pydantic", "pydantic_core"},
     # A time in the file, and globs of labels; neither looks at a clock or a disk.
     "rgate.core.recording": CORE | {"datetime.UTC", "datetime.datetime", "fnmatch.fnmatchcase"},
     "rgate.core.located_yaml": CORE | {"yaml"},
+    "rgate.core.typed_yaml": CORE | {"pydantic", "pydantic_core"},
     "rgate.discovery": DISCOVERY,
     "rgate.discovery.docker_source": DISCOVERY | {"docker", "requests", "urllib3"},
     "rgate.discovery.watcher": DISCOVERY | {"rgate.discovery.registry"},
