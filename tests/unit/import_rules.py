@@ -76,7 +76,8 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.web.asked": CORE,
     "rgate.web.documents": CORE | {"pydantic"},
     "rgate.cli": CLI,
-    "rgate.cli.explain": CLI | {"pydantic", "rgate.web.documents"},
+    "rgate.cli.explain": CLI | {"rgate.web.documents"},
+    "rgate.cli.explaining": CLI | {"pydantic", "rgate.web.documents"},
     "rgate.cli.text": CLI | {"rgate.web.documents"},
     # The commands, by name, as none is imported before it is known which is meant.
     "rgate.cli.main": CLI | {"importlib.import_module"},
