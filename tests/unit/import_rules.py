@@ -40,6 +40,8 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate": STANDARD | {"flask", "rgate._version", "rgate.cli.wiring", "rgate.core.config"},
     "rgate._version": frozenset(),
     "rgate.core": CORE,
+    "rgate.core.case_values": CORE | {"pydantic"},
+    "rgate.core.cases": CORE | {"pydantic"},
     "rgate.core.config": CORE | {"pydantic"},
     "rgate.core.config_values": CORE | {"pydantic", "pydantic_core"},
     # A time in the file, and globs of labels; neither looks at a clock or a disk.
