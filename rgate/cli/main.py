@@ -39,6 +39,7 @@ _COMMANDS: Final = {
         add.add_snapshot,
         "snapshot:snapshot",
     ),
+    "test": _Command("run routing cases, or make some from what is true now", add.add_test, "test:test"),
 }
 
 
