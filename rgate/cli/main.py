@@ -39,6 +39,7 @@ _COMMANDS: Final = {
         add.add_snapshot,
         "snapshot:snapshot",
     ),
+    "test": _Command("run routing cases, or make some from what is true now", add.add_test, "test:test"),
 }
 
 
@@ -71,8 +72,10 @@ def _told(options: argparse.Namespace) -> int:
         # A file's errors begin with its name.
         print(error if isinstance(error, ConfigErrors) else f"rgate: {error}", file=sys.stderr)
         return CANNOT_TELL
-    except BrokenPipeError:  # who read has gone, as in `rgate snapshot | head`
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the end would tell it anew
+        if not isinstance(error, BrokenPipeError):  # who read has gone, as in `rgate snapshot | head`
+            print(f"rgate: cannot go on: {error}", file=sys.stderr)  # a full disk under standard output
         return CANNOT_TELL
     return status
 

@@ -105,6 +105,39 @@ def add_snapshot(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_test(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `test`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _CASES
+    parser.add_argument("files", nargs="*", metavar="CASES.yml", help="files of routing cases")
+    add_config(parser)
+    add_looking(parser)
+    parser.add_argument("-k", default="", metavar="WORD", help="run only cases whose name holds it")
+    parser.add_argument("--junit", metavar="FILE", help="write the results as XML, for CI")
+    parser.add_argument("--write", metavar="CASES.yml", help="make a file of cases from what is true now")
+    add_json(parser)
+
+
+_CASES: Final = """\
+a file of cases:
+  cases:
+    - name: orders go to orders                # optional, as are host and headers
+      request: GET /api/orders/42              # or the path alone
+      host: shop.example
+      headers: {Accept: text/html}
+      expect:                                  # one of these, or more
+        outcome: forward                       # or own, default_response, problem
+        route: /api/orders                     # a route with a host: shop.example/api/orders
+        backend: orders
+        containers: [orders-1, orders-2]       # just these; or {at_least: 2}
+        status: 503                            # of what rgate itself answers
+        reason: no_container
+        forwarded: {target: /42, fields: {X-Forwarded-Prefix: /api/orders, Cookie: null}}   # null: absent
+
+exit status: 0 all passed, 1 some failed, 2 it cannot be told, or nothing was tested
+"""
+
+
 def add_serve(parser: argparse.ArgumentParser) -> None:
     """Add the options of `serve`."""
     parser.add_argument(

@@ -3,6 +3,7 @@
 What comes from labels, paths or a gateway is escaped: nothing of it reaches a terminal as a command.
 """
 
+import io
 import os
 import re
 import sys
@@ -26,11 +27,16 @@ def has_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def writable(stream: TextIO) -> TextIO:
+    """Return *stream*, which takes any text from now on, whatever it can encode."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return stream
+
+
 def say(text: str) -> None:
     """Print *text* to standard output, whatever it can encode."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    print(text)
+    print(text, file=writable(sys.stdout))
 
 
 def text_of(document: ExplanationDocument, *, colour: bool) -> str:
