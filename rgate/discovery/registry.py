@@ -10,7 +10,7 @@ from rgate.core.address import HostView, own_networks
 from rgate.core.candidates import BackendView
 from rgate.core.config import Backend
 from rgate.core.containers import Container, State
-from rgate.core.selection import unavailable_view, view_of
+from rgate.core.selection import unavailable_view, views_of
 from rgate.discovery.source import Details
 
 Views = Mapping[str, BackendView]
@@ -132,14 +132,12 @@ class Registry:
     def _refresh(self) -> None:
         containers = [known.container for known in self._known.values()]
         host = HostView(self._published_host, own_networks(self._own_id, containers))
-        self._views = MappingProxyType(
-            {
-                backend.name: view_of(backend, containers, host)
-                if self._seen
-                else unavailable_view(backend, self._error)
-                for backend in self._backends
-            }
+        views = (
+            views_of(self._backends, containers, host)
+            if self._seen
+            else {backend.name: unavailable_view(backend, self._error) for backend in self._backends}
         )
+        self._views = MappingProxyType(views)
 
 
 def _updated(old: _Known | None, details: Details, now_s: float, *, changed: bool) -> _Known:
