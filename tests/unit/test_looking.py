@@ -67,7 +67,7 @@ def test_where_docker_does_not_answer_it_is_a_gateway_that_starts_now() -> None:
     assert looked.containers is None
     (knowledge,) = looked.knowledge
     assert (knowledge.docker, knowledge.last_list_s) == (Connection.NEVER, None)
-    assert "Connection refused" in knowledge.error
+    assert "nobody listens at " in knowledge.error
     gateway = looked.gateway(CONFIG, can_tunnel=False)
     assert not gateway.can_tunnel
     assert [view.reason for view in gateway.views.values()] == 2 * [Reason.DOCKER_UNAVAILABLE]

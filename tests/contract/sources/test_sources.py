@@ -337,6 +337,7 @@ def test_an_error_never_means_no_containers() -> None:
     watched.watcher.stop()
 
 
+@pytest.mark.clause("9.knowledge.told")
 def test_a_source_that_answers_is_known_to_be_there(world: World, watched: Watched) -> None:
     found = until(watched, Connection.CONNECTED, Events.LIVE)
     assert (found.version, found.error) == (world.source.ping(), "")
@@ -349,7 +350,7 @@ def test_a_source_that_answers_is_known_to_be_there(world: World, watched: Watch
     assert watched.watcher.knowledge.generation > before
 
 
-@pytest.mark.clause("9.knowledge.stale")
+@pytest.mark.clause("9.knowledge.told", "9.knowledge.stale")
 def test_it_is_known_since_when_docker_is_there_or_away_and_how_old_the_list_is() -> None:
     world, clock = FakeWorld(), Clock()
     world.away = True
@@ -377,6 +378,7 @@ def test_it_is_known_since_when_docker_is_there_or_away_and_how_old_the_list_is(
     watched.watcher.stop()
 
 
+@pytest.mark.clause("9.knowledge.told")
 def test_events_that_broke_are_known_to_though_docker_answers() -> None:
     class Held(FakeWorld):
         may_subscribe = threading.Event()
