@@ -1,7 +1,7 @@
 """Where a container can be reached from here (behaviour 4). Pure: Docker and the host are values."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from rgate.core.candidates import Address
@@ -30,6 +30,14 @@ def own_networks(own_id: str, containers: Iterable[Container]) -> frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
+class Located:
+    """A container's address, and how it was chosen, for people."""
+
+    address: Address
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
 class NoAddress:
     """There is none; *detail* says why, and what to do."""
 
@@ -38,27 +46,38 @@ class NoAddress:
 
 def address_of(
     container: Container, backend: Backend, host: HostView, others: Mapping[str, Container] | None = None
-) -> Address | NoAddress:
+) -> Located | NoAddress:
     """Return where to connect for *container*. *others*, by id, are for a network that it shares."""
     port = _port(container, backend)
     if isinstance(port, NoAddress):
         return port
     if container.network_mode == "host":
-        return Address(host.published_host or "127.0.0.1", port)
+        machine = "Docker's machine" if host.published_host else "this machine"
+        address = Address(host.published_host or "127.0.0.1", port)
+        return Located(address, f"{machine}, as it uses the host's network")
+    owner, whose = container, ""
     owner_id = container.network_mode.partition("container:")[2]
     if owner_id and others is not None:
-        owner = others.get(owner_id)
-        if owner is None:
+        if owner_id not in others:
             return NoAddress(f"it shares the network of the container {owner_id[:12]}, which is not there")
-        container = owner
-    found: Address | None = None
+        owner = others[owner_id]
+        whose = f" of {owner.name}, whose network it shares"
+    found = _on_networks(owner, backend, port, host)
+    if found is None:
+        return NoAddress(_why_none(owner, backend, port))
+    return replace(found, how=found.how + whose)
+
+
+def _on_networks(container: Container, backend: Backend, port: int, host: HostView) -> Located | None:
+    """Return the first that there is of: a network that both are on, the published port, any network."""
+    found: Located | None = None
     if host.own_networks is not None and backend.address is not AddressKind.PUBLISHED:
         found = _attached(container, port, host.own_networks)
     if found is None and backend.address is not AddressKind.CONTAINER:
         found = _published(container, port, host)
     if found is None and backend.address is not AddressKind.PUBLISHED:
         found = _attached(container, port, None)
-    return found or NoAddress(_why_none(container, backend, port))
+    return found
 
 
 def _port(container: Container, backend: Backend) -> int | NoAddress:
@@ -82,14 +101,16 @@ def _port(container: Container, backend: Backend) -> int | NoAddress:
     return NoAddress(f"it has the ports {listed}: set `port` in the backend or the label {PORT_LABEL}")
 
 
-def _published(container: Container, port: int, host: HostView) -> Address | None:
+def _published(container: Container, port: int, host: HostView) -> Located | None:
     bindings = [
         binding for binding in container.published if binding.container_port == port and binding.host_port
     ]
     if not bindings:
         return None
     best = min(bindings, key=_preference)
-    return Address(_reachable(best.host_ip, host), best.host_port)
+    address = Address(_reachable(best.host_ip, host), best.host_port)
+    where = " on Docker's machine" if host.published_host else ""
+    return Located(address, f"published port {best.host_port} of {port}{where}")
 
 
 def _preference(binding: PublishedPort) -> tuple[int, str, int]:
@@ -110,11 +131,13 @@ def _reachable(host_ip: str, host: HostView) -> str:
     return "::1" if host_ip == "::" else host_ip
 
 
-def _attached(container: Container, port: int, networks: frozenset[str] | None) -> Address | None:
+def _attached(container: Container, port: int, networks: frozenset[str] | None) -> Located | None:
     """Return the address on the first network by name; on one of *networks* only, where given."""
     for attachment in sorted(container.attachments, key=lambda attachment: attachment.network):
         if attachment.ip and (networks is None or attachment.network_id in networks):
-            return Address(attachment.ip, port)
+            shared = ", which rgate is on too" if networks is not None else ""
+            how = f"its address on the network {attachment.network}{shared}"
+            return Located(Address(attachment.ip, port), how)
     return None
 
 

@@ -5,7 +5,7 @@ Sans I/O: an engine asks for a step, carries it out, and tells how it went. What
 """
 
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from rgate.core.balance import Balancer
 from rgate.core.candidates import BackendView, Candidate
@@ -13,6 +13,17 @@ from rgate.core.config import Backend, Policy
 from rgate.core.patience import CONNECTS
 from rgate.core.problem import Problem
 from rgate.core.reasons import Failure, Reason
+
+# What might be no problem if more were known: there may be other containers meanwhile, or other addresses.
+_REST_ON_THE_VIEW: Final = frozenset(
+    {
+        Reason.NO_CONTAINER,
+        Reason.UNHEALTHY,
+        Reason.NO_ADDRESS,
+        Reason.CONNECT_FAILED,
+        Reason.CLOSED_EARLY,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,7 @@ class Exchange:
     def first(self, now_s: float) -> Attempt | Problem:
         """Return the first step: an attempt, or why there is nobody to ask."""
         if self.view.reason is not None:
-            return Problem(self.view.reason, self.view.detail, self.backend.name)
+            return self._problem(self.view.reason, self.view.detail)
         picked = self._pick((), now_s)
         assert picked is not None, "a view without a reason has candidates"
         attempt = self.attempt(picked)
@@ -159,6 +170,8 @@ class Exchange:
         )
 
     def _problem(self, reason: Reason, detail: str) -> Problem:
+        if self.view.stale and reason in _REST_ON_THE_VIEW:
+            detail = f"{detail} {self.view.stale}"
         return Problem(reason, detail, self.backend.name)
 
 

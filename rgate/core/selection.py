@@ -1,70 +1,53 @@
 """Which containers a backend's requests may go to, and a sentence for each other one (behaviour 4)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 from urllib.parse import urlsplit
 
-from rgate.core.address import HostView, NoAddress, address_of
+from rgate.core.address import HostView, Located, NoAddress, address_of
 from rgate.core.candidates import Address, BackendView, Candidate, ContainerView
 from rgate.core.config import Backend
 from rgate.core.containers import Container, Health, State
+from rgate.core.labels import Labelled
+from rgate.core.near_misses import NearMiss, Owners, near_misses
 from rgate.core.reasons import LeftOut, Reason
 
-
-def missing_labels(container: Container, backend: Backend) -> tuple[tuple[str, str], ...]:
-    """Return those of the backend's labels that *container* has not, or has with another value."""
-    return tuple((key, value) for key, value in backend.match_labels if container.labels.get(key) != value)
+_HINTS: Final = 3
+"""So many near misses stand in the sentence that says why a backend has no candidate."""
 
 
 def views_of(
-    backends: Iterable[Backend], containers: Iterable[Container], host: HostView
+    backends: Iterable[Backend], containers: Iterable[Container], host: HostView, *, stale: str = ""
 ) -> dict[str, BackendView]:
-    """Return the view of each backend, by its name."""
-    found = tuple(containers)
-    return {backend.name: view_of(backend, found, host) for backend in backends}
+    """Return the view of each backend, by its name: what it may use of all *containers*, and why not the
+    rest. *stale*: see `BackendView`.
+    """
+    labelled, every = Labelled(containers), tuple(backends)
+    by_labels = [backend for backend in every if backend.match_labels]
+    owners = Owners((backend.match_labels for backend in by_labels), labelled)
+    views = {backend.name: _fixed(backend) for backend in every}
+    for backend in by_labels:
+        found = [
+            _Found.of(labelled.containers[number], backend, host, labelled.by_id)
+            for number in labelled.having_all(backend.match_labels)
+        ]
+        found.sort(key=lambda one: (one.container.name, one.container.id))
+        near = near_misses(backend.match_labels, labelled, owners)
+        views[backend.name] = replace(_view_of(backend, found, near), stale=stale)
+    return views
 
 
 def view_of(backend: Backend, containers: Iterable[Container], host: HostView) -> BackendView:
-    """Return what *backend* may use of all *containers*, and why not the rest."""
-    if backend.urls:
-        return _fixed(backend)
-    by_id = {container.id: container for container in containers}
-    views: list[ContainerView] = []
-    candidates: dict[bool, list[Candidate]] = {True: [], False: []}  # by: is still starting
-    for container in sorted(by_id.values(), key=lambda container: (container.name, container.id)):
-        left_out, detail = _left_out(container, backend)
-        address: Address | None = None
-        if left_out is None or left_out is LeftOut.STARTING:
-            found = address_of(container, backend, host, by_id)
-            if isinstance(found, NoAddress):
-                left_out, detail = LeftOut.NO_ADDRESS, f"{container.name} runs, but {found.detail}"
-            else:
-                address = found
-                starting = left_out is LeftOut.STARTING
-                candidates[starting].append(
-                    Candidate(container.name, container.id, found, container.revision)
-                )
-        if left_out is LeftOut.LABELS and len(missing_labels(container, backend)) == len(
-            backend.match_labels
-        ):
-            continue  # it has nothing to do with this backend
-        views.append(_view(container, address, left_out, detail))
-    chosen = tuple(candidates[False] or candidates[True])
-    if not candidates[False]:  # those that start are used, as nothing better is there
-        views = [_used(view) if view.left_out is LeftOut.STARTING else view for view in views]
-    if chosen:
-        return BackendView(backend.name, chosen, containers=tuple(views))
-    reason, detail = _why_none(backend, views)
-    return BackendView(backend.name, (), reason, detail, tuple(views))
+    """Return the view of *backend* alone: no container is another backend's."""
+    return views_of((backend,), containers, host)[backend.name]
 
 
 def unavailable_view(backend: Backend, error: str) -> BackendView:
-    """Return the view where Docker has not answered since the start."""
+    """Return the view where Docker has not answered since the start. *error*: why, and what to do."""
     if backend.urls:
         return _fixed(backend)
-    detail = (
-        f"Docker has not answered since rgate started ({error or 'still waiting'}): start it, "
-        "or check DOCKER_HOST and the right to use its socket; rgate keeps trying."
-    )
+    detail = f"Docker has not answered since rgate started{error and ': '}{error}; rgate keeps trying."
     return BackendView(backend.name, (), Reason.DOCKER_UNAVAILABLE, detail)
 
 
@@ -77,25 +60,68 @@ def _fixed(backend: Backend) -> BackendView:
     return BackendView(backend.name, tuple(dict.fromkeys(candidates)))
 
 
-def _view(
-    container: Container, address: Address | None, left_out: LeftOut | None, detail: str
-) -> ContainerView:
-    return ContainerView(
-        container.name, container.id, container.state.value, container.health.value, address, left_out, detail
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A container that has a backend's labels. *detail*: why it is *left_out*."""
+
+    container: Container
+    located: Located | None
+    left_out: LeftOut | None
+    detail: str
+
+    @classmethod
+    def of(
+        cls, container: Container, backend: Backend, host: HostView, by_id: Mapping[str, Container]
+    ) -> "_Found":
+        left_out, detail = _left_out(container)
+        if left_out is not None and left_out is not LeftOut.STARTING:
+            return cls(container, None, left_out, detail)
+        located = address_of(container, backend, host, by_id)
+        if isinstance(located, NoAddress):
+            return cls(container, None, LeftOut.NO_ADDRESS, f"{container.name} runs, but {located.detail}")
+        return cls(container, located, left_out, detail)
+
+    def candidate(self) -> Candidate:
+        assert self.located is not None
+        container = self.container
+        return Candidate(container.name, container.id, self.located.address, container.revision)
+
+    def view(self) -> ContainerView:
+        located = self.located
+        return ContainerView(
+            self.container.name,
+            self.container.id,
+            self.container.state.value,
+            self.container.health.value,
+            located.address if located is not None else None,
+            self.left_out,
+            self.detail,
+            located.how if located is not None else "",
+        )
+
+
+def _view_of(
+    backend: Backend, found: Sequence[_Found], near: Sequence[tuple[Container, NearMiss]]
+) -> BackendView:
+    used = [one for one in found if one.left_out is None]
+    if not used:  # those that start are used, as nothing better is there
+        used = [one for one in found if one.left_out is LeftOut.STARTING]
+        found = [replace(one, left_out=None, detail="") if one in used else one for one in found]
+    others = [_Found(container, None, LeftOut.LABELS, miss.detail) for container, miss in near]
+    reason, detail = (None, "") if used else _why_none(backend, [*found, *others])
+    return BackendView(
+        backend.name,
+        tuple(one.candidate() for one in used),
+        reason,
+        detail,
+        tuple(one.view() for one in (*found, *others)),
+        tuple(miss for _, miss in near),
     )
 
 
-def _used(view: ContainerView) -> ContainerView:
-    return ContainerView(view.name, view.container_id, view.state, view.health, view.address, None, "")
-
-
-def _left_out(container: Container, backend: Backend) -> tuple[LeftOut | None, str]:
+def _left_out(container: Container) -> tuple[LeftOut | None, str]:
     """Return why *container* is no candidate, but for its address; None where it may be one."""
     name = container.name
-    if missing := missing_labels(container, backend):
-        lacks = ", ".join(_near_miss(container, key, value) for key, value in missing)
-        has = len(backend.match_labels) - len(missing)
-        return LeftOut.LABELS, f"{name} has {has} of {len(backend.match_labels)} labels: {lacks}"
     if container.state is not State.RUNNING:
         remedy = "unpause it" if container.state is State.PAUSED else "start it"
         return LeftOut.NOT_RUNNING, f"{name} is {container.state.value}: {remedy}"
@@ -108,25 +134,19 @@ def _left_out(container: Container, backend: Backend) -> tuple[LeftOut | None, s
     return None, ""
 
 
-def _near_miss(container: Container, key: str, value: str) -> str:
-    if key in container.labels:
-        return f"{key}={container.labels[key]}, wanted {key}={value}"
-    return f"{key} is missing, wanted {key}={value}"
-
-
-def _why_none(backend: Backend, views: list[ContainerView]) -> tuple[Reason, str]:
+def _why_none(backend: Backend, found: Sequence[_Found]) -> tuple[Reason, str]:
     """Return the most actionable reason why there is no candidate, and its sentence."""
     for left_out, reason in ((LeftOut.NO_ADDRESS, Reason.NO_ADDRESS), (LeftOut.UNHEALTHY, Reason.UNHEALTHY)):
-        details = [view.detail for view in views if view.left_out is left_out]
+        details = [one.detail for one in found if one.left_out is left_out]
         if details:
             return reason, "; ".join(details) + "."
     wanted = ", ".join(f"{key}={value}" for key, value in backend.match_labels)
     sentence = f"No running container has the labels {wanted}"
-    stopped = [v.detail for v in views if v.left_out in (LeftOut.NOT_RUNNING, LeftOut.STOPPING)]
-    nearest = [view.detail for view in views if view.left_out is LeftOut.LABELS and view.state == "running"]
-    hints = (stopped or sorted(nearest, key=lambda detail: -_labels_had(detail)))[:3]
-    return Reason.NO_CONTAINER, sentence + (": " + "; ".join(hints) if hints else "") + "."
-
-
-def _labels_had(detail: str) -> int:
-    return int(detail.partition(" has ")[2].partition(" of ")[0])
+    near = [one for one in found if one.left_out is LeftOut.LABELS]
+    hints = (
+        [one for one in found if one.left_out in (LeftOut.NOT_RUNNING, LeftOut.STOPPING)]
+        or [one for one in near if one.container.state is State.RUNNING]
+        or near
+    )
+    told = "; ".join(one.detail for one in hints[:_HINTS])
+    return Reason.NO_CONTAINER, sentence + (": " + told if told else "") + "."

@@ -1,4 +1,4 @@
-"""Docker, through its SDK. The only place that knows Docker's JSON and the SDK's exceptions.
+"""Docker, through its SDK. The only place that knows Docker's JSON; its exceptions: docker_errors.py.
 
 It only reads: list, inspect, events, ping, info. Field names: Docker Engine API, ContainerInspect,
 ContainerList and SystemEvents.
@@ -14,11 +14,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import docker
-import requests
-import urllib3
-from docker.errors import DockerException, NotFound
+from docker.errors import NotFound
 
 from rgate.core.containers import Attachment, Container, Health, PublishedPort, State
+from rgate.discovery.docker_errors import FOREIGN, NOT_UNDERSTOOD, docker_host, sentence_for
 from rgate.discovery.source import Details, Event, SourceError
 
 # A daemon that is frozen accepts and never answers: no call may wait for it longer.
@@ -28,13 +27,6 @@ _CONTAINER_ACTIONS: Final = (
     "unpause", "update",
 )  # fmt: skip
 _NETWORK_ACTIONS: Final = ("connect", "disconnect")
-_FOREIGN: Final = (
-    DockerException,
-    requests.RequestException,
-    urllib3.exceptions.HTTPError,
-    OSError,
-    ValueError,
-)
 
 
 def published_host(environment: Mapping[str, str] = os.environ) -> str:
@@ -104,7 +96,7 @@ class DockerSource:
         """Let go of the connections; the next call makes new ones, and negotiates anew."""
         client, self._client = self._client, None
         if client is not None:
-            with contextlib.suppress(*_FOREIGN):
+            with contextlib.suppress(*FOREIGN):
                 client.close()
 
 
@@ -125,22 +117,20 @@ class _DockerEvents:
                     yield event
 
     def close(self) -> None:
-        with contextlib.suppress(*_FOREIGN, AttributeError):
+        with contextlib.suppress(*FOREIGN, AttributeError):
             if self._stream is not None:
                 self._stream.close()
-        with contextlib.suppress(*_FOREIGN):
+        with contextlib.suppress(*FOREIGN):
             self._client.close()
 
 
 @contextlib.contextmanager
 def _foreign_errors() -> Iterator[None]:
-    """Turn what the SDK, requests and urllib3 raise into SourceError, with the cause in one line."""
+    """Turn what the SDK and the libraries below it raise into SourceError, with a sentence for people."""
     try:
         yield
-    except _FOREIGN as error:
-        raise SourceError(" ".join(str(error).split()) or type(error).__name__) from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise SourceError(f"Docker's answer was not understood: {error!r}") from error
+    except (*FOREIGN, *NOT_UNDERSTOOD) as error:
+        raise SourceError(sentence_for(error, docker_host(), CALL_TIMEOUT_S)) from error
 
 
 def _seconds(rfc3339: str) -> str:

@@ -10,7 +10,8 @@ from rgate.core.address import HostView, own_networks
 from rgate.core.candidates import BackendView
 from rgate.core.config import Backend
 from rgate.core.containers import Container, State
-from rgate.core.selection import unavailable_view, view_of
+from rgate.core.knowledge import stale_since
+from rgate.core.selection import unavailable_view, views_of
 from rgate.discovery.source import Details
 
 Views = Mapping[str, BackendView]
@@ -42,14 +43,20 @@ class Registry:
         self._known: dict[str, _Known] = {}
         self._seen = False
         self._error = ""
+        self._stale = ""
+        self._generation = 0
         self._subscribers: list[Callable[[Views], None]] = []
-        self._views: Views = MappingProxyType({})
-        self._refresh()
+        self._views: Views = MappingProxyType(self._views_now())
 
     @property
     def views(self) -> Views:
         """Each backend's view, by its name."""
         return self._views
+
+    @property
+    def generation(self) -> int:
+        """How many times the views have changed."""
+        return self._generation
 
     def subscribe(self, callback: Callable[[Views], None]) -> None:
         """Call *callback* with each new mapping of views, from the thread that changed it."""
@@ -62,16 +69,18 @@ class Registry:
             self._refresh()
             return self._views
 
-    def unavailable(self, error: str) -> None:
-        """Note that Docker did not answer. What is known of containers stays."""
+    def unavailable(self, error: str, since: float) -> None:
+        """Note that Docker has not answered *since*, in Unix seconds. What is known of containers stays."""
         with self._lock:
             self._error = error
+            self._stale = stale_since(since)
             self._publish()
 
     def replace(self, listed: Iterable[Details], now_s: float) -> None:
         """Take a full list: what is not in it is gone."""
         with self._lock:
             self._seen = True
+            self._stale = ""
             old = self._known
             self._known = {}
             for details in listed:
@@ -123,23 +132,25 @@ class Registry:
                 self._publish()
 
     def _publish(self) -> None:
-        before = self._views
-        self._refresh()
-        if self._views != before:
+        if self._refresh():
             for callback in self._subscribers:
                 callback(self._views)
 
-    def _refresh(self) -> None:
+    def _refresh(self) -> bool:
+        """Make the views anew; whether they are others than before."""
+        views = self._views_now()
+        changed = views != self._views
+        if changed:
+            self._views = MappingProxyType(views)
+            self._generation += 1
+        return changed
+
+    def _views_now(self) -> dict[str, BackendView]:
+        if not self._seen:
+            return {backend.name: unavailable_view(backend, self._error) for backend in self._backends}
         containers = [known.container for known in self._known.values()]
         host = HostView(self._published_host, own_networks(self._own_id, containers))
-        self._views = MappingProxyType(
-            {
-                backend.name: view_of(backend, containers, host)
-                if self._seen
-                else unavailable_view(backend, self._error)
-                for backend in self._backends
-            }
-        )
+        return views_of(self._backends, containers, host, stale=self._stale)
 
 
 def _updated(old: _Known | None, details: Details, now_s: float, *, changed: bool) -> _Known:

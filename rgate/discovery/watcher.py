@@ -9,9 +9,11 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
-from rgate.core.knowledge import Connection, Knowledge
+from rgate.core.knowledge import Connection, Events, Knowledge
 from rgate.discovery.registry import Registry
 from rgate.discovery.source import ContainerSource, Event, EventStream, SourceError
 
@@ -31,23 +33,39 @@ _KILL: Final = "kill"
 class Watcher:
     """Runs two threads: one follows events, one applies them, lists, and pings. Neither keeps a
     process from its end.
+
+    *steady_s* is a steady clock, *unix_s* the time of day in Unix seconds.
     """
 
-    def __init__(self, source: ContainerSource, registry: Registry) -> None:
+    def __init__(
+        self,
+        source: ContainerSource,
+        registry: Registry,
+        *,
+        steady_s: Callable[[], float] = time.monotonic,
+        unix_s: Callable[[], float] = time.time,
+    ) -> None:
         self._source = source
         self._registry = registry
+        self._steady_s = steady_s
+        self._unix_s = unix_s
         self._stopped = threading.Event()
         self._looked = threading.Event()
         self._events: queue.SimpleQueue[tuple[EventStream, Event | None] | None] = queue.SimpleQueue()
-        self._knowledge = Knowledge()
-        self._reached = False  # at least once
+        self._knowledge = Knowledge(since=unix_s())  # replaced whole, as other threads read it
+        self._listed_at_s: float | None = None
         self._told_away = False
         self._began = False
 
     @property
     def knowledge(self) -> Knowledge:
         """How fresh what is known of containers is now."""
-        return self._knowledge
+        listed_at_s = self._listed_at_s
+        return replace(
+            self._knowledge,
+            last_list_s=None if listed_at_s is None else round(max(0.0, self._steady_s() - listed_at_s), 3),
+            generation=self._registry.generation,
+        )
 
     def start(self) -> None:
         """Begin to look; once, further calls do nothing."""
@@ -88,11 +106,17 @@ class Watcher:
         stream = self._source.subscribe()
         try:
             threading.Thread(target=self._pump, args=(stream,), name="rgate-events", daemon=True).start()
-            self._registry.replace(self._source.containers(), time.monotonic())
+            self._list()
             self._there(version)
             self._apply_until_break(stream)
         finally:
+            self._knowledge = replace(self._knowledge, events=Events.BROKEN)
             stream.close()
+
+    def _list(self) -> None:
+        began_s = self._steady_s()
+        self._registry.replace(self._source.containers(), self._steady_s())
+        self._listed_at_s = began_s  # what happens while it is made may be missing in it
 
     def _pump(self, stream: EventStream) -> None:
         try:
@@ -104,20 +128,20 @@ class Watcher:
             self._events.put((stream, None))
 
     def _apply_until_break(self, stream: EventStream) -> None:
-        now_s = time.monotonic()
+        now_s = self._steady_s()
         resync_at_s, ping_at_s = now_s + RESYNC_S, now_s + PING_S
         while not self._stopped.is_set():
             broke = self._apply(stream)
-            now_s = time.monotonic()
+            now_s = self._steady_s()
             self._registry.sweep(now_s)
             if broke:
                 return
             if now_s >= resync_at_s:
-                self._registry.replace(self._source.containers(), now_s)
-                resync_at_s = time.monotonic() + RESYNC_S
+                self._list()
+                resync_at_s = self._steady_s() + RESYNC_S
             if now_s >= ping_at_s:
                 self._source.ping()
-                ping_at_s = time.monotonic() + PING_S
+                ping_at_s = self._steady_s() + PING_S
 
     def _apply(self, stream: EventStream) -> bool:
         """Apply the events that are there, waiting a moment for the first; whether the stream broke."""
@@ -134,30 +158,36 @@ class Watcher:
                         changed[item[1].container_id] = None
                 item = self._events.get_nowait()
         for container_id in changed:
-            self._registry.update(container_id, self._source.container(container_id), time.monotonic())
+            self._registry.update(container_id, self._source.container(container_id), self._steady_s())
         return broke
 
     def _take(self, event: Event) -> None:
         """Apply what the event itself says, before Docker is asked for the rest."""
         if event.action == _KILL:
-            self._registry.signalled(event.container_id, event.signal, time.monotonic())
+            self._registry.signalled(event.container_id, event.signal, self._steady_s())
         elif event.action == _START:
             self._registry.started(event.container_id)
 
     def _there(self, version: str) -> None:
-        self._knowledge = Knowledge(docker=Connection.CONNECTED, version=version)
-        self._reached = True
+        self._now(Connection.CONNECTED, events=Events.LIVE, version=version)
         if self._told_away:
             log.warning("Docker answers again version=%s", version)
             self._told_away = False
         self._looked.set()
 
     def _away(self, error: str) -> None:
-        docker = Connection.AWAY if self._reached else Connection.NEVER
-        self._knowledge = Knowledge(docker=docker, error=error)
+        reached = self._knowledge.docker is not Connection.NEVER
+        self._now(Connection.AWAY if reached else Connection.NEVER, error=error)
         if not self._told_away:
-            known = "the last known containers stay in use" if self._reached else "no container is known yet"
+            known = "the last known containers stay in use" if reached else "no container is known yet"
             log.warning("Docker does not answer; %s error=%r", known, error)
             self._told_away = True
-        self._registry.unavailable(error)
+        self._registry.unavailable(error, self._knowledge.since)
         self._looked.set()
+
+    def _now(
+        self, docker: Connection, *, events: Events = Events.BROKEN, version: str = "", error: str = ""
+    ) -> None:
+        known = self._knowledge
+        since = known.since if docker is known.docker else self._unix_s()
+        self._knowledge = Knowledge(known.source, docker, since, None, events, 0, version, error)

@@ -24,6 +24,7 @@ from rgate.web.documents import (
     ExplanationDocument,
     FiguresDocument,
     HealthDocument,
+    KnowledgeDocument,
     ReadyDocument,
 )
 
@@ -100,13 +101,17 @@ class _Pages:
 
     def _readyz(self) -> Response:
         without = [name for name, view in self._gateway.views.items() if not view.candidates]
-        told = {"backends_without_candidates": without} if without and self._allowed() else {}
-        answer = _answer(ReadyDocument(status="not ready" if without else "ready", **told))
+        document = ReadyDocument(status="not ready" if without else "ready")
+        if self._allowed():
+            knowledge = [KnowledgeDocument.of(one) for one in self._knowledge()]
+            told = {"backends_without_candidates": without} if without else {}
+            document = ReadyDocument(status=document.status, **told, knowledge=knowledge)
+        answer = _answer(document)
         answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE if without else HTTPStatus.OK
         return answer
 
     def _backends(self) -> Response:
-        return _answer(BackendsDocument.of_views(self._knowledge()[0], self._gateway.views))
+        return _answer(BackendsDocument.of_views(self._knowledge(), self._gateway.views))
 
     def _explain(self) -> Response:
         try:

@@ -4,7 +4,7 @@ docs/http-pages.md is made from these. Nothing is decided here: values are put i
 promised.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
@@ -69,15 +69,6 @@ class HealthDocument(Document):
     status: Literal["ok"]
 
 
-class ReadyDocument(Document):
-    """Whether every backend has a candidate."""
-
-    status: Literal["ready", "not ready"]
-    backends_without_candidates: list[str] = Field(
-        default=[], description="their names, for those in `admin.allow`; left out where there is none"
-    )
-
-
 class KnowledgeDocument(Document):
     """How fresh what is known of a source's containers is."""
 
@@ -87,6 +78,16 @@ class KnowledgeDocument(Document):
     last_list_s: float | None = Field(description="the age of the last full list in seconds; null: none came")
     events: Events
     generation: int = Field(description="grows with each change of what is known")
+
+
+class ReadyDocument(Document):
+    """Whether every backend has a candidate."""
+
+    status: Literal["ready", "not ready"]
+    backends_without_candidates: list[str] = Field(
+        default=[], description="their names, for those in `admin.allow`; left out where there is none"
+    )
+    knowledge: list[KnowledgeDocument] = Field(default=[], description="for those in `admin.allow`")
 
 
 # The backends.
@@ -163,14 +164,19 @@ class BackendDocument(Document):
 class BackendsDocument(Document):
     """All backends, by name."""
 
+    generation: int = Field(description="grows with each change of what is known")
+    knowledge: list[KnowledgeDocument]
     docker: DockerDocument
     backends: dict[str, BackendDocument]
 
     @classmethod
-    def of_views(cls, docker: Knowledge, views: Mapping[str, BackendView]) -> Self:
-        """Return that of *views*, which rest on what *docker* said."""
+    def of_views(cls, knowledge: Sequence[Knowledge], views: Mapping[str, BackendView]) -> Self:
+        """Return that of *views*, which rest on *knowledge* of one source at least."""
+        docker = knowledge[0]
         connected = docker.docker is Connection.CONNECTED
         return cls(
+            generation=max(one.generation for one in knowledge),
+            knowledge=[KnowledgeDocument.of(one) for one in knowledge],
             docker=DockerDocument(connected=connected, version=docker.version, error=docker.error),
             backends={name: BackendDocument.of_view(view) for name, view in views.items()},
         )
@@ -219,7 +225,9 @@ class MissingLabelDocument(Document):
     """A label that a backend wants, and what a container has in its place."""
 
     key: str
-    found: str | None = Field(description="null: no label of the container is near")
+    found: str | None = Field(
+        description="the value of that key; `key=value` of a label that is near; null: neither is there"
+    )
     wanted: str
 
 

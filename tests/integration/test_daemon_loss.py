@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from rgate.core.knowledge import stale_since
 from rgate.discovery.docker_source import CALL_TIMEOUT_S
 from rgate.discovery.watcher import LONGEST_PAUSE_S, PING_S
 from tests.integration.containers import Containers, short_id
@@ -109,6 +110,34 @@ def test_while_docker_is_away_requests_go_on_and_what_changed_is_seen_when_it_is
         assert gateway.errors().count("Docker does not answer") == 1
         assert gateway.errors().count("Docker answers again") == 1
         assert stops_at_once(gateway)
+
+
+@pytest.mark.clause("9.knowledge.stale", "9.knowledge.told")
+def test_while_docker_is_away_a_503_says_how_old_what_it_rests_on_is(
+    daemon: Daemon, start: Start, containers: Containers
+) -> None:
+    container = containers.start()
+    daemon.start()
+    with start() as gateway:
+        assert answering(gateway) == {short_id(container)}
+        (connected,) = gateway.get("/_rgate/backends").json()["knowledge"]
+        assert (connected["docker"], connected["events"]) == ("connected", "live")
+        daemon.kill()
+        wait_until_lost(gateway, within_s=2)
+        container.kill()
+        (away,) = gateway.get("/_rgate/readyz").json()["knowledge"]
+        assert (away["docker"], away["events"]) == ("away", "broken")
+        assert away["since"] > connected["since"]
+        assert away["last_list_s"] >= connected["last_list_s"]
+        assert away["generation"] > connected["generation"]
+        answer = gateway.get("/api")
+        assert (answer.status, answer.reason) == (503, "connect_failed")
+        assert answer.json()["detail"].endswith(f" {stale_since(away['since'])}")
+        daemon.start()
+        gone = wait_until(
+            lambda: gateway.get("/api"), lambda r: r.reason == "no_container", within_s=AGAIN_WITHIN_S
+        )
+        assert "has not answered" not in gone.json()["detail"]
 
 
 @pytest.mark.clause("4.events.away", "8.pages.memory")

@@ -62,13 +62,20 @@ def test_readyz_names_the_backends_without_a_candidate(gateway: Gateway) -> None
     response = gateway.get("/_rgate/readyz")
     assert response.status == 503
     assert response.json()["backends_without_candidates"] == ["labelled"]
+    (knowledge,) = response.json()["knowledge"]
+    assert (knowledge["source"], knowledge["docker"]) == ("docker", "never")
 
 
-@pytest.mark.clause("8.pages.backends")
+@pytest.mark.clause("8.pages.backends", "9.knowledge.told")
 def test_backends_shows_each_ones_candidates_and_why_there_is_none(gateway: Gateway) -> None:
     shown = gateway.get("/_rgate/backends").json()
     assert shown["docker"]["connected"] is False
-    assert shown["docker"]["error"]
+    assert shown["docker"]["error"] == (
+        "there is no socket unix:///nonexistent/docker.sock: start Docker, or check DOCKER_HOST"
+    )
+    (knowledge,) = shown["knowledge"]
+    assert (knowledge["docker"], knowledge["last_list_s"], knowledge["events"]) == ("never", None, "broken")
+    assert knowledge["generation"] == shown["generation"]
     fixed, labelled = shown["backends"]["fixed"], shown["backends"]["labelled"]
     assert [candidate["address"] for candidate in fixed["candidates"]] == ["127.0.0.1:9"]
     assert (labelled["candidates"], labelled["reason"]) == ([], "docker_unavailable")
@@ -127,7 +134,7 @@ def test_healthz_and_the_status_of_readyz_are_for_everyone_its_names_are_not(clo
     assert closed.get("/_rgate/healthz").status == 200
     response = closed.get("/_rgate/readyz")
     assert response.status == 503
-    assert b"labelled" not in response.body
+    assert response.json() == {"status": "not ready"}
     assert closed.get("/stats").status == 200
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import pytest
@@ -14,7 +14,7 @@ from rgate.core.candidates import Address, BackendView, Candidate
 from rgate.core.config import Backend, Policy, Timeouts
 from rgate.core.exchange import Attempt, Exchange
 from rgate.core.patience import CONNECTS
-from rgate.core.problem import Problem
+from rgate.core.problem import ANSWERS, Problem
 from rgate.core.reasons import Failure, Reason
 
 CONNECT_S = 2.0
@@ -410,3 +410,47 @@ def test_round_robin_takes_turns_and_least_inflight_the_idle_one() -> None:
     assert balancer.pick("b", Policy.LEAST_INFLIGHT, three, [], 0) == three[1]
     balancer.ended(three[0])
     assert balancer.pick("b", Policy.LEAST_INFLIGHT, three, [], 0) == three[0]
+
+
+STALE = "Docker has not answered since then."
+
+
+def stale(exchange: Exchange) -> Exchange:
+    return replace(exchange, view=replace(exchange.view, stale=STALE))
+
+
+@pytest.mark.clause("9.knowledge.stale")
+@pytest.mark.parametrize("reason", [Reason.NO_CONTAINER, Reason.UNHEALTHY, Reason.NO_ADDRESS])
+def test_why_there_is_no_candidate_says_how_old_it_is(reason: Reason) -> None:
+    exchange = exchange_of(0)
+    exchange = replace(exchange, view=replace(exchange.view, reason=reason))
+    assert isinstance(fresh := exchange.first(0.0), Problem)
+    assert isinstance(old := stale(exchange).first(0.0), Problem)
+    assert (fresh.detail, old.detail) == ("none has them", f"none has them {STALE}")
+
+
+@pytest.mark.clause("9.knowledge.stale")
+@pytest.mark.parametrize(
+    ("failure", "is_told"),
+    [
+        (Failure.REFUSED, True),
+        (Failure.CLOSED_EARLY, True),
+        (Failure.STALE, True),
+        (Failure.BAD_RESPONSE, False),
+        (Failure.TIMEOUT, False),
+        (Failure.UNREAD, False),
+    ],
+)
+def test_a_503_behind_a_failure_says_how_old_the_candidates_are(failure: Failure, is_told: bool) -> None:
+    details = []
+    for exchange in (exchange_of(1), stale(exchange_of(1))):
+        problem = exchange.after(first(exchange), failure, 0.0, repeatable=False)
+        assert isinstance(problem, Problem)
+        assert (ANSWERS[problem.reason][0] == 503) is is_told
+        details.append(problem.detail)
+    assert details[1] == (f"{details[0]} {STALE}" if is_told else details[0])
+
+
+@pytest.mark.parametrize("reason", [Reason.NO_CONTAINER, Reason.CONNECT_FAILED, Reason.CLOSED_EARLY])
+def test_strangers_are_not_told_how_old_it_is(reason: Reason) -> None:
+    assert STALE not in Problem(reason, f"x {STALE}").detail_for(insider=False)

@@ -120,7 +120,9 @@ def test_backends_are_told_as_they_are_seen() -> None:
         ),
     )
     fixed = BackendView("f", (Candidate("127.0.0.1:81", "", address),))
-    assert BackendsDocument.of_views(KNOWN, {"b": view, "f": fixed}).as_json() == {
+    assert BackendsDocument.of_views([KNOWN], {"b": view, "f": fixed}).as_json() == {
+        "generation": 7,
+        "knowledge": [KnowledgeDocument.of(KNOWN).as_json()],
         "docker": {"connected": False, "version": "27.3.1", "error": "refused"},
         "backends": {
             "b": {

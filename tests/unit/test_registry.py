@@ -89,3 +89,51 @@ def test_who_subscribes_is_told_of_changes_only(registry: Registry) -> None:
     assert told == []
     registry.replace([], 2)
     assert told == [registry.views]
+
+
+MOMENT = 1764165792.9  # 2025-11-26 14:03:12.9 UTC
+STALE = "Docker has not answered since 2025-11-26 14:03:12 UTC, so this is as of then."
+
+
+@pytest.mark.clause("9.knowledge.stale")
+def test_while_docker_is_away_the_views_say_since_when_until_the_next_list(registry: Registry) -> None:
+    registry.unavailable("why", MOMENT)
+    assert registry.views["b"].stale == STALE
+    assert is_in(registry)
+    registry.configure(
+        [Backend("b", match_labels=(("app", "a"),)), Backend("c", match_labels=(("app", "c"),))]
+    )
+    assert {view.stale for view in registry.views.values()} == {STALE}
+    registry.replace([DETAILS], 1)
+    assert {view.stale for view in registry.views.values()} == {""}
+
+
+def test_docker_that_never_answered_makes_nothing_stale() -> None:
+    registry = Registry([Backend("b", match_labels=(("app", "a"),))])
+    registry.unavailable("there is no socket: start Docker", MOMENT)
+    view = registry.views["b"]
+    assert (view.reason, view.stale) == (Reason.DOCKER_UNAVAILABLE, "")
+    assert "there is no socket: start Docker" in view.detail
+
+
+def test_that_docker_is_still_away_is_no_change(registry: Registry) -> None:
+    told: list[object] = []
+    registry.subscribe(told.append)
+    for error in ("refused", "refused", "timed out"):
+        registry.unavailable(error, MOMENT)
+    assert len(told) == 1
+
+
+def test_the_generation_grows_with_each_change_of_the_views_and_with_nothing_else(registry: Registry) -> None:
+    told: list[int] = []
+    registry.subscribe(lambda _: told.append(registry.generation))
+    began = registry.generation
+    registry.replace([DETAILS], 1)
+    registry.update(ONE.id, DETAILS, 2)
+    registry.update("2" * 64, Details(replace(ONE, id="2" * 64, labels={})), 2)
+    registry.unavailable("away", MOMENT)
+    registry.unavailable("away", MOMENT)
+    registry.replace([], 3)
+    assert told == [began + 1, began + 2, began + 3]
+    registry.configure([])
+    assert registry.generation == began + 4

@@ -1,5 +1,6 @@
 """Which containers are candidates, at which address, and why the others are not (behaviour 4)."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from rgate.core.candidates import Address
 from rgate.core.config import AddressKind, Backend
 from rgate.core.containers import Attachment, Container, Health, PublishedPort, State
 from rgate.core.reasons import LeftOut, Reason
-from rgate.core.selection import unavailable_view, view_of
+from rgate.core.selection import unavailable_view, view_of, views_of
 
 HERE = HostView()
 BACKEND = Backend("orders", match_labels=(("app", "orders"), ("env", "production")))
@@ -24,6 +25,13 @@ UP = Container(
     exposed=(8000,),
     attachments=(Attachment("shop", "n1", "172.18.0.2"),),
 )
+
+
+def where(
+    container: Container, backend: Backend, host: HostView, others: Mapping[str, Container] | None = None
+) -> Address | NoAddress:
+    found = address_of(container, backend, host, others)
+    return found if isinstance(found, NoAddress) else found.address
 
 
 @pytest.mark.clause("4.candidates.healthy")
@@ -76,9 +84,20 @@ def test_fixed_urls_need_no_container_and_no_docker() -> None:
 
 @pytest.mark.clause("6.answers.docker")
 def test_docker_that_has_not_answered_is_the_reason() -> None:
-    view = unavailable_view(BACKEND, "no such socket")
+    view = unavailable_view(BACKEND, "there is no socket: start Docker")
     assert view.reason is Reason.DOCKER_UNAVAILABLE
-    assert "no such socket" in view.detail
+    assert view.detail == (
+        "Docker has not answered since rgate started: there is no socket: start Docker; rgate keeps trying."
+    )
+    assert unavailable_view(BACKEND, "").detail == (
+        "Docker has not answered since rgate started; rgate keeps trying."
+    )
+
+
+def test_what_may_not_be_so_any_more_is_said_of_containers_and_not_of_fixed_urls() -> None:
+    fixed = Backend("fixed", urls=("http://127.0.0.1:81",))
+    views = views_of([BACKEND, fixed], [UP], HERE, stale="Long ago.")
+    assert {name: view.stale for name, view in views.items()} == {"orders": "Long ago.", "fixed": ""}
 
 
 @pytest.mark.clause(
@@ -109,24 +128,56 @@ def test_docker_that_has_not_answered_is_the_reason() -> None:
 def test_the_address_is_the_published_port_or_else_the_containers_own(
     container: Container, backend: Backend, expected: Address
 ) -> None:
-    assert address_of(container, backend, HERE) == expected
+    assert where(container, backend, HERE) == expected
 
 
 @pytest.mark.clause("4.address.remote")
 def test_a_remote_docker_publishes_on_its_own_host() -> None:
-    assert address_of(UP, BACKEND, HostView("10.9.8.7")) == Address("10.9.8.7", 32768)
+    assert where(UP, BACKEND, HostView("10.9.8.7")) == Address("10.9.8.7", 32768)
 
 
 @pytest.mark.clause("4.address.inside")
 def test_inside_a_container_the_address_is_on_a_network_that_both_are_on() -> None:
     both = replace(UP, attachments=(Attachment("a", "n0", "172.17.0.2"), *UP.attachments))
-    assert address_of(both, BACKEND, HostView(own_networks=frozenset({"n1"}))) == Address("172.18.0.2", 8000)
+    assert where(both, BACKEND, HostView(own_networks=frozenset({"n1"}))) == Address("172.18.0.2", 8000)
+
+
+INSIDE = HostView(own_networks=frozenset({"n1"}))
+REMOTE = HostView("10.9.8.7")
+ON_HOST = replace(UP, network_mode="host", published=())
+SHARING = replace(
+    UP, id="4" * 64, name="side", network_mode=f"container:{UP.id}", published=(), attachments=()
+)
+
+
+@pytest.mark.parametrize(
+    ("container", "host", "told"),
+    [
+        (UP, HERE, "published port 32768 of 8000"),
+        (UP, REMOTE, "published port 32768 of 8000 on Docker's machine"),
+        (replace(UP, published=()), HERE, "its address on the network shop"),
+        (UP, INSIDE, "its address on the network shop, which rgate is on too"),
+        (ON_HOST, HERE, "this machine, as it uses the host's network"),
+        (ON_HOST, REMOTE, "Docker's machine, as it uses the host's network"),
+        (SHARING, HERE, "published port 32768 of 8000 of orders-1, whose network it shares"),
+    ],
+)
+def test_how_an_address_was_chosen_is_told(container: Container, host: HostView, told: str) -> None:
+    found = view_of(BACKEND, [UP, container], host).containers
+    assert told in [one.address_from for one in found if one.container_id == container.id]
+
+
+def test_without_an_address_there_is_nothing_to_tell_of_it() -> None:
+    starting = replace(UP, id="2" * 64, health=Health.STARTING)
+    off = replace(UP, id="3" * 64, state=State.EXITED)
+    found = {one.container_id[0]: one for one in view_of(BACKEND, [UP, starting, off], HERE).containers}
+    assert [bool(found[identity].address_from) for identity in "123"] == [True, True, False]
 
 
 @pytest.mark.clause("4.address.no_port", "6.answers.no_address")
 def test_several_ports_and_no_choice_is_no_address_and_lists_them() -> None:
     several = replace(UP, published=(), exposed=(80, 443))
-    assert isinstance(found := address_of(several, BACKEND, HERE), NoAddress)
+    assert isinstance(found := where(several, BACKEND, HERE), NoAddress)
     assert "80, 443" in found.detail
     assert view_of(BACKEND, [several], HERE).reason is Reason.NO_ADDRESS
 
@@ -147,15 +198,15 @@ def test_several_ports_and_no_choice_is_no_address_and_lists_them() -> None:
 def test_of_several_published_ports_this_machines_comes_first_and_ipv4_before_ipv6(
     published: tuple[PublishedPort, ...], expected: Address
 ) -> None:
-    assert address_of(replace(UP, published=published), replace(BACKEND, port=8000), HERE) == expected
+    assert where(replace(UP, published=published), replace(BACKEND, port=8000), HERE) == expected
 
 
 def test_a_container_that_shares_the_network_of_another_has_its_address() -> None:
     owner = replace(UP, id="3" * 64, published=(PublishedPort(8000, "0.0.0.0", 9),))
     sharing = replace(UP, network_mode=f"container:{owner.id}", published=(), attachments=(), exposed=(8000,))
-    assert address_of(sharing, BACKEND, HERE, {owner.id: owner}) == Address("127.0.0.1", 9)
+    assert where(sharing, BACKEND, HERE, {owner.id: owner}) == Address("127.0.0.1", 9)
     assert [c.address.port for c in view_of(BACKEND, [sharing, owner], HERE).candidates] == [9, 9]
-    gone = address_of(sharing, BACKEND, HERE, {})
+    gone = where(sharing, BACKEND, HERE, {})
     assert gone == NoAddress(f"it shares the network of the container {owner.id[:12]}, which is not there")
 
 
@@ -170,17 +221,17 @@ def test_a_container_that_shares_the_network_of_another_has_its_address() -> Non
 )
 def test_a_label_that_is_no_port_is_told(label: str, found: str) -> None:
     several = replace(UP, published=(), exposed=(1, 2), labels={**UP.labels, "rgate.port": label})
-    assert address_of(several, BACKEND, HERE) == NoAddress(found)
+    assert where(several, BACKEND, HERE) == NoAddress(found)
 
 
 @pytest.mark.parametrize("port", [1, 65535])
 def test_a_label_names_any_port_there_can_be(port: int) -> None:
     several = replace(UP, published=(), exposed=(2, 3), labels={**UP.labels, "rgate.port": str(port)})
-    assert address_of(several, BACKEND, HERE) == Address("172.18.0.2", port)
+    assert where(several, BACKEND, HERE) == Address("172.18.0.2", port)
 
 
 def test_the_only_published_port_is_meant_where_others_are_only_exposed() -> None:
-    assert address_of(replace(UP, exposed=(1, 8000, 9000)), BACKEND, HERE) == Address("127.0.0.1", 32768)
+    assert where(replace(UP, exposed=(1, 8000, 9000)), BACKEND, HERE) == Address("127.0.0.1", 32768)
 
 
 def test_one_that_is_starting_is_shown_as_used_only_where_it_is() -> None:
@@ -216,16 +267,16 @@ def test_the_three_nearest_misses_are_told_and_of_those_that_run() -> None:
 
 def test_each_way_to_have_no_address_is_told() -> None:
     bare = replace(UP, published=(), exposed=(), attachments=())
-    assert address_of(bare, BACKEND, HERE) == NoAddress(
+    assert where(bare, BACKEND, HERE) == NoAddress(
         "it has no port: publish or expose one, or set `port` or the label rgate.port"
     )
     lonely = replace(UP, published=(PublishedPort(1, "0.0.0.0", 9),), attachments=())
     backend = replace(BACKEND, port=8000)
-    assert address_of(lonely, backend, HERE) == NoAddress(
+    assert where(lonely, backend, HERE) == NoAddress(
         "it has no address on any network, and its port 8000 is not published (published: 1 at 0.0.0.0:9)"
     )
     only_published = replace(backend, address=AddressKind.PUBLISHED)
-    assert address_of(replace(UP, published=()), only_published, HERE) == NoAddress(
+    assert where(replace(UP, published=()), only_published, HERE) == NoAddress(
         "its port 8000 is not published on the host (published: none)"
     )
 
@@ -233,9 +284,9 @@ def test_each_way_to_have_no_address_is_told() -> None:
 def test_a_published_port_is_asked_rather_than_an_address_on_a_network_that_only_the_container_is_on() -> (
     None
 ):
-    assert address_of(UP, BACKEND, HostView(own_networks=frozenset({"other"}))) == Address("127.0.0.1", 32768)
+    assert where(UP, BACKEND, HostView(own_networks=frozenset({"other"}))) == Address("127.0.0.1", 32768)
     only_container = replace(BACKEND, address=AddressKind.CONTAINER)
-    assert address_of(UP, only_container, HostView(own_networks=frozenset({"other"}))) == Address(
+    assert where(UP, only_container, HostView(own_networks=frozenset({"other"}))) == Address(
         "172.18.0.2", 8000
     )
 

@@ -51,7 +51,7 @@ def test_ports_and_networks_are_sorted_and_a_port_in_two_families_is_there_twice
     assert all(attachment.ip and attachment.network_id for attachment in found.attachments)
     answer = address_of(found, Backend("b", port=9000), HostView())
     assert not isinstance(answer, NoAddress)
-    assert (answer.host, answer.port) == ("127.0.0.1", found.published[1].host_port)
+    assert (answer.address.host, answer.address.port) == ("127.0.0.1", found.published[1].host_port)
     assert isinstance(address_of(found, BACKEND, HostView()), NoAddress)
 
 
@@ -60,13 +60,13 @@ def test_without_published_ports_the_containers_own_address_serves() -> None:
     assert (found.published, found.exposed) == ((), (8000,))
     answer = address_of(found, BACKEND, HostView())
     assert not isinstance(answer, NoAddress)
-    assert (answer.host, answer.port) == (found.attachments[0].ip, 8000)
+    assert (answer.address.host, answer.address.port) == (found.attachments[0].ip, 8000)
 
 
 def test_on_the_hosts_network_the_port_is_loopbacks() -> None:
     answer = address_of(container_of("host_network"), BACKEND, HostView())
     assert not isinstance(answer, NoAddress)
-    assert (answer.host, answer.port) == ("127.0.0.1", 8000)
+    assert (answer.address.host, answer.address.port) == ("127.0.0.1", 8000)
 
 
 def test_without_a_network_there_is_no_address() -> None:
@@ -77,7 +77,7 @@ def test_a_shared_network_has_its_owners_address() -> None:
     shared, owner = container_of("shared_network"), container_of("several_networks_and_ports")
     answer = address_of(shared, BACKEND, HostView(), {owner.id: owner})
     assert not isinstance(answer, NoAddress)
-    assert (answer.host, answer.port) == ("127.0.0.1", owner.published[0].host_port)
+    assert (answer.address.host, answer.address.port) == ("127.0.0.1", owner.published[0].host_port)
     assert isinstance(address_of(shared, BACKEND, HostView(), {}), NoAddress)
 
 

@@ -12,12 +12,12 @@ import pytest
 
 from rgate.core.config import Backend
 from rgate.core.containers import Attachment, Container, PublishedPort, State
-from rgate.core.knowledge import Connection
+from rgate.core.knowledge import Connection, Events, Knowledge, stale_since
 from rgate.core.reasons import Reason
 from rgate.discovery.docker_source import DockerSource, signal_number
 from rgate.discovery.registry import Registry
 from rgate.discovery.source import ContainerSource, Details, Event, SourceError
-from rgate.discovery.watcher import Watcher
+from rgate.discovery.watcher import RESYNC_S, Watcher
 
 IMAGE = "rgate/demo:local"
 WITHIN_S = 5.0  # Docker takes up to a second itself to start a container on a busy machine
@@ -203,14 +203,30 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         real.end()
 
 
+class Clock:
+    """Stands still until it is set."""
+
+    steady_s = 100.0
+    unix_s = 1000.0
+
+
 class Watched:
     """A registry that follows a world, and a way to wait for what it says."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, clock: Clock | None = None) -> None:
         self._changed = threading.Condition()
         self.registry = Registry([Backend("b", match_labels=(("rgate-test", world.label),))])
         self.registry.subscribe(self._note)
-        self.watcher = Watcher(world.source, self.registry)
+        self.watcher = (
+            Watcher(world.source, self.registry)
+            if clock is None
+            else Watcher(
+                world.source,
+                self.registry,
+                steady_s=lambda: clock.steady_s,
+                unix_s=lambda: clock.unix_s,
+            )
+        )
         self.watcher.start()
 
     def _note(self, _views: object) -> None:
@@ -223,6 +239,17 @@ class Watched:
     def wait(self, what: Callable[[], bool]) -> None:
         with self._changed:
             assert self._changed.wait_for(what, WITHIN_S), f"not in time; so far {self.registry.views['b']}"
+
+
+def until(watched: Watched, docker: Connection, events: Events | None = None) -> Knowledge:
+    """Wait until the knowledge is that."""
+    deadline_s = time.monotonic() + WITHIN_S
+    while True:
+        found = watched.watcher.knowledge
+        if found.docker is docker and events in (None, found.events):
+            return found
+        assert time.monotonic() < deadline_s, f"still {found}"
+        threading.Event().wait(0.01)
 
 
 @pytest.fixture
@@ -302,14 +329,73 @@ def test_an_error_never_means_no_containers() -> None:
     watched.wait(lambda: watched.names() == ["one"])
     world.away = True
     world.break_streams()
-    deadline_s = time.monotonic() + WITHIN_S
-    while watched.watcher.knowledge.docker is Connection.CONNECTED and time.monotonic() < deadline_s:
-        threading.Event().wait(0.01)
-    assert watched.watcher.knowledge.docker is Connection.AWAY
+    until(watched, Connection.AWAY)
     assert watched.names() == ["one"]
     world.away = False
     world.run("two")  # the event is missed: the list behind the break finds it
     watched.wait(lambda: watched.names() == ["one", "two"])
+    watched.watcher.stop()
+
+
+@pytest.mark.clause("9.knowledge.told")
+def test_a_source_that_answers_is_known_to_be_there(world: World, watched: Watched) -> None:
+    found = until(watched, Connection.CONNECTED, Events.LIVE)
+    assert (found.version, found.error) == (world.source.ping(), "")
+    assert found.last_list_s is not None
+    assert 0 <= found.last_list_s < RESYNC_S
+    assert abs(found.since - time.time()) < 60
+    before = found.generation
+    world.run("one")
+    watched.wait(lambda: watched.names() == ["one"])
+    assert watched.watcher.knowledge.generation > before
+
+
+@pytest.mark.clause("9.knowledge.told", "9.knowledge.stale")
+def test_it_is_known_since_when_docker_is_there_or_away_and_how_old_the_list_is() -> None:
+    world, clock = FakeWorld(), Clock()
+    world.away = True
+    watched = Watched(world, clock)
+    assert watched.watcher.wait_first_look(5)
+    never = Knowledge(docker=Connection.NEVER, since=1000.0, error="away", generation=1)
+    assert watched.watcher.knowledge == never
+    clock.unix_s = 1060.0
+    world.away = False
+    there = until(watched, Connection.CONNECTED)
+    assert there == Knowledge("docker", Connection.CONNECTED, 1060.0, 0.0, Events.LIVE, 2, "fake", "")
+    clock.unix_s, clock.steady_s = 1063.5, 103.5
+    assert watched.watcher.knowledge == replace(there, last_list_s=3.5)
+    world.away = True
+    world.break_streams()
+    watched.wait(lambda: bool(watched.registry.views["b"].stale))
+    assert watched.registry.views["b"].stale == stale_since(1063.5)
+    clock.unix_s, clock.steady_s = 1070.0, 110.0
+    away = watched.watcher.knowledge
+    assert away == Knowledge("docker", Connection.AWAY, 1063.5, 10.0, Events.BROKEN, 3, "", "away")
+    world.away = False
+    back = until(watched, Connection.CONNECTED)
+    assert (back.since, back.last_list_s, back.events, back.generation) == (1070.0, 0.0, Events.LIVE, 4)
+    assert watched.registry.views["b"].stale == ""
+    watched.watcher.stop()
+
+
+@pytest.mark.clause("9.knowledge.told")
+def test_events_that_broke_are_known_to_though_docker_answers() -> None:
+    class Held(FakeWorld):
+        may_subscribe = threading.Event()
+
+        def subscribe(self) -> FakeStream:
+            assert self.may_subscribe.wait(WITHIN_S)
+            return super().subscribe()
+
+    world = Held()
+    world.may_subscribe.set()
+    watched = Watched(world)
+    until(watched, Connection.CONNECTED, Events.LIVE)
+    world.may_subscribe.clear()
+    world.break_streams()
+    until(watched, Connection.CONNECTED, Events.BROKEN)
+    world.may_subscribe.set()
+    until(watched, Connection.CONNECTED, Events.LIVE)
     watched.watcher.stop()
 
 

@@ -1,0 +1,177 @@
+"""Whatever keeps Docker from answering is told in a sentence that says what to do, never as an exception."""
+
+import contextlib
+import errno
+import gc
+import http.server
+import re
+import socket
+import ssl
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+import requests
+import urllib3
+from docker.errors import APIError, DockerException, TLSParameterError
+
+from rgate.discovery.docker_errors import docker_host, sentence_for
+from rgate.discovery.docker_source import DockerSource
+from rgate.discovery.source import SourceError
+
+INSIDES = re.compile(r"Error|Exception|Errno|Traceback|Pool|<|\bobject\b|\(\d|\('")
+
+
+@contextlib.contextmanager
+def answering(status: int, body: bytes) -> Iterator[str]:
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"tcp://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def told(monkeypatch: pytest.MonkeyPatch, host: str, **environment: str) -> str:
+    for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"DOCKER_HOST": host, **environment}.items():
+        monkeypatch.setenv(name, value)
+    with warnings.catch_warnings():
+        # The SDK leaves the socket of a connection that failed to the collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        sentence = error_of(DockerSource(lambda: docker.from_env(version="auto", timeout=1)))
+        gc.collect()
+    assert not INSIDES.search(sentence)
+    assert "\n" not in sentence
+    return sentence
+
+
+def error_of(source: DockerSource) -> str:
+    with contextlib.closing(source), pytest.raises(SourceError) as raised:
+        source.ping()
+    return str(raised.value)
+
+
+def test_a_socket_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told(monkeypatch, "unix:///nonexistent/docker.sock") == (
+        "there is no socket unix:///nonexistent/docker.sock: start Docker, or check DOCKER_HOST"
+    )
+
+
+def test_nobody_who_listens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        for host in (f"tcp://127.0.0.1:{closed.getsockname()[1]}", f"unix://{tmp_path}/file"):
+            expected = f"nobody listens at {host}: start Docker, or check DOCKER_HOST"
+            assert told(monkeypatch, host) == expected
+
+
+def test_one_that_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        host = f"tcp://127.0.0.1:{frozen.getsockname()[1]}"
+        assert told(monkeypatch, host) == (
+            f"nothing came within 5 s from {host}: see if `docker version` gets an answer"
+        )
+
+
+def test_one_that_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+
+        def close() -> None:
+            with server.accept()[0] as client:
+                client.recv(65536)
+
+        thread = threading.Thread(target=close)
+        thread.start()
+        assert told(monkeypatch, host) == (
+            f"the connection to Docker at {host} was closed: see whether it runs, and its log"
+        )
+        thread.join()
+
+
+def test_what_is_no_docker_or_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(200, b"<html>'Hello'</html>") as host:
+        assert told(monkeypatch, host) == f"who answers at {host} is not Docker: check DOCKER_HOST"
+    with answering(200, b'{"ApiVersion": "1.44"}') as host:
+        assert told(monkeypatch, host).startswith(f"what Docker at {host} answers is not understood")
+    with answering(403, b"Forbidden\nby (3, 'proxy')") as host:
+        assert told(monkeypatch, host) == (
+            f"Docker at {host} answers 403 Forbidden: check what stands in front of it, and its log"
+        )
+
+
+def test_tls_where_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    host = "tcp://127.0.0.1:1"
+    assert told(monkeypatch, host, DOCKER_TLS_VERIFY="1", DOCKER_CERT_PATH=str(tmp_path)) == (
+        f"the certificates for Docker at {host} are not there: check DOCKER_CERT_PATH"
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        (
+            "nonsense://x",
+            "Docker cannot be asked at nonsense://x (Invalid bind address protocol: nonsense://x)",
+        ),
+        ("tcp://127.0.0.1:99999999", "Docker cannot be asked at tcp://127.0.0.1:99999999 (Port out of range"),
+        ("ssh://me@127.0.0.1", "Docker cannot be asked at ssh://127.0.0.1 (Install paramiko package"),
+        (f"unix:///{'a' * 200}", "Docker cannot be asked at unix:///aaa"),
+    ],
+)
+def test_a_docker_host_that_means_nothing(monkeypatch: pytest.MonkeyPatch, host: str, expected: str) -> None:
+    sentence = told(monkeypatch, host)
+    assert sentence.startswith(expected)
+    assert sentence.endswith("): check DOCKER_HOST")
+
+
+def test_who_asks_is_not_told() -> None:
+    assert docker_host({"DOCKER_HOST": "tcp://me:secret@docker.example:2376"}) == "tcp://docker.example:2376"
+    assert docker_host({}) == docker_host({"DOCKER_HOST": ""}) == "unix:///var/run/docker.sock"
+
+
+def wrapped(cause: Exception) -> Exception:
+    """As the SDK raises what *cause* came of: through urllib3 and requests."""
+    aborted = urllib3.exceptions.ProtocolError("Connection aborted.", cause)
+    error = DockerException(f"Error while fetching server API version: {requests.ConnectionError(aborted)}")
+    error.__cause__ = requests.ConnectionError(aborted)
+    return error
+
+
+HANDSHAKE = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), "rgate may not use H: run it as a user who may"),
+        (socket.gaierror(-2, "Name or service not known"), "the name in H is not known: check DOCKER_HOST"),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "there is no way to H: check DOCKER_HOST"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), "the connection to Docker at H was closed"),
+        (urllib3.exceptions.IncompleteRead(1, 2), "the connection to Docker at H was closed"),
+        (HANDSHAKE, "no TLS with Docker at H (no reason given): check DOCKER_TLS_VERIFY"),
+        (TLSParameterError("x"), "the certificates for Docker at H are not there"),
+        (APIError("x"), "Docker cannot be asked at H"),
+        (KeyError("Version"), "what Docker at H answers is not understood"),
+        (OSError("OSError('x')"), "Docker cannot be asked at H (DockerException): check DOCKER_HOST"),
+    ],
+)
+def test_the_cause_of_all_is_told(error: Exception, expected: str) -> None:
+    assert sentence_for(wrapped(error), "H", 5).startswith(expected)
