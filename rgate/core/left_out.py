@@ -51,7 +51,7 @@ def _doubt(
     an outcome (an address, or a reason why there is none) is in it unless another adds something better, and
     that is in it then whatever the first one's values are.
     """
-    asked_for = {key for key, _ in backend.match_labels} | ({PORT_LABEL} if backend.port is None else set())
+    asked_for = {key for key, _ in backend.match_labels} | {PORT_LABEL}
     unsure = {
         container.id: _variants(container, backend, keys)
         for container in containers
@@ -94,23 +94,22 @@ class _Variants:
     ports: int = 1
 
     def that_count(self, outcomes: Sequence[object]) -> frozenset[str]:
-        """Return the keys that make a difference by themselves. *outcomes*: those of the labels."""
-        without, having = outcomes[: self.ports], outcomes[self.ports :]
-        port_counts = any(other != group[0] for group in (without, having) for other in group)
-        wanted_count = any(one != other for one, other in zip(without, having, strict=False))
-        return (self.wanted if wanted_count else frozenset()) | ({PORT_LABEL} if port_counts else frozenset())
+        """Return the keys that make a difference. *outcomes*: those of the labels; they are not all the same.
+
+        The wanted ones do: without them the port is not asked for.
+        """
+        groups = outcomes[: self.ports], outcomes[self.ports :]
+        port_counts = any(other != group[0] for group in groups for other in group)
+        return self.wanted | ({PORT_LABEL} if port_counts else frozenset())
 
 
 def _variants(container: Container, backend: Backend, keys: Set[str]) -> _Variants:
     """Return the labels that *container* may have. *keys*: those left out that *backend* asks for."""
-    match = dict(backend.match_labels)
-    if any(container.labels.get(key) != value for key, value in match.items() if key not in keys):
-        return _Variants((container.labels,))  # another label keeps it out
     kept = {key: value for key, value in container.labels.items() if key not in keys}
-    wanted = {key: value for key, value in match.items() if key in keys}
+    wanted = {key: value for key, value in backend.match_labels if key in keys}
     matched = [kept, kept | wanted] if wanted else [kept]
     ports: list[dict[str, str]] = [{}]
-    if PORT_LABEL in keys - wanted.keys():
+    if PORT_LABEL in keys:
         known = {port.container_port for port in container.published} | {*container.exposed}
         other = next(port for port in count(1) if port not in known)
         ports += [{PORT_LABEL: str(port)} for port in (*sorted(known), other)]

@@ -96,6 +96,11 @@ SEVERAL = replace(
             BACKEND,
             replace(SEVERAL, published=(), exposed=(1, 2), attachments=(Attachment("n", "n", "172.18.0.2"),)),
         ),
+        (
+            True,
+            BACKEND,
+            replace(SEVERAL, published=(), exposed=(), attachments=(Attachment("n", "n", "172.18.0.2"),)),
+        ),
         (False, BACKEND, replace(SEVERAL, labels={"app": "y", "rgate.port": "<left out>"})),
     ],
 )
