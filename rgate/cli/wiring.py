@@ -97,7 +97,7 @@ def wire(
     stats = open_stats(database or config.stats.database)
     registry = Registry(config.backends, published_host=published_host(), own_id=own_container_id())
     pick: Callable[[], float] = random.Random(seed).random
-    gateway = Gateway(config, registry.views, pick, can_tunnel=can_tunnel)
+    gateway = Gateway(config, registry.views, pick, can_tunnel=can_tunnel, machine_name=socket.gethostname())
     registry.subscribe(gateway.swap_views)
     watcher = Watcher(DockerSource(), registry)
     web = create_web(gateway, stats, lambda: (watcher.knowledge,))

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Strict
 from rgate.core.config_values import (
     Body,
     Database,
+    FurtherNames,
     Host,
     Labels,
     Name,
@@ -136,6 +137,7 @@ class Admin:
     """Who may use the pages under `/_rgate/`."""
 
     allow: Networks = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+    hosts: FurtherNames = ()  # in lower case
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +165,3 @@ class Config:
     stats: Stats = Stats()
     admin: Admin = Admin()
     limits: Limits = Limits()
-
-    @property
-    def admin_allow(self) -> Networks:
-        """The networks that may use the pages under `/_rgate/`."""
-        return self.admin.allow

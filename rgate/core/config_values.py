@@ -74,12 +74,9 @@ _HOST: Final = re.compile(r"(?P<star>\*\.)?(?P<name>\[[^]]*]|[^][:/*\s]+)(?P<por
 
 def _host(text: str) -> str:
     """Return *text* as it is compared."""
-    matched = _HOST.fullmatch(text)
-    if matched is None:
-        raise ValueError(
-            "must be a host name, or `*.` before one, without scheme and path; for any host leave it out"
-        )
-    star, name, port = matched.groups("")
+    star, name, port = _parts_of_host(
+        text, "must be a host name, or `*.` before one, without scheme and path; for any host leave it out"
+    )
     if port:
         raise ValueError("has a port, and hosts are compared without: leave it out")
     if wrong := wrong_with_host(name):
@@ -87,6 +84,25 @@ def _host(text: str) -> str:
     if star and is_address(name):
         raise ValueError("is an address, and those have no labels: `*.` stands before a name")
     return star + compared_name(name)
+
+
+def _further_name(text: str) -> str:
+    """Return *text* as it is compared, where it is the name of one host."""
+    star, *_ = _parts_of_host(text, "must be a host name, without scheme and path")
+    if star:
+        raise ValueError("stands for many names, and whoever has one of them would be let in: list each")
+    if "%" in text:
+        raise ValueError("has a `%`, which no Host has")
+    return _host(text)
+
+
+def _parts_of_host(text: str, otherwise: str) -> tuple[str, str, str]:
+    """Return what *text* has of (`*.`, a name or an address, a port); *otherwise* is what is wrong."""
+    matched = _HOST.fullmatch(text)
+    if matched is None:
+        raise ValueError(otherwise)
+    star, name, port = matched.groups("")
+    return star, name, port
 
 
 def _stats_path(path: str) -> str:
@@ -203,6 +219,7 @@ Seconds = Annotated[float, _SomeSeconds()]
 Name = Annotated[str, Strict(), Field(min_length=1)]
 Prefix = Annotated[str, Strict(), AfterValidator(_prefix)]
 Host = Annotated[str, Strict(), AfterValidator(_host)]
+FurtherNames = tuple[Annotated[str, Strict(), AfterValidator(_further_name)], ...]
 Labels = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_labels)]
 Urls = Annotated[tuple[Annotated[str, Strict(), AfterValidator(_url)], ...], AfterValidator(_some)]
 StatsPath = Annotated[str, Strict(), AfterValidator(_stats_path)]

@@ -107,9 +107,13 @@ def tells_of_earlier_hops(name: bytes) -> bool:
     return name.startswith(b"x-forwarded-") or name in (b"forwarded", b"x-real-ip")
 
 
-def came_by_a_proxy(head: RequestHead) -> bool:
-    """Whether anything in *head* says that somebody forwarded it: its peer is not its client then."""
-    return b"via" in head.named or any(tells_of_earlier_hops(name.replace(b"_", b"-")) for name in head.named)
+def told_by_a_proxy(head: RequestHead) -> bytes:
+    """Return the name, as spelt, of a field in *head* that says that somebody forwarded it; b"" without one.
+
+    Its peer is not its client then.
+    """
+    spelt = ((name, name.lower().replace(b"_", b"-")) for name, _ in head.fields)
+    return next((name for name, same in spelt if same == b"via" or tells_of_earlier_hops(same)), b"")
 
 
 def request_fields(head: RequestHead, client: ClientConnection, *, upgrading: bool) -> Fields:

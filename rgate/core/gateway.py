@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Final
 
+from rgate.core.admission import Stranger, from_another_site, why_a_stranger
 from rgate.core.balance import Balancer
 from rgate.core.candidates import BackendView
 from rgate.core.config import Config, DefaultResponse, Route
 from rgate.core.exchange import Exchange
-from rgate.core.fields import ClientConnection, came_by_a_proxy, is_in, unmapped
+from rgate.core.fields import ClientConnection, is_in, unmapped
 from rgate.core.message import CHUNKED, RequestHead
 from rgate.core.onward import Request
 from rgate.core.own import FOR_EVERYONE, OWN_PREFIX, OwnPage, is_own, own_page, paths
@@ -84,10 +85,10 @@ class Gateway:
     """Decides what becomes of each request. Engines hold one and ask it.
 
     *random* gives floats in [0, 1) for the pick among candidates. *can_tunnel*: the engine can switch
-    protocols.
+    protocols. *machine_name*: by which, as by its first label, rgate's own pages may be asked too.
     """
 
-    __slots__ = ("balancer", "can_tunnel", "snapshot")
+    __slots__ = ("_machine_name", "balancer", "can_tunnel", "snapshot")
 
     def __init__(
         self,
@@ -96,7 +97,9 @@ class Gateway:
         random: Callable[[], float],
         *,
         can_tunnel: bool = True,
+        machine_name: str = "",
     ) -> None:
+        self._machine_name = machine_name
         self.balancer = Balancer(random)
         self.can_tunnel = can_tunnel
         # What is in force now; take it once where two of its parts have to fit.
@@ -152,12 +155,11 @@ class Gateway:
     def own_page(self, head: RequestHead, client: ClientConnection) -> OwnPage | Problem:
         """Return which page of rgate's own *client* gets for *head*, or why none (behaviour 8)."""
         page = own_page(head.path.decode("latin-1"), self.config.stats.path)
-        if page not in FOR_EVERYONE and not self.is_insider(head, client):
-            return Problem(
-                Reason.FORBIDDEN,
-                f"{client.peer} is not in `admin.allow`, or somebody forwarded the request: ask from "
-                "there, without a proxy, or add it.",
-            )
+        stranger = from_another_site(head) if page is not OwnPage.STATS else None
+        if stranger is None and page not in FOR_EVERYONE:
+            stranger = self.stranger(head, client)
+        if stranger is not None:
+            return Problem(Reason.FORBIDDEN, stranger.detail)
         if page is None:
             return Problem(Reason.NOT_FOUND, f"There is: {', '.join(paths())}.")
         if head.method not in (b"GET", b"HEAD"):
@@ -166,14 +168,12 @@ class Gateway:
         return page
 
     def is_insider(self, head: RequestHead, client: ClientConnection) -> bool:
-        """Whether who sent *head* may know of containers and labels (behaviour 8).
+        """Whether who sent *head* may know of containers, their addresses and labels (behaviour 8)."""
+        return self.stranger(head, client) is None
 
-        What counts is the TCP peer. A request that somebody forwarded is a stranger's: else a proxy on the
-        same machine would make everybody one of us.
-        """
-        return (
-            is_in(client.peer, self.config.admin_allow) and not client.trusted and not came_by_a_proxy(head)
-        )
+    def stranger(self, head: RequestHead, client: ClientConnection) -> Stranger | None:
+        """Return why who sent *head* may not know of them; None: it may."""
+        return why_a_stranger(head, client, self.config.admin, self._machine_name)
 
 
 def _refused(request: Request) -> Problem:

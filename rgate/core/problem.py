@@ -2,8 +2,10 @@
 
 import html
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
@@ -20,6 +22,14 @@ ALLOWED_TO_READ: Final = "GET, HEAD"
 
 CLIENT_CLOSED_REQUEST: Final = 499
 """The status that is counted, and never sent, for a client that went away (nginx's number)."""
+
+OWN_FIELDS: Final[Fields] = (
+    (b"Cache-Control", b"no-store"),
+    (b"Vary", b"Accept"),  # where an error may be a page or a document
+    (b"X-Content-Type-Options", b"nosniff"),
+    (b"Cross-Origin-Resource-Policy", b"same-origin"),
+)
+"""What all pages of rgate's own and its problems say. None is of CORS: no other site may read any of them."""
 
 # Behaviour 6: the status and title of each reason.
 ANSWERS: Final[Mapping[Reason, tuple[int, str]]] = MappingProxyType(
@@ -126,16 +136,10 @@ def problem_response(
         **({"backend": backend} if backend else {}),
         "request_id": request_id,
     }
-    if prefers_html(accept):
-        media_type, body = b"text/html; charset=utf-8", _page(document).encode()
-    else:
-        media_type, body = (
-            b"application/problem+json",
-            json.dumps(document, ensure_ascii=False).encode() + b"\n",
-        )
+    kind, body = _as_page(document) if prefers_html(accept) else _as_document(document)
     fields = [
-        (b"Content-Type", media_type),
-        (b"Cache-Control", b"no-store"),
+        *kind,
+        *OWN_FIELDS,
         (b"X-Rgate-Reason", reason.value.encode()),
         (b"X-Request-ID", request_id.encode()),
     ]
@@ -155,17 +159,18 @@ def default_response(configured: DefaultResponse, *, request_id: str) -> OwnResp
     return OwnResponse(configured.status_code, fields, configured.body.content)
 
 
-_PAGE = """<!doctype html>
+_STYLE: Final = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 15vh auto 0; padding: 0 1rem;
+  color-scheme: light dark }
+h1 { font-size: 1.4rem } dt { color: gray } dd { margin: 0 0 .5rem; font-family: monospace }
+"""
+_PAGE: Final = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{status} {title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 15vh auto 0; padding: 0 1rem;
-  color-scheme: light dark }}
-h1 {{ font-size: 1.4rem }} dt {{ color: gray }} dd {{ margin: 0 0 .5rem; font-family: monospace }}
-</style>
+<style>{style}</style>
 </head>
 <body>
 <h1>{status} {title}</h1>
@@ -175,13 +180,34 @@ h1 {{ font-size: 1.4rem }} dt {{ color: gray }} dd {{ margin: 0 0 .5rem; font-fa
 </body>
 </html>
 """
+# Nothing is loaded and nothing runs, whatever a detail may hold; only this very style is applied (CSP 3).
+_PAGE_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        f"style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+).encode()
 
 
-def _page(document: Mapping[str, str | int]) -> str:
+def _as_document(document: Mapping[str, str | int]) -> tuple[Fields, bytes]:
+    """Return the fields that say what it is, and the content."""
+    fields = ((b"Content-Type", b"application/problem+json"),)
+    return fields, json.dumps(document, ensure_ascii=False).encode() + b"\n"
+
+
+def _as_page(document: Mapping[str, str | int]) -> tuple[Fields, bytes]:
+    """Return the same of a page."""
     shown = {key: html.escape(str(value)) for key, value in document.items()}
     facts = "".join(
         f"<dt>{key.replace('_', ' ')}</dt><dd>{shown[key]}</dd>"
         for key in ("reason", "backend", "request_id")
         if key in shown
     )
-    return _PAGE.format(status=shown["status"], title=shown["title"], detail=shown["detail"], facts=facts)
+    content = _PAGE.format(
+        status=shown["status"], title=shown["title"], detail=shown["detail"], facts=facts, style=_STYLE
+    )
+    fields = ((b"Content-Type", b"text/html; charset=utf-8"), (b"Content-Security-Policy", _PAGE_POLICY))
+    return fields, content.encode()

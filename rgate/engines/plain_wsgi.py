@@ -46,10 +46,14 @@ def _next_id() -> bytes:
 
 
 def _head(environ: dict[str, Any]) -> bytes:
-    version = "HTTP/1.0" if environ.get("SERVER_PROTOCOL") == "HTTP/1.0" else "HTTP/1.1"
+    version = _version(environ)
     line = f"{environ['REQUEST_METHOD']} {_target(environ)} {version}"
     lines = [line, *(f"{name}: {value}" for name, value in _fields(environ)), "", ""]
     return "\r\n".join(lines).encode("latin-1")
+
+
+def _version(environ: dict[str, Any]) -> str:
+    return "HTTP/1.0" if environ.get("SERVER_PROTOCOL") == "HTTP/1.0" else "HTTP/1.1"
 
 
 def _target(environ: dict[str, Any]) -> str:
@@ -62,7 +66,7 @@ def _target(environ: dict[str, Any]) -> str:
 
 
 def _fields(environ: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if "HTTP_HOST" not in environ:
+    if "HTTP_HOST" not in environ and _version(environ) != "HTTP/1.0":  # which may go without
         yield "Host", f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
     chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
     for key, value in environ.items():

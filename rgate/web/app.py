@@ -8,13 +8,14 @@ from typing import Any
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from rgate.core.admission import Stranger
 from rgate.core.candidates import BackendView, ContainerView
 from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Connection, Knowledge
 from rgate.core.own import OwnPage
-from rgate.core.problem import ALLOWED_TO_READ, OwnResponse, Problem, problem_response
+from rgate.core.problem import ALLOWED_TO_READ, OWN_FIELDS, OwnResponse, Problem, problem_response
 from rgate.core.reasons import Reason
-from rgate.stats import BadQuery, Stats, parse_stats_query
+from rgate.stats import BadQuery, Grouping, Stats, parse_stats_query
 from rgate.web.catch_all import catch_all
 
 log = logging.getLogger("rgate")
@@ -42,7 +43,8 @@ def create_web(gateway: Gateway, stats: Stats, knowledge: Callable[[], Sequence[
 
     @app.after_request
     def finished(answer: Response) -> Response:
-        answer.headers["Cache-Control"] = "no-store"
+        for name, value in OWN_FIELDS:
+            answer.headers[name.decode("ascii")] = value.decode("ascii")
         answer.headers["X-Request-ID"] = _request_id()
         return answer
 
@@ -66,7 +68,10 @@ class _Pages:
         return _problem(place) if isinstance(place, Problem) else self._pages[place]()
 
     def _allowed(self) -> bool:
-        return self._gateway.is_insider(request.environ["rgate.head"], request.environ["rgate.client"])
+        return self._stranger() is None
+
+    def _stranger(self) -> Stranger | None:
+        return self._gateway.stranger(request.environ["rgate.head"], request.environ["rgate.client"])
 
     def _stats_page(self) -> Response:
         try:
@@ -75,6 +80,8 @@ class _Pages:
             return _problem(Problem(Reason.BAD_QUERY, error.detail))
         if asked.by is None:
             return jsonify(self._stats.totals(asked.window_minutes).as_json())
+        if asked.by is Grouping.CONTAINER and (stranger := self._stranger()):
+            return _problem(Problem(Reason.FORBIDDEN, stranger.detail))
         grouped = self._stats.grouped(asked.by, asked.window_minutes)
         return jsonify({name: figures.as_json() for name, figures in grouped.items()})
 

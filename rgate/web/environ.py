@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from flask import Flask, Response
@@ -10,6 +10,9 @@ from flask import Flask, Response
 from rgate.core.fields import HOP_BY_HOP, ClientConnection
 from rgate.core.onward import Request
 from rgate.core.problem import OwnResponse
+
+# Host is in the head: werkzeug refuses some that HTTP allows, such as `a..b`, with a page of its own.
+_NOT_FOR_AN_APPLICATION: Final = HOP_BY_HOP | {b"host"}
 
 
 def environ(request: Request, client: ClientConnection, content: Iterable[bytes] = ()) -> dict[str, Any]:
@@ -41,7 +44,7 @@ def environ(request: Request, client: ClientConnection, content: Iterable[bytes]
     for name, value in head.fields:
         key = "HTTP_" + name.decode("ascii").upper().replace("-", "_")
         # Two names would fall on one key; and what is meant for this hop is the server's (PEP 3333).
-        if b"_" not in name and name.lower() not in HOP_BY_HOP:
+        if b"_" not in name and name.lower() not in _NOT_FOR_AN_APPLICATION:
             text = value.decode("latin-1")
             variables[key] = f"{variables[key]},{text}" if key in variables else text
     for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):

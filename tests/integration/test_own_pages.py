@@ -1,5 +1,6 @@
 """The pages of rgate's own through the real command, and who may see them (behaviour 3, 7, 8). No Docker."""
 
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.gateway import Gateway, running
+from tests.integration.gateway import Gateway, running, wait_until, write_config
 
 pytestmark = pytest.mark.integration
 
@@ -79,8 +80,8 @@ def test_others_than_those_allowed_get_403_whatever_they_say_of_themselves(close
         # Loopback is a trusted proxy here, so that routes would believe the field.
         answer = raw(
             closed,
-            f"GET {path} HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\nForwarded: for=192.0.2.1\r\n"
-            "Connection: close\r\n\r\n".encode(),
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.1\r\n"
+            "Forwarded: for=192.0.2.1\r\nConnection: close\r\n\r\n".encode(),
         )
         assert answer.startswith(b"HTTP/1.1 403 ")
         assert b"X-Rgate-Reason: forbidden\r\n" in answer
@@ -91,8 +92,34 @@ def test_others_than_those_allowed_get_403_whatever_they_say_of_themselves(close
     "field", ["Via: 1.1 a", "X-Forwarded-For: 127.0.0.1", "Forwarded: for=x", "X-Real-IP: ::1"]
 )
 def test_a_request_that_somebody_forwarded_is_a_strangers(gateway: Gateway, field: str) -> None:
-    asked = f"GET /_rgate/backends HTTP/1.1\r\nHost: a\r\n{field}\r\nConnection: close\r\n\r\n"
+    asked = f"GET /_rgate/backends HTTP/1.1\r\nHost: localhost\r\n{field}\r\nConnection: close\r\n\r\n"
     assert raw(gateway, asked.encode()).startswith(b"HTTP/1.1 403 ")
+
+
+@pytest.mark.clause("9.hosts.rebinding", "9.hosts.stats", "2.admin.hosts")
+def test_a_request_by_a_foreign_name_is_a_strangers_until_the_name_is_added(tmp_path: Path) -> None:
+    with running(tmp_path, CONFIG, environment=NO_DOCKER) as gateway:
+
+        def ask(path: str, host: str) -> bytes:
+            return raw(gateway, f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+
+        for host in ("localhost", f"127.0.0.1:{gateway.port}", socket.gethostname()):
+            assert ask("/_rgate/backends", host).startswith(b"HTTP/1.1 200 ")
+        told = ask("/_rgate/backends", "rgate.example")
+        assert told.startswith(b"HTTP/1.1 403 ")
+        assert b"add the name to `admin.hosts`" in told
+        assert ask("/stats?by=container", "rgate.example").startswith(b"HTTP/1.1 403 ")
+        assert b"127.0.0.1:9" in ask("/x", "localhost")
+        assert b"127.0.0.1:9" not in ask("/x", "rgate.example")
+
+        write_config(tmp_path, {**CONFIG, "admin": {"hosts": ["rgate.example"]}})
+        gateway.send_signal(signal.SIGHUP)
+        wait_until(
+            lambda: ask("/_rgate/backends", "Rgate.Example.:80"),
+            lambda told: told.startswith(b"HTTP/1.1 200 "),
+            within_s=10,
+        )
+        assert b"127.0.0.1:9" in ask("/x", "rgate.example")
 
 
 @pytest.mark.clause("8.pages.everyone")

@@ -14,8 +14,9 @@ from typing import Final
 # Nothing that does I/O, or that would let a decision depend on anything but its arguments.
 PURE: Final = frozenset(
     {
-        "bisect", "collections", "dataclasses", "datetime.date", "difflib", "enum", "functools", "html",
-        "http.HTTPStatus", "ipaddress", "itertools", "json", "re", "types", "typing", "urllib.parse",
+        "base64.b64encode", "bisect", "collections", "dataclasses", "datetime.date", "difflib", "enum",
+        "functools", "hashlib.sha256", "html", "http.HTTPStatus", "ipaddress", "itertools", "json", "re",
+        "types", "typing", "urllib.parse",
     }
 )  # fmt: skip
 # What imports by a name that is no code could not be followed here.

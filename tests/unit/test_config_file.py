@@ -75,7 +75,7 @@ def test_what_is_left_out_has_its_default() -> None:
     assert config.default_response.status_code == 404
     assert config.default_response.body.content
     assert config.trusted_proxies == ()
-    assert [str(network) for network in config.admin_allow] == ["127.0.0.0/8", "::1/128"]
+    assert [str(network) for network in config.admin.allow] == ["127.0.0.0/8", "::1/128"]
 
 
 @pytest.mark.clause("2.backend.labels")

@@ -5,10 +5,11 @@ from ipaddress import ip_network
 import pytest
 
 from rgate.core.candidates import Address, BackendView, Candidate
-from rgate.core.config import Backend, Config, DefaultResponse, Limits, Route, Stats
+from rgate.core.config import Admin, Backend, Config, DefaultResponse, Limits, Route, Stats
 from rgate.core.exchange import Attempt
 from rgate.core.fields import ClientConnection
 from rgate.core.gateway import OWN, Gateway
+from rgate.core.own import OwnPage
 from rgate.core.problem import Problem
 from rgate.core.reasons import Reason
 from tests.unit.messages import TUNNEL_LESS, request
@@ -41,6 +42,7 @@ def test_an_ipv4_mapped_peer_is_trusted_as_ipv4() -> None:
 ONE, OTHER = (Candidate(name, name, Address("127.0.0.1", 1)) for name in ("one", "other"))
 CONFIG = Config((Route("/a", "b"), Route("/", "b")), (Backend("b", urls=("http://a",)),))
 VIEW = BackendView("b", (ONE,))
+LOCALHOST = (b"Host: localhost",)
 
 
 def gateway(config: Config = CONFIG) -> Gateway:
@@ -148,22 +150,72 @@ def test_a_configuration_and_its_views_are_swapped_at_once() -> None:
 def test_a_strangers_request_is_one_that_came_from_elsewhere_or_was_forwarded(
     client: ClientConnection, lines: tuple[bytes, ...], inside: bool
 ) -> None:
-    head = request(b"GET / HTTP/1.1", *lines).head()
+    head = request(b"GET / HTTP/1.1", *lines, host=LOCALHOST).head()
     assert gateway().is_insider(head, client) is inside
 
 
+ASIDE = b"Sec-Fetch-Site: cross-site"
+FIGURES = Config((), (), stats=Stats(path="/figures"))
+
+
+@pytest.mark.clause("9.hosts.rebinding", "9.hosts.not_asked", "9.hosts.stats", "9.hosts.cross_site")
 @pytest.mark.parametrize(
-    ("peer", "accept", "told"),
+    ("path", "lines", "place"),
     [
-        ("127.0.0.1", (), b'"detail": "at 10.0.0.1"'),
-        ("192.0.2.7", (), b'"detail": "No container of this backend accepted a connection."'),
-        ("127.0.0.1", (b"Accept: a/b", b"accept: text/html"), b"<p>at 10.0.0.1</p>"),
+        ("/_rgate/backends", (b"Host: 127.0.0.1:8080",), OwnPage.BACKENDS),
+        ("/_rgate/backends", (b"Host: evil.example",), Reason.FORBIDDEN),
+        ("/_rgate/backends", (b"Host: localhost", ASIDE), Reason.FORBIDDEN),
+        ("/_rgate/requests/x", (b"Host: evil.example",), Reason.FORBIDDEN),
+        ("/_rgate/nothing", (b"Host: localhost",), Reason.NOT_FOUND),
+        ("/_rgate/nothing", (b"Host: evil.example",), Reason.FORBIDDEN),
+        ("/_rgate/nothing", (b"Host: localhost", ASIDE), Reason.FORBIDDEN),
+        ("/_rgate/healthz", (b"Host: evil.example",), OwnPage.HEALTHZ),
+        ("/_rgate/readyz", (b"Host: evil.example",), OwnPage.READYZ),
+        ("/_rgate/healthz", (b"Host: localhost", ASIDE), Reason.FORBIDDEN),
+        ("/_rgate/readyz", (b"Host: localhost", ASIDE), Reason.FORBIDDEN),
+        ("/figures", (b"Host: evil.example",), OwnPage.STATS),
+        ("/figures", (b"Host: evil.example", ASIDE), OwnPage.STATS),
+    ],
+)
+def test_a_page_is_for_who_asks_by_a_name_of_ours_and_for_no_other_sites_page(
+    path: str, lines: tuple[bytes, ...], place: OwnPage | Reason
+) -> None:
+    head = request(b"GET %b HTTP/1.1" % path.encode(), *lines).head()
+    found = gateway(FIGURES).own_page(head, ClientConnection("127.0.0.1", 1))
+    assert (found.reason if isinstance(found, Problem) else found) is place
+    if place is Reason.FORBIDDEN:
+        assert isinstance(found, Problem)
+        assert "admin.hosts" in found.detail or "Sec-Fetch-Site" in found.detail
+
+
+@pytest.mark.clause("9.hosts.rebinding", "2.admin.hosts")
+def test_further_names_are_those_of_the_configuration_and_the_machines() -> None:
+    named = Gateway(
+        Config((), (), admin=Admin(hosts=("rgate.example",))), {}, lambda: 0.0, machine_name="box.example"
+    )
+    asked = [
+        request(b"GET / HTTP/1.1", b"Host: " + host).head()
+        for host in (b"rgate.example:8080", b"box.example", b"box", b"evil.example")
+    ]
+    client = ClientConnection("127.0.0.1", 1)
+    assert [named.is_insider(head, client) for head in asked] == [True, True, True, False]
+    named.swap(Config((), ()), {})
+    assert [named.is_insider(head, client) for head in asked] == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("peer", "host", "accept", "told"),
+    [
+        ("127.0.0.1", b"localhost", (), b'"detail": "at 10.0.0.1"'),
+        ("192.0.2.7", b"localhost", (), b'"detail": "No container of this backend accepted a connection."'),
+        ("127.0.0.1", b"evil.example", (), b'"No container of this backend accepted a connection."'),
+        ("127.0.0.1", b"[::1]", (b"Accept: a/b", b"accept: text/html"), b"<p>at 10.0.0.1</p>"),
     ],
 )
 def test_a_problem_is_told_as_far_as_its_client_may_know_and_as_it_reads(
-    peer: str, accept: tuple[bytes, ...], told: bytes
+    peer: str, host: bytes, accept: tuple[bytes, ...], told: bytes
 ) -> None:
-    asked = request(b"GET /a HTTP/1.1", *accept)
+    asked = request(b"GET /a HTTP/1.1", *accept, host=(b"Host: " + host,))
     own = gateway().own_response(
         Problem(Reason.CONNECT_FAILED, "at 10.0.0.1", "b"), asked, ClientConnection(peer, 1)
     )

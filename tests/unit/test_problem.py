@@ -1,6 +1,9 @@
 """rgate's own answers: each reason has its status, and says what happened to who may know (behaviour 6)."""
 
+import base64
+import hashlib
 import json
+import re
 
 import pytest
 
@@ -11,6 +14,7 @@ from rgate.core.problem import (
     ANSWERS,
     CLOSES_CONNECTION,
     NO_SERVICE_URLS,
+    OWN_FIELDS,
     Problem,
     default_response,
     problem_response,
@@ -36,7 +40,7 @@ def test_each_reason_is_a_problem_document(reason: Reason) -> None:
     }
     fields = {
         b"Content-Type": b"application/problem+json",
-        b"Cache-Control": b"no-store",
+        **dict(OWN_FIELDS),
         b"X-Rgate-Reason": reason.value.encode(),
         b"X-Request-ID": b"i",
         **({b"Retry-After": b"1"} if status == 503 else {}),
@@ -112,6 +116,32 @@ def test_a_page_says_the_same_and_nothing_in_it_is_markup_of_somebody_elses() ->
     assert (
         "backend"
         not in problem_response(Problem(Reason.BAD_REQUEST, "x"), request_id="i", accept=PAGE).body.decode()
+    )
+
+
+@pytest.mark.clause("8.pages.policy")
+def test_a_page_may_load_and_run_nothing_and_has_the_style_that_its_policy_names() -> None:
+    own = problem_response(REFUSED, request_id="i", accept=PAGE)
+    assert own.body.count(b"<style") == own.body.count(b"<style>") == 1
+    style = own.body.partition(b"<style>")[2].partition(b"</style>")[0]
+    assert b"{{" not in style
+    hashed = base64.b64encode(hashlib.sha256(style).digest()).decode()
+    assert dict(own.fields)[b"Content-Security-Policy"].decode().split("; ") == [
+        "default-src 'none'",
+        f"style-src 'sha256-{hashed}'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+    assert not re.search(rb"<script|<link|<img|<iframe| style=| on[a-z]+=|javascript:", own.body)
+
+
+def test_what_is_always_said_of_an_own_answer_lets_no_other_site_use_it() -> None:
+    assert OWN_FIELDS == (
+        (b"Cache-Control", b"no-store"),
+        (b"Vary", b"Accept"),
+        (b"X-Content-Type-Options", b"nosniff"),
+        (b"Cross-Origin-Resource-Policy", b"same-origin"),
     )
 
 

@@ -14,6 +14,7 @@ from rgate.core.fields import ClientConnection
 from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
 from rgate.core.message import parse_request_head
+from rgate.core.problem import OWN_FIELDS
 from rgate.stats import Stats
 from rgate.web.app import create_web
 
@@ -48,8 +49,13 @@ def document(response: TestResponse) -> Mapping[str, Any]:
     assert found["status"] == response.status_code
     assert found["reason"] == response.headers["X-Rgate-Reason"]
     assert found["request_id"] == response.headers["X-Request-ID"] == "abc"
-    assert response.headers["Cache-Control"] == "no-store"
+    assert_said_always(response)
     return found
+
+
+def assert_said_always(response: TestResponse) -> None:
+    for name, value in OWN_FIELDS:
+        assert response.headers.getlist(name.decode()) == [value.decode()]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +68,14 @@ def test_an_unknown_path_is_a_problem_document_whatever_the_method(
     response = ask(client, path, method)
     assert response.status_code == 404
     assert document(response)["reason"] == "not_found"
+
+
+@pytest.mark.clause("8.pages.fields")
+@pytest.mark.parametrize("path", ["/_rgate/healthz", "/_rgate/readyz"])
+def test_a_page_may_be_used_by_no_other_site_and_is_what_it_says(client: FlaskClient, path: str) -> None:
+    response = ask(client, path)
+    assert response.status_code == 200
+    assert_said_always(response)
 
 
 @pytest.mark.parametrize("path", ["/stats", "/_rgate/backends"])

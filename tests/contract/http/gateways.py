@@ -242,6 +242,9 @@ def rgate_config(site: Site, directory: Path) -> dict[str, object]:
         config["limits"] = {"body_bytes": MOST_BODY_BYTES, "connections": MOST_CONNECTIONS}
         config["trusted_proxies"] = [f"{TRUSTED}/32"]
         config["admin"] = {"allow": [f"{TRUSTED}/32", f"{ALLOWED}/32"]}
+    for key, value in site.settings.items():
+        there = config.get(key)
+        config[key] = [*there, *value] if isinstance(there, list) and isinstance(value, list) else value
     return config
 
 

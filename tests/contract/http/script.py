@@ -25,9 +25,11 @@ def get(
     return b"\r\n".join([b"%b %b %b" % (method, path, version), b"Host: " + host, *lines, b"", b""])
 
 
-def post(path: bytes, content: bytes, *lines: bytes, method: bytes = b"POST") -> bytes:
+def post(
+    path: bytes, content: bytes, *lines: bytes, method: bytes = b"POST", host: bytes = b"example.org"
+) -> bytes:
     """Return a request with *content* of known length."""
-    return get(path, *lines, b"Content-Length: %d" % len(content), method=method) + content
+    return get(path, *lines, b"Content-Length: %d" % len(content), method=method, host=host) + content
 
 
 def chunked(*pieces: bytes) -> bytes:

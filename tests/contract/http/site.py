@@ -9,6 +9,7 @@ import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Self
 
 from tests.contract.http.wire import DEADLINE_S, Late, Listener, Wire, readable
@@ -148,10 +149,18 @@ class Site:
     """All lanes of one gateway, the limits it is to hold, and what it answers elsewhere.
 
     *limited*: few lanes, and `limits.body_bytes`, `limits.connections`, `trusted_proxies`, `admin.allow`.
+    *settings*: further keys of rgate's configuration, and entries of its lists.
     """
 
-    def __init__(self, kinds: Mapping[str, Kind] = KINDS, *, limited: bool = False) -> None:
+    def __init__(
+        self,
+        kinds: Mapping[str, Kind] = KINDS,
+        *,
+        limited: bool = False,
+        settings: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
         self.limited = limited
+        self.settings = settings
         most = _FEW if limited else 1 << 16
         self._free = {
             name: [_lane(name, kind, number) for number in range(min(kind.number, most))]

@@ -15,7 +15,7 @@ OWN = "the form of a gateway's own errors is its own choice"
 
 
 def _failed(client: Wire, lane: Lane, *lines: bytes, method: bytes = b"GET") -> Message:
-    client.send(get(lane.path, *lines, method=method))
+    client.send(get(lane.path, *lines, method=method, host=b"localhost"))
     return client.read_response(to=method)
 
 
@@ -73,7 +73,9 @@ def test_others_get_the_document(client: Wire, alone: Lane, accept: bytes) -> No
 @clause("6.own.page")
 def test_what_the_client_sent_cannot_become_part_of_the_page(client: Wire) -> None:
     evil = b"<script>alert(1)</script>"
-    client.try_send(get(b"/_rgate/" + evil, b"Accept: text/html", b"X-Request-ID: " + evil))
+    client.try_send(
+        get(b"/_rgate/" + evil, b"Accept: text/html", b"X-Request-ID: " + evil, host=b"localhost")
+    )
 
     assert evil not in client.read_response().content
 
@@ -114,7 +116,7 @@ def test_405_names_the_methods_that_are_allowed(client: Wire, backend: Lane) -> 
 
 @clause("6.client.not_found", own_choice=OWN)
 def test_what_is_not_below_rgates_own_path_is_404(gateway: Gateway, client: Wire) -> None:
-    client.send(get(b"/_rgate/nothing"))
+    client.send(get(b"/_rgate/nothing", host=b"localhost"))
 
     gateway.check_answer(client.read_response(), 404, "not_found")
 
@@ -227,7 +229,7 @@ def test_the_detail_is_a_sentence_for_strangers_and_others_of(
 ) -> None:
     lane = limited.lane(kind)
     with limited.client(peer) as client:
-        client.send(post(lane.path, b"abc"))
+        client.send(post(lane.path, b"abc", host=b"localhost"))
         if kind != "alone":
             upstream = lane.accept_for(client)
             upstream.read_request()

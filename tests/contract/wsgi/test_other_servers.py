@@ -36,6 +36,7 @@ class _SilentWerkzeug(WerkzeugRequestHandler):
 
 
 Ask = Callable[[bytes], Message]
+CLOSE = b"Connection: close"
 
 
 @pytest.fixture(params=["wsgiref", "werkzeug"])
@@ -55,9 +56,9 @@ def ask(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ask]:
 
     port: int = server.server_port
 
-    def ask(path: bytes) -> Message:
+    def ask(request: bytes) -> Message:
         with connect(port) as client:
-            client.send(get(path, b"Connection: close"))
+            client.send(request)
             return client.read_response()
 
     with serving(lane, OK):
@@ -70,13 +71,21 @@ def ask(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ask]:
 
 @pytest.mark.parametrize("path", [b"/nowhere", b"/dead", b"/there/../x", b"/stats", b"/_rgate/healthz"])
 def test_an_answer_of_its_own_has_one_date(ask: Ask, path: bytes) -> None:
-    response = ask(path)
+    response = ask(get(path, CLOSE))
 
     assert len(response.values(b"date")) == 1
     assert len(response.values(b"content-length")) == 1
 
 
+@pytest.mark.clause("8.pages.allowed")
+@pytest.mark.parametrize(
+    ("host", "status"), [(b"Host: localhost\r\n", 200), (b"Host: evil.example\r\n", 403), (b"", 403)]
+)
+def test_who_asks_by_no_name_of_ours_is_a_stranger(ask: Ask, host: bytes, status: int) -> None:
+    assert ask(b"GET /_rgate/backends HTTP/1.0\r\n" + host + b"\r\n").status == status
+
+
 def test_a_request_is_forwarded(ask: Ask) -> None:
-    response = ask(b"/there/x")
+    response = ask(get(b"/there/x", CLOSE))
 
     assert (response.status, response.content) == (200, b"ok")
