@@ -20,12 +20,7 @@ def snapshot(options: Namespace) -> int:
     looked = look_at_docker()
     knowledge = looked.knowledge[0]
     if looked.containers is None:
-        raise CannotTell(
-            in_one_line(
-                f"Docker does not answer ({knowledge.error}): start it, or check DOCKER_HOST and the "
-                "right to use its socket"
-            )
-        )
+        raise CannotTell(in_one_line(f"Docker does not answer: {knowledge.error}"))
     source = recorded_source(
         looked.containers, looked.host, version=knowledge.version, keep=options.keep_labels
     )

@@ -52,6 +52,9 @@ def _doubt(
     that is in it then whatever the first one's values are.
     """
     asked_for = {key for key, _ in backend.match_labels} | {PORT_LABEL}
+    if all(asked_for.isdisjoint(keys) for keys in left_out.values()):
+        return None
+    containers = _concerned(backend, containers, left_out)
     unsure = {
         container.id: _variants(container, backend, keys)
         for container in containers
@@ -79,6 +82,20 @@ def _doubt(
             if any(other != first for other in outcomes):
                 return LeftOutLabel(backend.name, container.name, own.that_count(outcomes))
     raise AssertionError("what all do together, one of them does alone")
+
+
+def _concerned(
+    backend: Backend, containers: tuple[Container, ...], left_out: LeftOutKeys
+) -> tuple[Container, ...]:
+    """Return those that may have all labels of *backend*, and those whose networks they share."""
+    may_have_all = []
+    for container in containers:
+        keys = left_out.get(container.id, frozenset())
+        if all(key in keys or container.labels.get(key) == value for key, value in backend.match_labels):
+            may_have_all.append(container)
+    ids = {container.id for container in may_have_all}
+    ids |= {container.network_mode.removeprefix("container:") for container in may_have_all}
+    return tuple(container for container in containers if container.id in ids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,7 +193,7 @@ def test_a_docker_that_is_frozen_is_told_and_one_who_waits_no_more_is_heard(tmp_
     with frozen_docker() as frozen:
         result = finished("snapshot", "--output", "s.json", cwd=tmp_path, environment=frozen.environment)
         assert (result.returncode, result.stdout) == (2, "")
-        assert result.stderr.startswith("rgate: Docker does not answer (")
+        assert result.stderr.startswith("rgate: Docker does not answer: ")
         assert result.stderr.count("\n") == 1
         frozen.wait_until_asked()
         with subprocess.Popen(
