@@ -55,8 +55,9 @@ def _doubt(
     if all(asked_for.isdisjoint(keys) for keys in left_out.values()):
         return None
     containers = _concerned(backend, containers, left_out)
+    by_id = {container.id: container for container in containers}
     unsure = {
-        container.id: _variants(container, backend, keys)
+        container.id: _variants(container, backend, keys, by_id)
         for container in containers
         if (keys := asked_for & left_out.get(container.id, frozenset()))
     }
@@ -120,15 +121,22 @@ class _Variants:
         return self.wanted | ({PORT_LABEL} if port_counts else frozenset())
 
 
-def _variants(container: Container, backend: Backend, keys: Set[str]) -> _Variants:
+def _variants(
+    container: Container, backend: Backend, keys: Set[str], others: Mapping[str, Container]
+) -> _Variants:
     """Return the labels that *container* may have. *keys*: those left out that *backend* asks for."""
     kept = {key: value for key, value in container.labels.items() if key not in keys}
     wanted = {key: value for key, value in backend.match_labels if key in keys}
     matched = [kept, kept | wanted] if wanted else [kept]
     ports: list[dict[str, str]] = [{}]
     if PORT_LABEL in keys:
-        known = {port.container_port for port in container.published} | {*container.exposed}
+        owner = others.get(container.network_mode.removeprefix("container:"), container)
+        known = {port for one in (container, owner) for port in _ports(one)}
         other = next(port for port in count(1) if port not in known)
         ports += [{PORT_LABEL: str(port)} for port in (*sorted(known), other)]
     labels = tuple({**having, **port} for having in matched for port in ports)
     return _Variants(labels, frozenset(wanted), len(ports))
+
+
+def _ports(container: Container) -> set[int]:
+    return {port.container_port for port in container.published} | {*container.exposed}

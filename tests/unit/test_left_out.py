@@ -132,6 +132,10 @@ def test_what_names_hold_does_not_break_the_line() -> None:
     assert "a\\n\\x1b[2J" in str(found)
 
 
+# The port of one, at an address of the other.
+SHARING = replace(ONE, labels={"app": "x"}, published=(), exposed=(), network_mode=f"container:{CERTAIN.id}")
+OWNER = replace(CERTAIN, labels={}, published=(PublishedPort(80, "0.0.0.0", 9),), exposed=())
+
 KEYS = ("app", "env", "rgate.port")
 LEFT_OUT = st.fixed_dictionaries({}, optional={one: st.frozensets(st.sampled_from(KEYS)) for one in "abc"})
 
@@ -166,6 +170,7 @@ def worlds(
     host=HOSTS,
     keys=LEFT_OUT,
 )
+@example([SHARING, OWNER], Backend("b", match_labels=(("app", "x"),)), HERE, {"a": PORT})
 @example([SEVERAL], Backend("b", match_labels=(("rgate.port", "80"),)), HERE, {"a": PORT})
 def test_it_is_in_doubt_exactly_where_some_values_would_give_another_outcome(
     found: list[Container], backend: Backend, host: HostView, keys: Mapping[str, frozenset[str]]
