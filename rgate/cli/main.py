@@ -33,11 +33,13 @@ _INTERRUPTED: Final = 130  # as shells have it: 128 and SIGINT
 _COMMANDS: Final = {
     "serve": _Command("run the gateway (the default)", add.add_serve, "serve:serve"),
     "check": _Command("check a configuration, and start nothing", add.add_config, "check:check"),
+    "explain": _Command("say what becomes of a request, and why", add.add_explain, "explain:explain"),
     "snapshot": _Command(
         "record what Docker says of containers, without secrets, for --snapshot of other commands",
         add.add_snapshot,
         "snapshot:snapshot",
     ),
+    "test": _Command("run routing cases, or make some from what is true now", add.add_test, "test:test"),
 }
 
 
@@ -70,8 +72,10 @@ def _told(options: argparse.Namespace) -> int:
         # A file's errors begin with its name.
         print(error if isinstance(error, ConfigErrors) else f"rgate: {error}", file=sys.stderr)
         return CANNOT_TELL
-    except BrokenPipeError:  # who read has gone, as in `rgate snapshot | head`
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the end would tell it anew
+        if not isinstance(error, BrokenPipeError):  # who read has gone, as in `rgate snapshot | head`
+            print(f"rgate: cannot go on: {error}", file=sys.stderr)  # a full disk under standard output
         return CANNOT_TELL
     return status
 

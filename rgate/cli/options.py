@@ -43,6 +43,45 @@ def add_gateway(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the option to print a document and no text."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def add_explain(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `explain`."""
+    parser.usage = "%(prog)s [METHOD] URL|PATH [options]"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = (
+        "Say what becomes of a request, and why: its route, who would be asked and who not, the head that\n"
+        "goes on, and the answer. Nothing is sent. The exit status is 0 where a container would answer, or\n"
+        "a page of rgate's own; 1 where not; 2 where it cannot be told."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  %(prog)s /api/orders/7\n"
+        "  %(prog)s POST http://shop.example/api/orders --header 'Content-Length: 12'\n"
+        "  %(prog)s /api/orders --gateway http://127.0.0.1:8080"
+    )
+    parser.add_argument(
+        "request", nargs="+", metavar="URL|PATH", help="behind a method, GET where none stands there"
+    )
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="a field of the request; may stand several times; Host takes the place of the URL's",
+    )
+    parser.add_argument("--client", metavar="ADDRESS", help="the IP address that it comes from (127.0.0.1)")
+    parser.add_argument(
+        "--engine", choices=tuple(ENGINES), help="what carries requests (asyncio); not with --gateway"
+    )
+    add_config(parser)
+    add_looking(parser)
+    add_json(parser)
+
+
 def add_snapshot(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snapshot`."""
     parser.epilog = (
@@ -64,6 +103,39 @@ def add_snapshot(parser: argparse.ArgumentParser) -> None:
         metavar="GLOB",
         help="keep the values of labels whose keys match, whatever they look like, such as 'shop.auth.*'",
     )
+
+
+def add_test(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `test`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _CASES
+    parser.add_argument("files", nargs="*", metavar="CASES.yml", help="files of routing cases")
+    add_config(parser)
+    add_looking(parser)
+    parser.add_argument("-k", default="", metavar="WORD", help="run only cases whose name holds it")
+    parser.add_argument("--junit", metavar="FILE", help="write the results as XML, for CI")
+    parser.add_argument("--write", metavar="CASES.yml", help="make a file of cases from what is true now")
+    add_json(parser)
+
+
+_CASES: Final = """\
+a file of cases:
+  cases:
+    - name: orders go to orders                # optional, as are host and headers
+      request: GET /api/orders/42              # or the path alone
+      host: shop.example
+      headers: {Accept: text/html}
+      expect:                                  # one of these, or more
+        outcome: forward                       # or own, default_response, problem
+        route: /api/orders                     # a route with a host: shop.example/api/orders
+        backend: orders
+        containers: [orders-1, orders-2]       # just these; or {at_least: 2}
+        status: 503                            # of what rgate itself answers
+        reason: no_container
+        forwarded: {target: /42, fields: {X-Forwarded-Prefix: /api/orders, Cookie: null}}   # null: absent
+
+exit status: 0 all passed, 1 some failed, 2 it cannot be told, or nothing was tested
+"""
 
 
 def add_serve(parser: argparse.ArgumentParser) -> None:

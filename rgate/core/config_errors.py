@@ -1,4 +1,6 @@
-"""What is wrong with a configuration: every error of a file at once, each with its place."""
+"""What is wrong with a file that people write, a configuration or routing cases: every error at once, each
+with its place.
+"""
 
 from dataclasses import dataclass
 from datetime import date
@@ -43,3 +45,8 @@ def shown(found: object) -> str:
         return str(found).lower()
     text = str(found) if isinstance(found, date) else repr(found)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def quote_it(found: object) -> str:
+    """Return what to do where YAML made *found* of what was meant as text: `no`, `1.10`, `2024-01-01`."""
+    return f"YAML reads the value as {shown(found)}, no string: quote it"

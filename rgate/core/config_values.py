@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core.core_schema import CoreSchema, custom_error_schema, float_schema, int_schema
 
-from rgate.core.config_errors import shown
+from rgate.core.config_errors import quote_it, shown
 from rgate.core.grammar import has_dot_segment
 from rgate.core.located_yaml import Path
 from rgate.core.names import compared_name, is_address, wrong_with_host
@@ -162,7 +162,7 @@ def _mapped_labels(found: dict[str, Any]) -> tuple[dict[str, str], list[tuple[Pa
     wrong: list[tuple[Path, str]] = []
     for key, value in found.items():
         if not isinstance(value, str):
-            wrong.append(((key,), f"YAML reads the value as {shown(value)}, no string: quote it"))
+            wrong.append(((key,), quote_it(value)))
         elif not key:
             wrong.append(((), "a label has an empty key"))
     return found, wrong

@@ -58,8 +58,11 @@ def show_path(path: Path) -> str:
     return shown
 
 
-def parse_yaml(data: bytes, file_name: str) -> Located:
-    """Return the one document in *data*. Raises ConfigErrors where there is none."""
+def parse_yaml(data: bytes, file_name: str, required: str) -> Located:
+    """Return the one document in *data*. Raises ConfigErrors where there is none.
+
+    *required*: what has to stand in it, told of an empty file.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -76,7 +79,7 @@ def parse_yaml(data: bytes, file_name: str) -> Located:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise _one(file_name, 0, "this is not YAML, or nested too deeply") from error
     if not nodes or nodes[0] is None:
-        raise _one(file_name, 0, "the file is empty; `routes` and `backends` are required")
+        raise _one(file_name, 0, f"the file is empty; {required}")
     if len(nodes) > 1:
         raise _one(
             file_name, 0, f"{len(nodes)} YAML documents; one is allowed: remove the `---` between them"

@@ -49,6 +49,10 @@ class Router:
         index = self.find(path, host)
         return self.routes[index] if index >= 0 else None
 
+    def matches(self, path: bytes, host: bytes = b"") -> tuple[Route, ...]:
+        """Return all routes that match *path* and *host* (as those of `match`), best first."""
+        return tuple(self.routes[index] for table in self._tables_of(host) for index in table.find_all(path))
+
     def _find(self, path: bytes, host: bytes = b"") -> int:
         tables = self._known.get(host)
         for table in self._learn(host) if tables is None else tables:
@@ -57,9 +61,12 @@ class Router:
                 return index
         return -1
 
-    def _learn(self, host: bytes) -> tuple["_Table", ...]:
+    def _tables_of(self, host: bytes) -> tuple["_Table", ...]:
         names = (*_names(compared_host(host)), b"")
-        tables = tuple(table for name in names if (table := self._tables.get(name)) is not None)
+        return tuple(table for name in names if (table := self._tables.get(name)) is not None)
+
+    def _learn(self, host: bytes) -> tuple["_Table", ...]:
+        tables = self._tables_of(host)
         if len(host) <= LONGEST_HOST_KNOWN:
             if len(self._known) >= MOST_HOSTS_KNOWN:
                 self._known.clear()
@@ -95,10 +102,13 @@ class _Table:
         self.parents = _parents(self.prefixes)
         self.by_segment = [route.match is Match.SEGMENT for route in routes]
 
-    def find(self, path: bytes, host: bytes = b"") -> int:  # noqa: ARG002 - it is that of all these routes
-        """Return the index, among all, of the route of *path*; -1: none matches."""
+    def find(self, path: bytes, host: bytes = b"", behind: int = -1) -> int:  # noqa: ARG002 - it is that of all these routes
+        """Return the index, among all, of the route of *path*; -1: none matches.
+
+        *behind*: the index of one that matches; the next best one is looked for.
+        """
         prefixes = self.prefixes
-        index = bisect_right(prefixes, path) - 1
+        index = bisect_right(prefixes, path) - 1 if behind < 0 else self.parents[behind - self.first]
         while index >= 0:
             prefix = prefixes[index]
             if path.startswith(prefix) and not (
@@ -107,6 +117,13 @@ class _Table:
                 return self.first + index
             index = self.parents[index]
         return -1
+
+    def find_all(self, path: bytes) -> Iterator[int]:
+        """Yield the indices, among all, of the routes of *path*, best first."""
+        index = self.find(path)
+        while index >= 0:
+            yield index
+            index = self.find(path, behind=index)
 
 
 def _unique(routes: Iterable[Route]) -> Iterable[Route]:

@@ -1,22 +1,31 @@
-"""The pages that rgate answers itself: `stats.path`, and all under `/_rgate/` (behaviour 7 and 8)."""
+"""The pages that rgate answers itself: `stats.path`, and all under `/_rgate/` (behaviour 7, 8 and 9)."""
 
 import logging
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Any
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from rgate.core.admission import Stranger
-from rgate.core.candidates import BackendView, ContainerView
+from rgate.core.asked import BadQuestion
+from rgate.core.explain import explain
 from rgate.core.gateway import Gateway
-from rgate.core.knowledge import Connection, Knowledge
+from rgate.core.knowledge import Knowledge
 from rgate.core.own import OwnPage
 from rgate.core.problem import ALLOWED_TO_READ, OWN_FIELDS, OwnResponse, Problem, problem_response
 from rgate.core.reasons import Reason
 from rgate.stats import BadQuery, Grouping, Stats, parse_stats_query
+from rgate.web.asked import asked_in
 from rgate.web.catch_all import catch_all
+from rgate.web.documents import (
+    BackendsDocument,
+    Document,
+    ExplanationDocument,
+    FiguresDocument,
+    HealthDocument,
+    ReadyDocument,
+)
 
 log = logging.getLogger("rgate")
 
@@ -61,6 +70,7 @@ class _Pages:
             OwnPage.HEALTHZ: self._healthz,
             OwnPage.READYZ: self._readyz,
             OwnPage.BACKENDS: self._backends,
+            OwnPage.EXPLAIN: self._explain,
         }
 
     def answer(self) -> Response:
@@ -79,62 +89,35 @@ class _Pages:
         except BadQuery as error:
             return _problem(Problem(Reason.BAD_QUERY, error.detail))
         if asked.by is None:
-            return jsonify(self._stats.totals(asked.window_minutes).as_json())
+            return _answer(FiguresDocument.of(self._stats.totals(asked.window_minutes).as_json()))
         if asked.by is Grouping.CONTAINER and (stranger := self._stranger()):
             return _problem(Problem(Reason.FORBIDDEN, stranger.detail))
         grouped = self._stats.grouped(asked.by, asked.window_minutes)
-        return jsonify({name: figures.as_json() for name, figures in grouped.items()})
+        return jsonify({name: FiguresDocument.of(one.as_json()).as_json() for name, one in grouped.items()})
 
     def _healthz(self) -> Response:
-        return jsonify({"status": "ok"})
+        return _answer(HealthDocument(status="ok"))
 
     def _readyz(self) -> Response:
         without = [name for name, view in self._gateway.views.items() if not view.candidates]
-        document: dict[str, Any] = {"status": "not ready" if without else "ready"}
-        if without and self._allowed():
-            document["backends_without_candidates"] = without
-        answer = jsonify(document)
+        told = {"backends_without_candidates": without} if without and self._allowed() else {}
+        answer = _answer(ReadyDocument(status="not ready" if without else "ready", **told))
         answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE if without else HTTPStatus.OK
         return answer
 
     def _backends(self) -> Response:
-        docker = self._knowledge()[0]
-        return jsonify(
-            {
-                "docker": {
-                    "connected": docker.docker is Connection.CONNECTED,
-                    "version": docker.version,
-                    "error": docker.error,
-                },
-                "backends": {name: _backend_json(view) for name, view in self._gateway.views.items()},
-            }
-        )
+        return _answer(BackendsDocument.of_views(self._knowledge()[0], self._gateway.views))
+
+    def _explain(self) -> Response:
+        try:
+            asked = asked_in(request.query_string, request.environ["rgate.client"])
+        except BadQuestion as error:
+            return _problem(Problem(Reason.BAD_QUERY, error.detail))
+        return _answer(ExplanationDocument.of(explain(self._gateway, asked, self._knowledge())))
 
 
-def _backend_json(view: BackendView) -> dict[str, Any]:
-    fixed = [] if view.containers else [str(candidate.address) for candidate in view.candidates]
-    return {
-        "candidates": [
-            {"name": candidate.name, "address": str(candidate.address)} for candidate in view.candidates
-        ],
-        "reason": view.reason.value if view.reason is not None else None,
-        "detail": view.detail,
-        "containers": [_container_json(container) for container in view.containers],
-        **({"urls": fixed} if fixed else {}),
-    }
-
-
-def _container_json(container: ContainerView) -> dict[str, Any]:
-    return {
-        "name": container.name,
-        "id": container.container_id[:12],
-        "state": container.state,
-        "health": container.health,
-        "address": str(container.address) if container.address is not None else None,
-        "candidate": container.left_out is None,
-        "left_out": container.left_out.value if container.left_out is not None else None,
-        "detail": container.detail,
-    }
+def _answer(document: Document) -> Response:
+    return jsonify(document.as_json())
 
 
 def _problem(problem: Problem) -> Response:

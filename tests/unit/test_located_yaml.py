@@ -9,14 +9,14 @@ from rgate.core.located_yaml import Located, parse_yaml
 
 
 def read(text: str) -> Located:
-    located = parse_yaml(text.encode(), "c.yml")
+    located = parse_yaml(text.encode(), "c.yml", "all is required")
     assert located.errors == []
     return located
 
 
 def errors_of(text: str) -> list[str]:
     try:
-        return [str(error) for error in parse_yaml(text.encode(), "c.yml").errors]
+        return [str(error) for error in parse_yaml(text.encode(), "c.yml", "all is required").errors]
     except ConfigErrors as errors:
         return [str(error) for error in errors.errors]
 

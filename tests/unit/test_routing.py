@@ -42,6 +42,8 @@ def test_the_longest_matching_prefix_wins(routes: list[Route], path: str) -> Non
     naive = max((r for r in routes if matches(r, path)), key=lambda r: len(r.path_prefix), default=None)
     assert Router(routes).match(path.encode()) == naive
     assert Router(reversed(routes)).match(path.encode(), b"any.example") == naive
+    found = sorted((r for r in routes if matches(r, path)), key=lambda r: -len(r.path_prefix))
+    assert Router(routes).matches(path.encode()) == tuple(found)
 
 
 def is_meant(route: Route, host: str) -> bool:
@@ -79,6 +81,7 @@ def test_the_exact_host_goes_before_wildcards_and_those_before_none(
     router = Router(routes)
     for _ in range(2):  # the second time it is remembered
         assert router.match(path.encode(), received) == naive
+    assert router.matches(path.encode(), received) == tuple(sorted(found, key=preferred, reverse=True))
     index = router.find(path.encode(), received)
     assert (router.routes[index] if index >= 0 else None) == naive
 

@@ -1,0 +1,57 @@
+"""Where explanations come from: made here, as of a gateway that starts now, or told by a running one
+(behaviour 9).
+"""
+
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from rgate.cli.asking_gateway import ask_gateway
+from rgate.cli.looking import Looked
+from rgate.core.cannot_tell import CannotTell
+from rgate.core.config import Config
+from rgate.core.explain import Asked, explain
+from rgate.core.own import OwnPage
+from rgate.web.documents import ExplanationDocument
+
+Explain = Callable[[Asked], ExplanationDocument]
+"""What says what becomes of a request, and why. Raises CannotTell."""
+
+
+def made_here(config: Config, looked: Looked, *, can_tunnel: bool = True) -> Explain:
+    """Return what explains by what *looked* found, as a gateway with *config* would do that starts now."""
+    gateway = looked.gateway(config, can_tunnel=can_tunnel, doubtful=True)
+    doubts = looked.doubts(config)
+
+    def explained(asked: Asked) -> ExplanationDocument:
+        explanation = explain(gateway, asked, looked.knowledge)
+        # What is doubtful of other backends has no part in it.
+        if (doubt := doubts.get(explanation.backend or "")) is not None:
+            raise doubt
+        return ExplanationDocument.of(explanation)
+
+    return explained
+
+
+def told_by(url: str, *, client: str | None = None) -> Explain:
+    """Return what asks the rgate at *url*. *client*: where requests come from; None: from here."""
+
+    def explained(asked: Asked) -> ExplanationDocument:
+        sent = {"method": asked.method, "target": asked.target, "host": asked.host}
+        told = ask_gateway(
+            url,
+            OwnPage.EXPLAIN.value,
+            # As bytes: what is no UTF-8 goes on as it is.
+            {
+                **{name: text.encode("utf-8", "surrogateescape") for name, text in sent.items()},
+                "client": client,
+                "header": [b"%b: %b" % field for field in asked.fields],
+            },
+        )
+        try:
+            return ExplanationDocument.model_validate(told)
+        except ValidationError as error:
+            message = f"{url} tells what this rgate does not know: it is of another version"
+            raise CannotTell(message) from error
+
+    return explained

@@ -1,0 +1,87 @@
+"""What commands say on a terminal: text of what is told, with colour where that is wanted (behaviour 9).
+
+What comes from labels, paths or a gateway is escaped: nothing of it reaches a terminal as a command.
+"""
+
+import io
+import os
+import re
+import sys
+import time
+from typing import Final, TextIO
+
+from rgate.core.config_errors import in_one_line
+from rgate.core.explain import Level
+from rgate.core.facts import FORWARDED
+from rgate.web.documents import ExplanationDocument, FactDocument
+
+_GLYPHS: Final = {Level.OK: "●", Level.WARN: "▲", Level.BAD: "■", Level.INFO: "○"}
+_COLOURS: Final = {Level.OK: "32", Level.WARN: "33", Level.BAD: "31", Level.INFO: "2"}
+_BOLD: Final = "1"
+_CODE_COLOUR: Final = "36"
+_CODE: Final = re.compile(r"`([^`]*)`")
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Whether *stream* is a terminal that shows colour, and nobody asked for none (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def writable(stream: TextIO) -> TextIO:
+    """Return *stream*, which takes any text from now on, whatever it can encode."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return stream
+
+
+def say(text: str) -> None:
+    """Print *text* to standard output, whatever it can encode."""
+    print(text, file=writable(sys.stdout))
+
+
+def text_of(document: ExplanationDocument, *, colour: bool) -> str:
+    """Return an explanation as text of several lines; each fact is one, and each forwarded field."""
+    style = _Style(colour)
+    width = max((len(in_one_line(fact.about)) for fact in document.facts), default=0)
+    asked = f"{document.method} {document.target}"
+    host = f" of {in_one_line(document.host)}" if document.host else ""
+    told = [style.bold(in_one_line(asked)) + host]
+    for fact in document.facts:
+        told.append(_fact(fact, width, style))
+        if fact.about == FORWARDED and document.forwarded is not None:
+            fields = (in_one_line(f"{name}: {value}") for name, value in document.forwarded.fields)
+            told += [f"{'':{width + 4}}{field}" for field in fields]
+    return "\n".join(told)
+
+
+def _fact(fact: FactDocument, width: int, style: "_Style") -> str:
+    glyph = style.painted(_GLYPHS[fact.level], _COLOURS[fact.level])
+    since = _since(fact.at)
+    about = style.bold(f"{in_one_line(fact.about):{width}}")
+    return f"{glyph} {about}  {style.code(in_one_line(fact.text))}{since}"
+
+
+def _since(at: float | None) -> str:
+    if at is None:
+        return ""
+    try:
+        return time.strftime(" (since %Y-%m-%d %H:%M:%S)", time.localtime(at))
+    except (OverflowError, ValueError, OSError):  # a gateway may say anything
+        return ""
+
+
+class _Style:
+    """Paints what is escaped already, or leaves it."""
+
+    def __init__(self, colour: bool) -> None:
+        self._colour = colour
+
+    def painted(self, text: str, colour: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._colour else text
+
+    def bold(self, text: str) -> str:
+        return self.painted(text, _BOLD)
+
+    def code(self, text: str) -> str:
+        """Return *text* with what stands between backticks painted."""
+        return _CODE.sub(lambda found: self.painted(found[1], _CODE_COLOUR), text) if self._colour else text

@@ -1,0 +1,282 @@
+"""What leaves rgate under `/_rgate/` and at `stats.path`: a model of each document (behaviour 7, 8 and 9).
+
+docs/http-pages.md is made from these. Nothing is decided here: values are put into the shape that is
+promised.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
+
+from rgate.core.candidates import BackendView, ContainerView
+from rgate.core.config import Match
+from rgate.core.explain import Ending, Level
+from rgate.core.knowledge import Connection, Events, Knowledge
+from rgate.core.reasons import LeftOut, Reason
+
+
+class Document(BaseModel):
+    """What all documents have in common: keys that are not set are left out."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True, populate_by_name=True)
+
+    @classmethod
+    def of(cls, value: object) -> Self:
+        """Return the document that says what *value* does, whose attributes are called as its keys are."""
+        return cls.model_validate(value)
+
+    def as_json(self) -> object:
+        """Return what is sent, of JSON's own types."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+# The figures, at `stats.path`.
+
+
+class RequestsCount(Document):
+    """How many requests there were. An error is a status over 499, or a response that broke off."""
+
+    success: int
+    error: int
+
+
+class Latency(Document):
+    """Milliseconds, with at most 3 decimals; 0 where nothing was counted."""
+
+    average: int | float
+    p95: int | float
+    p99: int | float
+
+
+class FiguresDocument(Document):
+    """The numbers of all requests, or of a group of them."""
+
+    requests_count: RequestsCount
+    latency_ms: Latency
+
+
+class GroupedFiguresDocument(RootModel[dict[str, FiguresDocument]]):
+    """With `?by=`: the numbers of each group, by its name."""
+
+
+# Whether it is well.
+
+
+class HealthDocument(Document):
+    """It runs."""
+
+    status: Literal["ok"]
+
+
+class ReadyDocument(Document):
+    """Whether every backend has a candidate."""
+
+    status: Literal["ready", "not ready"]
+    backends_without_candidates: list[str] = Field(
+        default=[], description="their names, for those in `admin.allow`; left out where there is none"
+    )
+
+
+class KnowledgeDocument(Document):
+    """How fresh what is known of a source's containers is."""
+
+    source: str
+    docker: Connection
+    since: float = Field(description="when that began, in Unix seconds")
+    last_list_s: float | None = Field(description="the age of the last full list in seconds; null: none came")
+    events: Events
+    generation: int = Field(description="grows with each change of what is known")
+
+
+# The backends.
+
+
+def _shown(address: object) -> str | None:
+    return None if address is None else str(address)
+
+
+class DockerDocument(Document):
+    """The Docker that is asked."""
+
+    connected: bool
+    version: str
+    error: str
+
+
+class CandidateDocument(Document):
+    """A container that may be asked, or a fixed address."""
+
+    name: str
+    address: Annotated[str, BeforeValidator(_shown)]
+
+
+class ContainerDocument(Document):
+    """A container as a backend sees it."""
+
+    name: str
+    id: str = Field(description="the first 12 characters")
+    state: str = Field(description="Docker's word, such as running")
+    health: str = Field(description="Docker's word; none without a health check")
+    address: Annotated[str | None, BeforeValidator(_shown)]
+    candidate: bool
+    left_out: LeftOut | None = Field(description="why it is no candidate")
+    detail: str = Field(description="that in a sentence; empty for a candidate")
+
+    @classmethod
+    def of_view(cls, container: ContainerView) -> Self:
+        """Return that of *container*."""
+        return cls(
+            name=container.name,
+            id=container.container_id[:12],
+            state=container.state,
+            health=container.health,
+            address=_shown(container.address),
+            candidate=container.left_out is None,
+            left_out=container.left_out,
+            detail=container.detail,
+        )
+
+
+class BackendDocument(Document):
+    """A backend, and who may be asked for it."""
+
+    candidates: list[CandidateDocument]
+    reason: Reason | None = Field(description="why there is no candidate")
+    detail: str = Field(description="that in a sentence; empty where there is one")
+    containers: list[ContainerDocument] = Field(description="candidates, those left out, and near misses")
+    urls: list[str] = Field(default=[], description="the fixed addresses; left out where there are none")
+
+    @classmethod
+    def of_view(cls, view: BackendView) -> Self:
+        """Return that of *view*."""
+        fixed = [] if view.containers else [str(candidate.address) for candidate in view.candidates]
+        return cls(
+            candidates=[CandidateDocument.of(candidate) for candidate in view.candidates],
+            reason=view.reason,
+            detail=view.detail,
+            containers=[ContainerDocument.of_view(container) for container in view.containers],
+            **({"urls": fixed} if fixed else {}),
+        )
+
+
+class BackendsDocument(Document):
+    """All backends, by name."""
+
+    docker: DockerDocument
+    backends: dict[str, BackendDocument]
+
+    @classmethod
+    def of_views(cls, docker: Knowledge, views: Mapping[str, BackendView]) -> Self:
+        """Return that of *views*, which rest on what *docker* said."""
+        connected = docker.docker is Connection.CONNECTED
+        return cls(
+            docker=DockerDocument(connected=connected, version=docker.version, error=docker.error),
+            backends={name: BackendDocument.of_view(view) for name, view in views.items()},
+        )
+
+
+# What becomes of a request.
+
+
+class FactDocument(Document):
+    """One step of a decision, in a sentence. Names, paths and addresses in it stand between backticks."""
+
+    level: Level
+    about: str = Field(alias="is", description="what it is about, in a word or two")
+    text: str
+    at: float | None = Field(description="Unix seconds")
+
+
+class RouteDocument(Document):
+    """A route, as the configuration has it."""
+
+    path_prefix: str
+    host: str = Field(description="empty for any")
+    match: Match
+    strip_prefix: bool
+    backend: str
+
+
+class ExplainedCandidateDocument(Document):
+    """A container that might be asked, or a fixed address."""
+
+    name: str
+    address: str
+    address_from: str = Field(description="how that was chosen, for people")
+    source: str = Field(description="empty for fixed addresses")
+
+
+class LeftOutDocument(Document):
+    """A container that would not be asked, and why."""
+
+    name: str
+    reason: LeftOut
+    detail: str
+
+
+class MissingLabelDocument(Document):
+    """A label that a backend wants, and what a container has in its place."""
+
+    key: str
+    found: str | None = Field(description="null: no label of the container is near")
+    wanted: str
+
+
+class NearMissDocument(Document):
+    """A container that nearly carries a backend's labels."""
+
+    name: str
+    has: int = Field(description="how many of the labels it has")
+    labels: int = Field(alias="of", description="how many there are")
+    missing: list[MissingLabelDocument]
+    detail: str
+
+
+class ForwardedDocument(Document):
+    """The head that a candidate would get. A request id that would be made is `<made>`."""
+
+    method: str
+    target: str
+    fields: list[tuple[str, str]] = Field(description="names and values, in order")
+
+
+class ExplanationDocument(Document):
+    """What becomes of a request, and why. A byte that is no UTF-8 stands as a backslash, x and two digits."""
+
+    method: str
+    target: str
+    host: str
+    outcome: Ending
+    status: int | None = Field(description="null where a container or a page of rgate's own decides")
+    reason: Reason | None = Field(description="X-Rgate-Reason, where rgate itself would answer with one")
+    detail: str = Field(description="that in a sentence, as those in `admin.allow` read it")
+    route: RouteDocument | None
+    shadowed: list[str] = Field(description="other routes that match too, best first")
+    backend: str | None
+    candidates: list[ExplainedCandidateDocument]
+    left_out: list[LeftOutDocument]
+    near_misses: list[NearMissDocument] = Field(description="best first")
+    forwarded: ForwardedDocument | None = Field(description="null where no container would be asked")
+    knowledge: list[KnowledgeDocument]
+    facts: list[FactDocument] = Field(description="the same, step by step; the answer last")
+
+    @property
+    def is_yes(self) -> bool:
+        """Whether a container would answer, or a page of rgate's own."""
+        return self.outcome in (Ending.FORWARD, Ending.OWN)
+
+
+# What goes wrong.
+
+
+class ProblemDocument(Document):
+    """Why rgate answers itself (RFC 9457): `application/problem+json`, or a page for browsers."""
+
+    type: str = Field(description="urn:rgate: and the reason")
+    title: str
+    status: int
+    detail: str = Field(description="what happened, and what to do, in a sentence")
+    reason: Reason = Field(description="as in X-Rgate-Reason")
+    backend: str = Field(default="", description="left out where there is none")
+    request_id: str
