@@ -25,14 +25,17 @@ def write_new(path: str, data: bytes) -> None:
         raise _cannot_write(path, error) from error
 
 
-def write_whole(path: str, data: bytes) -> None:
-    """Put *data* in the place of whatever the file *path* holds. Raises CannotTell."""
+def write_whole(path: str, data: bytes, *, mode: int = 0o666) -> None:
+    """Put *data* in the place of whatever the file *path* holds. Raises CannotTell.
+
+    *mode*: of the file, but for what the umask takes away.
+    """
     try:
         if _is_special(path):
             with open(path, "wb") as file:
                 file.write(data)
         else:
-            _replace(os.path.realpath(path), data)
+            _replace(os.path.realpath(path), data, mode)
     except OSError as error:
         raise _cannot_write(path, error) from error
 
@@ -44,11 +47,13 @@ def _is_special(path: str) -> bool:
     return False
 
 
-def _replace(path: str, data: bytes) -> None:
+def _replace(path: str, data: bytes, mode: int) -> None:
     temporary = f"{path}.{os.getpid()}.part"
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # else a crash of the machine could leave an empty file under the name
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

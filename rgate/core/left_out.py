@@ -51,9 +51,13 @@ def _doubt(
     an outcome (an address, or a reason why there is none) is in it unless another adds something better, and
     that is in it then whatever the first one's values are.
     """
-    asked_for = {key for key, _ in backend.match_labels} | ({PORT_LABEL} if backend.port is None else set())
+    asked_for = {key for key, _ in backend.match_labels} | {PORT_LABEL}
+    if all(asked_for.isdisjoint(keys) for keys in left_out.values()):
+        return None
+    containers = _concerned(backend, containers, left_out)
+    by_id = {container.id: container for container in containers}
     unsure = {
-        container.id: _variants(container, backend, keys)
+        container.id: _variants(container, backend, keys, by_id)
         for container in containers
         if (keys := asked_for & left_out.get(container.id, frozenset()))
     }
@@ -81,6 +85,20 @@ def _doubt(
     raise AssertionError("what all do together, one of them does alone")
 
 
+def _concerned(
+    backend: Backend, containers: tuple[Container, ...], left_out: LeftOutKeys
+) -> tuple[Container, ...]:
+    """Return those that may have all labels of *backend*, and those whose networks they share."""
+    may_have_all = []
+    for container in containers:
+        keys = left_out.get(container.id, frozenset())
+        if all(key in keys or container.labels.get(key) == value for key, value in backend.match_labels):
+            may_have_all.append(container)
+    ids = {container.id for container in may_have_all}
+    ids |= {container.network_mode.removeprefix("container:") for container in may_have_all}
+    return tuple(container for container in containers if container.id in ids)
+
+
 @dataclass(frozen=True, slots=True)
 class _Variants:
     """The labels that a container may have had, as far as they make a difference to a backend.
@@ -94,25 +112,31 @@ class _Variants:
     ports: int = 1
 
     def that_count(self, outcomes: Sequence[object]) -> frozenset[str]:
-        """Return the keys that make a difference by themselves. *outcomes*: those of the labels."""
-        without, having = outcomes[: self.ports], outcomes[self.ports :]
-        port_counts = any(other != group[0] for group in (without, having) for other in group)
-        wanted_count = any(one != other for one, other in zip(without, having, strict=False))
-        return (self.wanted if wanted_count else frozenset()) | ({PORT_LABEL} if port_counts else frozenset())
+        """Return the keys that make a difference. *outcomes*: those of the labels; they are not all the same.
+
+        The wanted ones do: without them the port is not asked for.
+        """
+        groups = outcomes[: self.ports], outcomes[self.ports :]
+        port_counts = any(other != group[0] for group in groups for other in group)
+        return self.wanted | ({PORT_LABEL} if port_counts else frozenset())
 
 
-def _variants(container: Container, backend: Backend, keys: Set[str]) -> _Variants:
+def _variants(
+    container: Container, backend: Backend, keys: Set[str], others: Mapping[str, Container]
+) -> _Variants:
     """Return the labels that *container* may have. *keys*: those left out that *backend* asks for."""
-    match = dict(backend.match_labels)
-    if any(container.labels.get(key) != value for key, value in match.items() if key not in keys):
-        return _Variants((container.labels,))  # another label keeps it out
     kept = {key: value for key, value in container.labels.items() if key not in keys}
-    wanted = {key: value for key, value in match.items() if key in keys}
+    wanted = {key: value for key, value in backend.match_labels if key in keys}
     matched = [kept, kept | wanted] if wanted else [kept]
     ports: list[dict[str, str]] = [{}]
-    if PORT_LABEL in keys - wanted.keys():
-        known = {port.container_port for port in container.published} | {*container.exposed}
+    if PORT_LABEL in keys:
+        owner = others.get(container.network_mode.removeprefix("container:"), container)
+        known = {port for one in (container, owner) for port in _ports(one)}
         other = next(port for port in count(1) if port not in known)
         ports += [{PORT_LABEL: str(port)} for port in (*sorted(known), other)]
     labels = tuple({**having, **port} for having in matched for port in ports)
     return _Variants(labels, frozenset(wanted), len(ports))
+
+
+def _ports(container: Container) -> set[int]:
+    return {port.container_port for port in container.published} | {*container.exposed}

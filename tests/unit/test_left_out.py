@@ -96,6 +96,11 @@ SEVERAL = replace(
             BACKEND,
             replace(SEVERAL, published=(), exposed=(1, 2), attachments=(Attachment("n", "n", "172.18.0.2"),)),
         ),
+        (
+            True,
+            BACKEND,
+            replace(SEVERAL, published=(), exposed=(), attachments=(Attachment("n", "n", "172.18.0.2"),)),
+        ),
         (False, BACKEND, replace(SEVERAL, labels={"app": "y", "rgate.port": "<left out>"})),
     ],
 )
@@ -126,6 +131,10 @@ def test_what_names_hold_does_not_break_the_line() -> None:
     found = doubt(BACKEND, replace(ONE, name="a\n\x1b[2J"))
     assert "a\\n\\x1b[2J" in str(found)
 
+
+# The port of one, at an address of the other.
+SHARING = replace(ONE, labels={"app": "x"}, published=(), exposed=(), network_mode=f"container:{CERTAIN.id}")
+OWNER = replace(CERTAIN, labels={}, published=(PublishedPort(80, "0.0.0.0", 9),), exposed=())
 
 KEYS = ("app", "env", "rgate.port")
 LEFT_OUT = st.fixed_dictionaries({}, optional={one: st.frozensets(st.sampled_from(KEYS)) for one in "abc"})
@@ -161,6 +170,7 @@ def worlds(
     host=HOSTS,
     keys=LEFT_OUT,
 )
+@example([SHARING, OWNER], Backend("b", match_labels=(("app", "x"),)), HERE, {"a": PORT})
 @example([SEVERAL], Backend("b", match_labels=(("rgate.port", "80"),)), HERE, {"a": PORT})
 def test_it_is_in_doubt_exactly_where_some_values_would_give_another_outcome(
     found: list[Container], backend: Backend, host: HostView, keys: Mapping[str, frozenset[str]]

@@ -124,7 +124,9 @@ def test_labels_left_out_change_no_view_of_a_backend_that_does_not_want_them(
 
 
 def test_what_is_left_out_is_the_same_after_another_round() -> None:
-    once = read_again(recording_of(replace(UP, labels={"a": "x", "TOKEN": "y"})))
+    recording = recording_of(replace(UP, labels={"a": "x", "TOKEN": "y"}))
+    once = read_again(recording)
+    assert once == recording
     assert once.sources[0].containers[0].labels == {"a": "x", "TOKEN": PLACEHOLDER}
     assert once.sources[0].left_out == {UP.id: {"TOKEN"}}
     assert read_again(once) == once
@@ -255,6 +257,13 @@ def test_what_a_person_writes_by_hand_may_leave_out_what_is_usual() -> None:
     assert found.sources[0] == RecordedSource(
         "docker", "", HostView(), (Container("1", "orders-1", {}, State.RUNNING),)
     )
+
+
+def test_a_value_that_a_person_puts_back_is_no_more_left_out() -> None:
+    document = document_of(replace(UP, labels={"token": "x"}))
+    document["sources"][0]["containers"][0]["labels"]["token"] = "y"
+    (source,) = read(json.dumps(document).encode(), "s.json").sources
+    assert (source.containers[0].labels, source.left_out) == ({"token": "y"}, {})
 
 
 def test_all_sources_are_read() -> None:
