@@ -164,7 +164,7 @@ def test_the_file_is_for_its_owner_alone_and_takes_the_place_of_another_whole(tm
 def test_a_file_that_cannot_be_written_is_told_in_one_line(path: str, tmp_path: Path) -> None:
     result = finished("snapshot", "--output", path, cwd=tmp_path)
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
-    assert result.stderr.startswith(f"rgate: cannot write {path}: ")
+    assert result.stderr.startswith(f"rgate: {path} cannot be written: ")
     assert not [*tmp_path.iterdir()]
 
 
