@@ -61,7 +61,7 @@ class Wired:
 
     def watch_if_needed(self) -> None:
         """Look for containers where a backend names any: fixed `urls` need no Docker."""
-        if needs_docker(self.gateway.config):
+        if self.gateway.config.needs_docker:
             self.watcher.start()
 
     def reload(self, config: Config) -> None:
@@ -75,11 +75,6 @@ class Wired:
         """End what runs beside the requests, and store the figures."""
         self.watcher.stop()
         self.stats.close()
-
-
-def needs_docker(config: Config) -> bool:
-    """Whether any backend is found by labels."""
-    return any(backend.match_labels for backend in config.backends)
 
 
 def wire(
