@@ -82,6 +82,14 @@ def that_speak_of(
     old=config_of(Route("/", "z", host="*.a"), Route("/a/b", "y", host="a")),
     new=config_of(Route("/a", "x"), Route("/", "x", host="*.b.a")),
 )
+# Two prefixes of one host, beside each other: what lies below each counts.
+@example(
+    old=config_of(Route("/aa", "x"), Route("/ba", "y")),
+    new=config_of(
+        *(Route("/aa", "x"), Route("/ba", "y")),
+        *(Route("/a", "z", host="b.a"), Route("/b", "z", host="b.a")),
+    ),
+)
 @example(old=config_of(Route("/", "x"), stats="/a"), new=config_of(Route("/", "x"), stats="/"))
 @example(old=config_of(Route("/_rg", "x")), new=config_of(Route("/_rg", "y")))
 def test_an_owner_changes_where_one_change_says_so_and_nowhere_else(old: Config, new: Config) -> None:

@@ -140,6 +140,11 @@ def test_a_route_that_can_never_match_is_told_and_warned_of(routes: list[Route],
     assert document == [{"host": one.host, "path_prefix": one.path_prefix, "why": one.why} for one in found]
 
 
+def test_below_a_slash_at_its_end_a_route_at_the_stats_still_matches() -> None:
+    routes = (Route("/s/", "x", Match.SEGMENT), Route("/s//", "x"))
+    assert never_matching(Config(routes, (Backend("x", urls=("http://x",)),), stats=Stats(path="/s/"))) == ()
+
+
 @given(config=CONFIGS)
 def test_a_route_that_can_never_match_takes_nothing_and_each_other_one_something(config: Config) -> None:
     owners = Owners(config)

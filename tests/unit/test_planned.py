@@ -39,8 +39,9 @@ def test_a_container_that_is_there_gets_other_labels_and_keeps_its_ports() -> No
 @pytest.mark.parametrize("address", AddressKind)
 @pytest.mark.parametrize(
     ("port", "labels"),
-    [(None, {}), (8000, {}), (None, {"rgate.port": "9000"}), (None, {"rgate.port": "none"})],
-)
+    [(None, {}), (8000, {}), (None, {"rgate.port": "9000"}), (None, {"rgate.port": "none"}),
+     (None, {"rgate.port": "0"}), (None, {"rgate.port": "9" * 99})],
+)  # fmt: skip
 @pytest.mark.parametrize("containers", [(), (Container("id", "new", {}, State.EXITED),)], ids=["new", "down"])
 def test_one_that_is_not_up_is_taken_to_run_with_an_address(
     containers: tuple[Container, ...],
@@ -57,6 +58,15 @@ def test_one_that_is_not_up_is_taken_to_run_with_an_address(
 
 
 OTHERS = Backend("b", match_labels=(("app", "b"),), port=1)
+
+
+def test_the_port_that_is_assumed_is_that_of_a_backend_that_asks_for_its_labels() -> None:
+    fixed = Backend("fixed", urls=("http://h",), port=2)
+    backend = Backend("a", match_labels=(("app", "a"),), port=3)
+    (found,) = with_planned([], PlannedContainer("new", LABELS), [OTHERS, fixed, backend])
+    assert [port.container_port for port in found.published] == [3]
+
+
 NAMES = st.sampled_from(["a-1", "b-1", "c-1"])
 
 
