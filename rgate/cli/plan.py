@@ -11,6 +11,7 @@ from rgate.cli.asking_gateway import NoAnswer, ask_gateway
 from rgate.cli.config_file import load_config
 from rgate.cli.looking import Looked, look
 from rgate.cli.options import DEFAULT_GATEWAY
+from rgate.cli.text import say
 from rgate.core.address import HostView
 from rgate.core.cannot_tell import CannotTell
 from rgate.core.config import Config
@@ -42,7 +43,7 @@ def plan(options: Namespace) -> int:
     if options.json:
         print(json.dumps(found.as_json(), indent=2))
     else:
-        print("\n".join(in_one_line(line) for line in lines(found)))
+        say("\n".join(in_one_line(line) for line in lines(found)))
     return 1 if found.lost else 0
 
 

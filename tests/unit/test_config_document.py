@@ -29,6 +29,7 @@ from rgate.core.config_errors import ConfigErrors
 from rgate.core.config_file import parse_config, parse_document
 from rgate.core.config_values import Body
 from rgate.core.grammar import has_dot_segment
+from rgate.web.documents import ConfigDocument
 
 # What JSON and YAML write in other ways: line breaks, controls, what is beyond 16 bits, words of YAML's.
 TEXTS = st.text(st.sampled_from("ab =:#'\"\\/{}[],&*!|>%@`-?~\t\n\r\x00\x7f\x85\u2028\ufeff\U0001f600é"))
@@ -85,7 +86,7 @@ def configs(draw: st.DrawFn) -> Config:
         draw(st.builds(DefaultResponse, BODIES, st.sampled_from([200, 404, 503]))),
         draw(NETWORKS),
         Stats(draw(st.sampled_from(["sqlite:///rgate.db", "postgresql+psycopg://u@h/d?x=1"])), "/s"),
-        Admin(draw(NETWORKS)),
+        Admin(draw(NETWORKS), draw(st.sampled_from([(), ("h", "g.example")]))),
         Limits(*draw(st.tuples(*[st.integers(256, 9999)] * 2, st.none() | st.integers(0, 9)))),
     )
 
@@ -104,6 +105,12 @@ def test_a_document_is_read_again_into_an_equal_configuration(config: Config) ->
     text = text_of(document)
     assert parse_document(json.loads(text), "c") == config
     assert parse_config(text, "c") == config
+
+
+@given(config=configs())
+def test_a_document_is_what_its_model_says(config: Config) -> None:
+    document = document_of(config)
+    assert ConfigDocument.model_validate(document).as_json() == document
 
 
 GOOD = sorted(Path("tests/contract/config/good").glob("*.yml"))
@@ -140,7 +147,7 @@ def test_defaults_are_written_out_and_what_must_be_absent_is() -> None:
         "default_response": {"body": "No route matches this path.\n", "status_code": 404},
         "trusted_proxies": [],
         "stats": {"database": "sqlite:///rgate.db", "path": "/stats"},
-        "admin": {"allow": ["127.0.0.0/8", "::1/128"]},
+        "admin": {"allow": ["127.0.0.0/8", "::1/128"], "hosts": []},
         "limits": {"header_bytes": 65536, "header_fields": 100, "body_bytes": None, "connections": 10000},
     }
 
