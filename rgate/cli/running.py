@@ -53,6 +53,7 @@ def run(
             database=options.db,
             seed=options.seed,
             logs=[access_log] if access_log is not None else [],
+            workers=options.workers,
         )
     except StatsError as error:
         raise Stop(str(error)) from error
