@@ -48,6 +48,11 @@ TOLD = (
     Told("/_rgate/readyz", "Status 503 where it is not ready.", documents.ReadyDocument),
     Told("/_rgate/backends", "", documents.BackendsDocument),
     Told(
+        "/_rgate/config",
+        "Saved in a file it can be used as a configuration, once its secrets are put in.",
+        documents.ConfigDocument,
+    ),
+    Told(
         "/_rgate/explain?target=/api/orders/7",
         "What `rgate explain --json` prints. `target` is a path, with its query, or a URL as it is sent to a "
         "proxy, percent-encoded. `method` is GET where it is not said, and `host` is `localhost`; `client`, "

@@ -34,6 +34,9 @@ _COMMANDS: Final = {
     "serve": _Command("run the gateway (the default)", add.add_serve, "serve:serve"),
     "check": _Command("check a configuration, and start nothing", add.add_config, "check:check"),
     "explain": _Command("say what becomes of a request, and why", add.add_explain, "explain:explain"),
+    "plan": _Command(
+        "say what changes if a configuration takes the place of another", add.add_plan, "plan:plan"
+    ),
     "snapshot": _Command(
         "record what Docker says of containers, without secrets, for --snapshot of other commands",
         add.add_snapshot,

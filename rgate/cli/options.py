@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import shlex
 from typing import Final
 
 from rgate.engines import ENGINES
@@ -10,6 +11,7 @@ from rgate.engines import ENGINES
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_GATEWAY: Final = "http://127.0.0.1:8080"
 _MOST_SECONDS: Final = 86400
+_CONTAINER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _GATEWAY: Final = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::(?P<port>[0-9]{1,5}))?/?", re.ASCII)
 
 
@@ -138,6 +140,40 @@ exit status: 0 all passed, 1 some failed, 2 it cannot be told, or nothing was te
 """
 
 
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `plan`."""
+    parser.add_argument(
+        "--config",
+        metavar="NEW",
+        help="the configuration that is planned (config.yml; with --labels: the one it is compared with)",
+    )
+    against = parser.add_mutually_exclusive_group()
+    against.add_argument("--against", metavar="OLD", help="the configuration whose place it takes")
+    against.add_argument(
+        "--gateway",
+        type=_gateway,
+        metavar="URL",
+        help=f"or the rgate whose configuration, as it runs, it takes the place of ({DEFAULT_GATEWAY})",
+    )
+    parser.add_argument(
+        "--labels",
+        type=_labelled,
+        action="append",
+        default=[],
+        metavar="'NAME key=value…'",
+        help="plan for a container that is to be started, or to have just these labels; may stand several "
+        "times. Without --against and --gateway nothing else changes",
+    )
+    add_looking(parser, gateway=False)
+    add_json(parser)
+    parser.epilog = (
+        "What is lost stands first: paths that had a backend and get another or none, and backends whose "
+        "last container goes. Exit status: 0 nothing is lost, 1 something is, 2 it cannot be told. "
+        "Examples: `rgate plan` (config.yml against what runs), `rgate plan --config new.yml --against "
+        "config.yml --snapshot production.json`, `rgate plan --labels 'orders-3 app_name=orders'`."
+    )
+
+
 def add_serve(parser: argparse.ArgumentParser) -> None:
     """Add the options of `serve`."""
     parser.add_argument(
@@ -188,6 +224,24 @@ def _gateway(text: str) -> str:
     if matched is None or not 0 < int(matched["port"] or 80) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is no gateway; allowed: http://host:port, or host:port")
     return url.rstrip("/")
+
+
+def _labelled(text: str) -> tuple[str, dict[str, str]]:
+    """Return a container's name and labels, written as arguments of a shell are."""
+    allowed = "allowed: 'NAME key=value…', such as 'orders-2 app_name=orders env=production'"
+    try:
+        name, *labels = shlex.split(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} names no container, or has an open quote; {allowed}"
+        ) from None
+    if _CONTAINER_NAME.fullmatch(name) is None:
+        raise argparse.ArgumentTypeError(f"{name!r} is no name of a container; {allowed}")
+    pairs = [label.partition("=") for label in labels]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise argparse.ArgumentTypeError(f"{key + equals!r} is no label; {allowed}")
+    return name, {key: value for key, _, value in pairs}
 
 
 def _workers(text: str) -> int:

@@ -18,10 +18,11 @@ from rgate.cli.config_file import load_config
 from rgate.cli.listening import url
 from rgate.cli.signals import Orders
 from rgate.cli.stop import Stop
-from rgate.cli.wiring import Wired, make_engine, needs_docker, wire
+from rgate.cli.wiring import Wired, make_engine, wire
 from rgate.core.config import Config
 from rgate.core.config_errors import ConfigErrors
 from rgate.core.gateway import Gateway
+from rgate.core.plan import needs_restart
 from rgate.engines import CAN_TUNNEL
 from rgate.stats import StatsError
 from rgate.stats.access_log import AccessLog, json_line, text_line
@@ -52,6 +53,7 @@ def run(
             database=options.db,
             seed=options.seed,
             logs=[access_log] if access_log is not None else [],
+            workers=options.workers,
         )
     except StatsError as error:
         raise Stop(str(error)) from error
@@ -59,7 +61,7 @@ def run(
     first_look = partial(wired.watcher.wait_first_look, _FIRST_LOOK_S)
     wired.watch_if_needed()
     status = 0
-    if not needs_docker(config) or _beside(first_look, orders, obey):
+    if not config.needs_docker or _beside(first_look, orders, obey):
         engine = make_engine(options.engine, wired)
         engine.start(listeners)
         tell(listeners, wired.gateway)
@@ -147,6 +149,6 @@ def reloaded(file: str, old: Config) -> Config | None:
             log.error("%s", error)
         log.error("not reloaded; the old configuration stays in force")
         return None
-    note = "" if config.stats.database == old.stats.database else "; stats.database changes at the next start"
-    log.info("reloaded %s%s", file, note)
+    keys = needs_restart(old, config)
+    log.info("reloaded %s%s", file, f"; {', '.join(keys)} changes at the next start" if keys else "")
     return config

@@ -61,7 +61,7 @@ class Wired:
 
     def watch_if_needed(self) -> None:
         """Look for containers where a backend names any: fixed `urls` need no Docker."""
-        if needs_docker(self.gateway.config):
+        if self.gateway.config.needs_docker:
             self.watcher.start()
 
     def reload(self, config: Config) -> None:
@@ -77,11 +77,6 @@ class Wired:
         self.stats.close()
 
 
-def needs_docker(config: Config) -> bool:
-    """Whether any backend is found by labels."""
-    return any(backend.match_labels for backend in config.backends)
-
-
 def wire(
     config: Config,
     *,
@@ -89,15 +84,23 @@ def wire(
     database: str | None = None,
     seed: int | None = None,
     logs: Iterable[RequestLog] = (),
+    workers: int = 1,
 ) -> Wired:
-    """Return a gateway for *config*, and for an engine that *can_tunnel*.
+    """Return a gateway for *config*, one of *workers*, and for an engine that *can_tunnel*.
 
     Raises StatsError where the database cannot be used.
     """
     stats = open_stats(database or config.stats.database)
     registry = Registry(config.backends, published_host=published_host(), own_id=own_container_id())
     pick: Callable[[], float] = random.Random(seed).random
-    gateway = Gateway(config, registry.views, pick, can_tunnel=can_tunnel, machine_name=socket.gethostname())
+    gateway = Gateway(
+        config,
+        registry.views,
+        pick,
+        can_tunnel=can_tunnel,
+        machine_name=socket.gethostname(),
+        workers=workers,
+    )
     registry.subscribe(gateway.swap_views)
     watcher = Watcher(DockerSource(), registry)
     web = create_web(gateway, stats, lambda: (watcher.knowledge,))

@@ -15,7 +15,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from rgate.cli.config_file import load_config
@@ -138,8 +138,7 @@ class _Supervisor:
             if worker.number:  # all look at the same Docker: one tells how that goes
                 logging.getLogger("rgate.docker").setLevel(logging.ERROR)
             orders = _ControlledOrders(control)
-            config = self._share(self._config)
-            status = run(options, config, worker.listeners, orders, orders.tell_ready, self._reload)
+            status = run(options, self._config, worker.listeners, orders, orders.tell_ready, self._reload)
         except Stop as stop:
             print(f"rgate: {stop.message}", file=sys.stderr)
         except Exception:
@@ -149,15 +148,10 @@ class _Supervisor:
             sys.stderr.flush()
             os._exit(status)
 
-    def _share(self, config: Config) -> Config:
-        """Return *config* with a worker's share of the limit on connections."""
-        share = -(-config.limits.connections // len(self._workers))
-        return replace(config, limits=replace(config.limits, connections=share))
-
     def _reload(self, _old: Config) -> Config | None:
         """Return what a worker is to put in force; the supervisor has checked and told of it."""
         try:
-            return self._share(load_config(self._options.config))
+            return load_config(self._options.config)
         except ConfigErrors:  # changed again since
             return None
 

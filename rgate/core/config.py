@@ -165,3 +165,8 @@ class Config:
     stats: Stats = Stats()
     admin: Admin = Admin()
     limits: Limits = Limits()
+
+    @property
+    def needs_docker(self) -> bool:
+        """Whether any backend is found by labels: fixed `urls` need no Docker."""
+        return any(backend.match_labels for backend in self.backends)

@@ -1,7 +1,7 @@
 """`config.yml` from bytes to a Config: checked by its types, every error with its place (behaviour 2)."""
 
 from functools import cache, partial
-from typing import Final
+from typing import Any, Final
 
 from rgate.core.config import Config
 from rgate.core.located_yaml import Located, Path, parse_yaml
@@ -15,7 +15,18 @@ _MOST_SHOWN: Final = 20  # names in one error
 
 def parse_config(text: bytes, file_name: str) -> Config:
     """Return the configuration that *text* says. Raises ConfigErrors with all that is wrong."""
-    located = parse_yaml(text, file_name, required="`routes` and `backends` are required")
+    return _checked(parse_yaml(text, file_name, required="`routes` and `backends` are required"))
+
+
+def parse_document(document: Any, name: str) -> Config:
+    """Return the configuration that *document*, a value of JSON, says. Raises ConfigErrors.
+
+    *name*: what errors call it.
+    """
+    return _checked(Located(name, document, lines={(): 0}))  # it has no lines that could be told
+
+
+def _checked(located: Located) -> Config:
     _tell_references(located)
     return _FORM.value(located)
 

@@ -85,10 +85,11 @@ class Gateway:
     """Decides what becomes of each request. Engines hold one and ask it.
 
     *random* gives floats in [0, 1) for the pick among candidates. *can_tunnel*: the engine can switch
-    protocols. *machine_name*: by which, as by its first label, rgate's own pages may be asked too.
+    protocols. *machine_name*: by which, as by its first label, rgate's own pages may be asked too. *workers*:
+    how many processes share the limit on connections.
     """
 
-    __slots__ = ("_machine_name", "balancer", "can_tunnel", "snapshot")
+    __slots__ = ("_machine_name", "_workers", "balancer", "can_tunnel", "snapshot")
 
     def __init__(
         self,
@@ -98,7 +99,9 @@ class Gateway:
         *,
         can_tunnel: bool = True,
         machine_name: str = "",
+        workers: int = 1,
     ) -> None:
+        self._workers = workers
         self._machine_name = machine_name
         self.balancer = Balancer(random)
         self.can_tunnel = can_tunnel
@@ -109,6 +112,11 @@ class Gateway:
     def config(self) -> Config:
         """The configuration in force."""
         return self.snapshot.config
+
+    @property
+    def most_connections(self) -> int:
+        """How many connections of clients this process may have open: its share of the limit."""
+        return -(-self.config.limits.connections // self._workers)
 
     @property
     def views(self) -> Mapping[str, BackendView]:

@@ -62,7 +62,7 @@ class Router:
         return -1
 
     def _tables_of(self, host: bytes) -> tuple["_Table", ...]:
-        names = (*_names(compared_host(host)), b"")
+        names = (*names_meaning(compared_host(host)), b"")
         return tuple(table for name in names if (table := self._tables.get(name)) is not None)
 
     def _learn(self, host: bytes) -> tuple["_Table", ...]:
@@ -74,8 +74,8 @@ class Router:
         return tables
 
 
-def _names(host: bytes) -> Iterator[bytes]:
-    """Yield the names of routes' hosts that mean *host*, best first."""
+def names_meaning(host: bytes) -> Iterator[bytes]:
+    """Yield the names of routes' hosts that mean *host*, as it is compared, best first."""
     if not host or len(host) > LONGEST_HOST:
         return
     yield host

@@ -89,7 +89,7 @@ class WsgiServer:
 
     @property
     def _has_room(self) -> bool:
-        return len(self._open) < self._service.gateway.config.limits.connections
+        return len(self._open) < self._service.gateway.most_connections
 
     def _accept_while_there_is_room(self) -> None:
         """Listen for new connections, or leave them in the kernel's queue while there are too many."""

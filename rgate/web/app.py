@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from rgate.core.admission import Stranger
 from rgate.core.asked import BadQuestion
+from rgate.core.config_document import document_of, text_of, without_secrets
 from rgate.core.explain import explain
 from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
@@ -72,6 +73,7 @@ class _Pages:
             OwnPage.READYZ: self._readyz,
             OwnPage.BACKENDS: self._backends,
             OwnPage.EXPLAIN: self._explain,
+            OwnPage.CONFIG: self._config,
         }
 
     def answer(self) -> Response:
@@ -109,6 +111,11 @@ class _Pages:
         answer = _answer(document)
         answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE if without else HTTPStatus.OK
         return answer
+
+    def _config(self) -> Response:
+        # Not by jsonify: the file that it is saved in can be used as a configuration.
+        text = text_of(document_of(without_secrets(self._gateway.config)))
+        return Response(text, content_type="application/json")
 
     def _backends(self) -> Response:
         return _answer(BackendsDocument.of_views(self._knowledge(), self._gateway.views))

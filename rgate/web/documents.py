@@ -5,12 +5,12 @@ promised.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
 from rgate.core.candidates import BackendView, ContainerView
-from rgate.core.config import Match
+from rgate.core.config import AddressKind, Match, Policy, ResponseFormat
 from rgate.core.explain import Ending, Level
 from rgate.core.knowledge import Connection, Events, Knowledge
 from rgate.core.reasons import LeftOut, Reason
@@ -273,6 +273,85 @@ class ExplanationDocument(Document):
     def is_yes(self) -> bool:
         """Whether a container would answer, or a page of rgate's own."""
         return self.outcome in (Ending.FORWARD, Ending.OWN)
+
+
+# The configuration.
+
+
+class ConfigRouteDocument(Document):
+    """A route. `host` is left out where it is for any."""
+
+    path_prefix: str
+    backend: str
+    match: Match
+    strip_prefix: bool
+    response_format: ResponseFormat
+    host: str = ""
+
+
+class DefaultResponseDocument(Document):
+    """What a path gets that no route matches. A `body` that is an object is sent as JSON."""
+
+    body: str | dict[str, Any]
+    status_code: int
+
+
+class TimeoutsDocument(Document):
+    """Seconds."""
+
+    connect: float
+    response: float
+    idle: float
+
+
+class ConfigBackendDocument(Document):
+    """A backend, with one of `match_labels` and `urls`; the other is left out.
+
+    Labels are `key=value`, or an object where a key holds a `=`.
+    """
+
+    name: str
+    match_labels: list[str] | dict[str, str] = []
+    urls: list[str] = []
+    port: int | None
+    address: AddressKind
+    policy: Policy
+    timeouts: TimeoutsDocument
+
+
+class StatsDocument(Document):
+    """Where the figures are kept, and shown. `***` stands for a password."""
+
+    database: str
+    path: str
+
+
+class AdminDocument(Document):
+    """Who may use the pages under `/_rgate/`."""
+
+    allow: list[str]
+    hosts: list[str]
+
+
+class LimitsDocument(Document):
+    """Bounds of what clients and backends may send, and of open connections."""
+
+    header_bytes: int
+    header_fields: int
+    body_bytes: int | None
+    connections: int
+
+
+class ConfigDocument(Document):
+    """The configuration in force, without secrets, by the keys of its file and with all defaults."""
+
+    routes: list[ConfigRouteDocument]
+    backends: list[ConfigBackendDocument]
+    default_response: DefaultResponseDocument
+    trusted_proxies: list[str]
+    stats: StatsDocument
+    admin: AdminDocument
+    limits: LimitsDocument
 
 
 # What goes wrong.

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.integration.backend import Backend
 from tests.integration.gateway import (
@@ -235,3 +236,18 @@ def test_where_no_process_can_be_had_in_place_of_a_dead_one_it_is_tried_again(
         assert other in workers_of(gateway.process.pid)
         assert gateway.errors().count("cannot start a worker: Resource temporarily unavailable; ") == 1
         assert gateway.stop() == 0
+
+
+@pytest.mark.clause("9.http.config")
+def test_each_worker_tells_the_whole_limit_on_connections(gateway: Gateway, tmp_path: Path) -> None:
+    """Each has a share of it, which is no part of the configuration."""
+
+    def told() -> set[int]:
+        asked = (gateway.get("/_rgate/config") for _ in range(8))  # each on its own connection
+        return {response.json()["limits"]["connections"] for response in asked}
+
+    assert told() == {10000}
+    config = yaml.safe_load((tmp_path / "config.yml").read_text())
+    write_config(tmp_path, {**config, "limits": {"connections": 501}})
+    gateway.send_signal(signal.SIGHUP)
+    wait_until(told, lambda seen: seen == {501}, within_s=10)

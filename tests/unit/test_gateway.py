@@ -229,3 +229,11 @@ def test_the_default_response_goes_to_anybody() -> None:
     )
     assert (own.status, own.body) == (404, DefaultResponse().body.content)
     assert (b"X-Request-ID", b"id0") in own.fields
+
+
+@pytest.mark.parametrize(("workers", "most"), [(1, 10), (2, 5), (3, 4), (20, 1)])
+def test_workers_share_the_limit_on_connections_and_each_may_have_one(workers: int, most: int) -> None:
+    config = Config((), (), limits=Limits(connections=10))
+    gateway = Gateway(config, {}, lambda: 0.0, workers=workers)
+    assert gateway.most_connections == most
+    assert gateway.config == config

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from rgate.core.config import Config
+from rgate.core.config import Stats as StatsConfig
 from rgate.core.fields import ClientConnection
 from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
@@ -103,3 +104,16 @@ def test_what_the_library_refuses_is_a_problem_document(client: FlaskClient) -> 
     response = ask(client, "/_rgate/healthz", Connection="Upgrade", Upgrade="websocket")
     assert response.status_code == 400
     assert document(response)["reason"] == "bad_request"
+
+
+@pytest.mark.clause("9.http.config")
+def test_the_configuration_in_force_is_told_without_secrets() -> None:
+    config = Config((), (), stats=StatsConfig("postgresql://user:secret@h/d?sslpassword=secret"))
+    gateway = Gateway(config, {}, lambda: 0.0)
+    client = create_web(gateway, cast(Stats, None), broken).test_client()
+    told = ask(client, "/_rgate/config")
+    assert (told.status_code, told.content_type) == (200, "application/json")
+    assert b"secret" not in told.data
+    assert json.loads(told.data)["stats"]["database"] == "postgresql://user:***@h/d?sslpassword=***"
+    gateway.swap(Config((), (), stats=StatsConfig(path="/figures")), {})
+    assert json.loads(ask(client, "/_rgate/config").data)["stats"]["path"] == "/figures"

@@ -106,7 +106,7 @@ class Acceptor:
     def opened(self, client: Client) -> None:
         """Take a new connection."""
         self._clients.add(client)
-        most = self._shared.gateway.config.limits.connections
+        most = self._shared.gateway.most_connections
         if len(self._clients) > most:
             client.pause()
             client.deadline_ns = NEVER_NS
@@ -129,7 +129,7 @@ class Acceptor:
             self._tell_drained()
 
     def _is_room(self) -> bool:
-        return len(self._clients) < self._shared.gateway.config.limits.connections
+        return len(self._clients) < self._shared.gateway.most_connections
 
     async def _accept_again(self) -> None:
         if not self._servers and not self._shared.draining and self._is_room():
