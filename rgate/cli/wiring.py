@@ -18,6 +18,7 @@ from rgate.discovery.registry import Registry
 from rgate.discovery.watcher import Watcher
 from rgate.engines import ENGINES
 from rgate.stats import Stats, open_stats
+from rgate.telling.siblings import Alone, Siblings
 from rgate.web.app import create_web
 
 
@@ -85,8 +86,11 @@ def wire(
     seed: int | None = None,
     logs: Iterable[RequestLog] = (),
     workers: int = 1,
+    siblings: Siblings | None = None,
 ) -> Wired:
     """Return a gateway for *config*, one of *workers*, and for an engine that *can_tunnel*.
+
+    *siblings* are all processes of this rgate; None: it is the only one.
 
     Raises StatsError where the database cannot be used.
     """
@@ -103,7 +107,7 @@ def wire(
     )
     registry.subscribe(gateway.swap_views)
     watcher = Watcher(DockerSource(), registry)
-    web = create_web(gateway, stats, lambda: (watcher.knowledge,))
+    web = create_web(gateway, stats, lambda: (watcher.knowledge,), siblings=siblings or Alone())
     others = tuple(logs)
     log: RequestLog = _All((stats, *others)) if others else stats
     return Wired(gateway, registry, watcher, stats, web, log)

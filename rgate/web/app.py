@@ -17,6 +17,7 @@ from rgate.core.own import OwnPage
 from rgate.core.problem import ALLOWED_TO_READ, OWN_FIELDS, OwnResponse, Problem, problem_response
 from rgate.core.reasons import Reason
 from rgate.stats import BadQuery, Grouping, Stats, parse_stats_query
+from rgate.telling.siblings import Siblings
 from rgate.web.asked import asked_in
 from rgate.web.catch_all import catch_all
 from rgate.web.documents import (
@@ -32,12 +33,17 @@ from rgate.web.documents import (
 log = logging.getLogger("rgate")
 
 
-def create_web(gateway: Gateway, stats: Stats, knowledge: Callable[[], Sequence[Knowledge]]) -> Flask:
-    """Return the application. Which paths come here is decided in core/own.py."""
+def create_web(
+    gateway: Gateway, stats: Stats, knowledge: Callable[[], Sequence[Knowledge]], *, siblings: Siblings
+) -> Flask:
+    """Return the application. Which paths come here is decided in core/own.py.
+
+    *siblings* are asked where a page tells of all workers.
+    """
     app = Flask("rgate.web", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider, which this is
     catch_all(app, "own")  # as stats.path may change by a reload, and paths are compared undecoded
-    pages = _Pages(gateway, stats, knowledge)
+    pages = _Pages(gateway, stats, knowledge, siblings)
 
     @app.endpoint("own")
     def own(path: str) -> Response:  # noqa: ARG001 - what counts is the head as it came
@@ -63,8 +69,15 @@ def create_web(gateway: Gateway, stats: Stats, knowledge: Callable[[], Sequence[
 
 
 class _Pages:
-    def __init__(self, gateway: Gateway, stats: Stats, knowledge: Callable[[], Sequence[Knowledge]]) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        stats: Stats,
+        knowledge: Callable[[], Sequence[Knowledge]],
+        siblings: Siblings,
+    ) -> None:
         self._gateway = gateway
+        self._siblings = siblings
         self._stats = stats
         self._knowledge = knowledge
         self._pages: dict[OwnPage, Callable[[], Response]] = {
