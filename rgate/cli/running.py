@@ -69,6 +69,7 @@ def run(
         engine.start(listeners)
         tell(listeners, wired.gateway)
         obey()
+        wired.gateway.is_draining = True
         # Let what is under way end, for a while; a second signal ends it at once.
         status = 0 if _beside(partial(engine.drain, options.drain), orders, obey) else 1
         engine.stop()

@@ -12,6 +12,7 @@ from flask import Flask
 from rgate.cli.config_file import load_config
 from rgate.core.config import Config
 from rgate.core.gateway import Gateway
+from rgate.core.knowledge import Knowledge
 from rgate.core.record import Record, RequestLog
 from rgate.discovery.docker_source import DockerSource, own_container_id, published_host
 from rgate.discovery.registry import Registry
@@ -20,6 +21,7 @@ from rgate.engines import ENGINES
 from rgate.stats import Stats, open_stats
 from rgate.telling.siblings import Alone, Siblings
 from rgate.web.app import create_web
+from rgate.web.pages import Web
 
 
 class Engine(Protocol):
@@ -57,7 +59,7 @@ class Wired:
     registry: Registry
     watcher: Watcher
     stats: Stats
-    web: Flask
+    web: Web
     log: RequestLog
 
     def watch_if_needed(self) -> None:
@@ -107,10 +109,14 @@ def wire(
     )
     registry.subscribe(gateway.swap_views)
     watcher = Watcher(DockerSource(), registry)
-    web = create_web(gateway, stats, lambda: (watcher.knowledge,), siblings=siblings or Alone())
+
+    def knowledge() -> tuple[Knowledge, ...]:
+        return (watcher.knowledge,)
+
+    app = create_web(gateway, stats, knowledge, siblings=siblings or Alone())
     others = tuple(logs)
     log: RequestLog = _All((stats, *others)) if others else stats
-    return Wired(gateway, registry, watcher, stats, web, log)
+    return Wired(gateway, registry, watcher, stats, Web(gateway, app, knowledge), log)
 
 
 def make_engine(name: str, wired: Wired) -> Engine:

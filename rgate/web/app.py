@@ -1,8 +1,9 @@
-"""The pages that rgate answers itself: `stats.path`, and all under `/_rgate/` (behaviour 7, 8 and 9)."""
+"""The pages of rgate's own that are not answered at once (pages.py): the figures, and what it knows
+(behaviour 7, 8 and 9).
+"""
 
 import logging
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
@@ -14,7 +15,7 @@ from rgate.core.explain import explain
 from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
 from rgate.core.own import OwnPage
-from rgate.core.problem import ALLOWED_TO_READ, OWN_FIELDS, OwnResponse, Problem, problem_response
+from rgate.core.problem import OWN_FIELDS, Problem, page_problem
 from rgate.core.reasons import Reason
 from rgate.stats import BadQuery, Grouping, Stats, parse_stats_query
 from rgate.telling.siblings import Siblings
@@ -25,9 +26,6 @@ from rgate.web.documents import (
     Document,
     ExplanationDocument,
     FiguresDocument,
-    HealthDocument,
-    KnowledgeDocument,
-    ReadyDocument,
 )
 
 log = logging.getLogger("rgate")
@@ -82,8 +80,6 @@ class _Pages:
         self._knowledge = knowledge
         self._pages: dict[OwnPage, Callable[[], Response]] = {
             OwnPage.STATS: self._stats_page,
-            OwnPage.HEALTHZ: self._healthz,
-            OwnPage.READYZ: self._readyz,
             OwnPage.BACKENDS: self._backends,
             OwnPage.EXPLAIN: self._explain,
             OwnPage.CONFIG: self._config,
@@ -92,9 +88,6 @@ class _Pages:
     def answer(self) -> Response:
         place = self._gateway.own_page(request.environ["rgate.head"], request.environ["rgate.client"])
         return _problem(place) if isinstance(place, Problem) else self._pages[place]()
-
-    def _allowed(self) -> bool:
-        return self._stranger() is None
 
     def _stranger(self) -> Stranger | None:
         return self._gateway.stranger(request.environ["rgate.head"], request.environ["rgate.client"])
@@ -110,20 +103,6 @@ class _Pages:
             return _problem(Problem(Reason.FORBIDDEN, stranger.detail))
         grouped = self._stats.grouped(asked.by, asked.window_minutes)
         return jsonify({name: FiguresDocument.of(one.as_json()).as_json() for name, one in grouped.items()})
-
-    def _healthz(self) -> Response:
-        return _answer(HealthDocument(status="ok"))
-
-    def _readyz(self) -> Response:
-        without = [name for name, view in self._gateway.views.items() if not view.candidates]
-        document = ReadyDocument(status="not ready" if without else "ready")
-        if self._allowed():
-            knowledge = [KnowledgeDocument.of(one) for one in self._knowledge()]
-            told = {"backends_without_candidates": without} if without else {}
-            document = ReadyDocument(status=document.status, **told, knowledge=knowledge)
-        answer = _answer(document)
-        answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE if without else HTTPStatus.OK
-        return answer
 
     def _config(self) -> Response:
         # Not by jsonify: the file that it is saved in can be used as a configuration.
@@ -147,12 +126,10 @@ def _answer(document: Document) -> Response:
 
 def _problem(problem: Problem) -> Response:
     accept = request.headers.get("Accept", "").encode("latin-1")
-    own: OwnResponse = problem_response(problem, request_id=_request_id(), accept=accept)
+    own = page_problem(problem, request_id=_request_id(), accept=accept)
     answer = Response(own.body, own.status)
     for name, value in own.fields:
         answer.headers[name.decode("ascii")] = value.decode("latin-1")
-    if problem.reason is Reason.METHOD_NOT_ALLOWED:
-        answer.headers["Allow"] = ALLOWED_TO_READ
     return answer
 
 

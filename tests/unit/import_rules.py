@@ -71,13 +71,13 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
         "rgate.engines.requests_upstream",
         "rgate.engines.wsgi_connection",
     }
-    | {"rgate.engines.wsgi_server", "rgate.web.catch_all", "rgate.web.environ"},
+    | {"rgate.engines.wsgi_server", "rgate.web.catch_all", "rgate.web.pages"},
     "rgate.engines.asyncio_engine": ASYNCIO,
-    "rgate.engines.asyncio_engine.answers": ASYNCIO | {"flask", "rgate.web.environ"},
-    "rgate.engines.asyncio_engine.engine": ASYNCIO | {"flask", "uvloop"},
+    "rgate.engines.asyncio_engine.answers": ASYNCIO | {"rgate.web.pages"},
+    "rgate.engines.asyncio_engine.engine": ASYNCIO | {"rgate.web.pages", "uvloop"},
     "rgate.web": STANDARD
     | {"flask", "rgate.core", "rgate.discovery.watcher", "rgate.stats", "rgate.telling", "werkzeug"}
-    | {"rgate.web.asked", "rgate.web.catch_all", "rgate.web.documents"},
+    | {"rgate.web.asked", "rgate.web.catch_all", "rgate.web.documents", "rgate.web.environ"},
     "rgate.web.asked": CORE,
     "rgate.web.documents": CORE | {"pydantic"},
     "rgate.cli": CLI,
