@@ -3,6 +3,7 @@
 """
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 
 from flask import Flask, Response, jsonify, request
@@ -97,12 +98,19 @@ class _Pages:
             asked = parse_stats_query(request.query_string.decode("latin-1"))
         except BadQuery as error:
             return _problem(Problem(Reason.BAD_QUERY, error.detail))
-        if asked.by is None:
-            return _answer(FiguresDocument.of(self._stats.totals(asked.window_minutes).as_json()))
         if asked.by is Grouping.CONTAINER and (stranger := self._stranger()):
             return _problem(Problem(Reason.FORBIDDEN, stranger.detail))
-        grouped = self._stats.grouped(asked.by, asked.window_minutes)
-        return jsonify({name: FiguresDocument.of(one.as_json()).as_json() for name, one in grouped.items()})
+        counted = self._stats.counted(asked.window_minutes)
+        if asked.by is None:
+            answer = _answer(FiguresDocument.of(counted.totals().as_json()))
+        else:
+            grouped = counted.grouped(asked.by)
+            answer = jsonify(
+                {name: FiguresDocument.of(one.as_json()).as_json() for name, one in grouped.items()}
+            )
+        if counted.silent_s is not None:
+            answer.headers["X-Rgate-Stale"] = str(math.ceil(counted.silent_s))
+        return answer
 
     def _config(self) -> Response:
         # Not by jsonify: the file that it is saved in can be used as a configuration.
