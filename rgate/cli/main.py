@@ -43,6 +43,7 @@ _COMMANDS: Final = {
         "snapshot:snapshot",
     ),
     "test": _Command("run routing cases, or make some from what is true now", add.add_test, "test:test"),
+    "health": _Command("ask a running rgate whether it is well", add.add_health, "health:health"),
 }
 
 

@@ -244,6 +244,18 @@ def _labelled(text: str) -> tuple[str, dict[str, str]]:
     return name, {key: value for key, _, value in pairs}
 
 
+def add_health(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `health`."""
+    parser.add_argument(
+        "--host", metavar="ADDRESS", default=DEFAULT_HOST, help="where it listens (%(default)s)"
+    )
+    parser.add_argument("--port", type=_port, default=8080, help="its port (%(default)s)")
+    parser.epilog = (
+        "The exit status is 0 where it answers 200, else 1. "
+        'In a Dockerfile: HEALTHCHECK CMD ["rgate", "health"]'
+    )
+
+
 def _workers(text: str) -> int:
     if text == "auto":
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

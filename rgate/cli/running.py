@@ -26,6 +26,7 @@ from rgate.core.plan import needs_restart
 from rgate.engines import CAN_TUNNEL
 from rgate.stats import StatsError
 from rgate.stats.access_log import AccessLog, json_line, text_line
+from rgate.telling.siblings import Siblings
 
 log = logging.getLogger("rgate")
 
@@ -39,11 +40,12 @@ def run(
     orders: Orders,
     tell: Callable[[Sequence[socket.socket], Gateway], None],
     reload: Callable[[Config], Config | None],
+    siblings: Siblings,
 ) -> int:
     """Serve on *listeners* until *orders* end it; returns the exit status.
 
     *tell* is called once, when it is ready. *reload* takes the configuration in force, and returns the
-    one to put in its place, if any. Raises Stop.
+    one to put in its place, if any. *siblings* are all processes of this rgate. Raises Stop.
     """
     access_log = _access_log(options)
     try:
@@ -54,6 +56,7 @@ def run(
             seed=options.seed,
             logs=[access_log] if access_log is not None else [],
             workers=options.workers,
+            siblings=siblings,
         )
     except StatsError as error:
         raise Stop(str(error)) from error
@@ -66,6 +69,7 @@ def run(
         engine.start(listeners)
         tell(listeners, wired.gateway)
         obey()
+        wired.gateway.is_draining = True
         # Let what is under way end, for a while; a second signal ends it at once.
         status = 0 if _beside(partial(engine.drain, options.drain), orders, obey) else 1
         engine.stop()

@@ -12,6 +12,7 @@ from rgate.cli.signals import Signals
 from rgate.cli.stop import Stop
 from rgate.cli.workers import supervise
 from rgate.core.config_errors import ConfigErrors
+from rgate.telling.siblings import Alone
 
 
 def serve(options: Namespace) -> int:
@@ -26,7 +27,8 @@ def serve(options: Namespace) -> int:
         if options.workers > 1:
             return supervise(options, config)
         orders, listeners = Signals(), listen(options.host, options.port)
-        return run(options, config, listeners, orders, tell_ready, partial(reloaded, options.config))
+        reload = partial(reloaded, options.config)
+        return run(options, config, listeners, orders, tell_ready, reload, Alone())
     except Stop as stop:
         print(f"rgate: {stop.message}", file=sys.stderr)
         return 1

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)  # not frozen: Python notes on it what it passes
 class Stop(Exception):
     """rgate cannot run. *message* is one line, and says what to do."""
 

@@ -12,13 +12,16 @@ from flask import Flask
 from rgate.cli.config_file import load_config
 from rgate.core.config import Config
 from rgate.core.gateway import Gateway
+from rgate.core.knowledge import Knowledge
 from rgate.core.record import Record, RequestLog
 from rgate.discovery.docker_source import DockerSource, own_container_id, published_host
 from rgate.discovery.registry import Registry
 from rgate.discovery.watcher import Watcher
 from rgate.engines import ENGINES
 from rgate.stats import Stats, open_stats
+from rgate.telling.siblings import Alone, Siblings
 from rgate.web.app import create_web
+from rgate.web.pages import Web
 
 
 class Engine(Protocol):
@@ -56,7 +59,7 @@ class Wired:
     registry: Registry
     watcher: Watcher
     stats: Stats
-    web: Flask
+    web: Web
     log: RequestLog
 
     def watch_if_needed(self) -> None:
@@ -85,8 +88,11 @@ def wire(
     seed: int | None = None,
     logs: Iterable[RequestLog] = (),
     workers: int = 1,
+    siblings: Siblings | None = None,
 ) -> Wired:
     """Return a gateway for *config*, one of *workers*, and for an engine that *can_tunnel*.
+
+    *siblings* are all processes of this rgate; None: it is the only one.
 
     Raises StatsError where the database cannot be used.
     """
@@ -103,10 +109,14 @@ def wire(
     )
     registry.subscribe(gateway.swap_views)
     watcher = Watcher(DockerSource(), registry)
-    web = create_web(gateway, stats, lambda: (watcher.knowledge,))
+
+    def knowledge() -> tuple[Knowledge, ...]:
+        return (watcher.knowledge,)
+
+    app = create_web(gateway, stats, knowledge, siblings=siblings or Alone())
     others = tuple(logs)
     log: RequestLog = _All((stats, *others)) if others else stats
-    return Wired(gateway, registry, watcher, stats, web, log)
+    return Wired(gateway, registry, watcher, stats, Web(gateway, app, knowledge), log)
 
 
 def make_engine(name: str, wired: Wired) -> Engine:

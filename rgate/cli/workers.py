@@ -26,6 +26,7 @@ from rgate.cli.stop import Stop
 from rgate.core.config import Config
 from rgate.core.config_errors import ConfigErrors
 from rgate.core.gateway import Gateway
+from rgate.telling.siblings import Worker, meeting_places
 
 log = logging.getLogger("rgate")
 
@@ -46,6 +47,7 @@ class _Worker:
 
     number: int
     listeners: list[socket.socket]
+    place: socket.socket  # where it answers the others
     pid: int = 0
     control: socket.socket | None = None  # orders go out here, its readiness comes in
     started_s: float = 0.0
@@ -67,8 +69,17 @@ def supervise(options: Namespace, config: Config) -> int:
     if not hasattr(socket, "SO_REUSEPORT"):
         raise Stop("--workers needs SO_REUSEPORT, which this system does not have; leave the option out")
     signals = Signals(("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGCHLD"))
-    workers = [_Worker(number, listeners) for number, listeners in enumerate(_listeners(options))]
-    return _Supervisor(options, config, signals, workers).run()
+    with contextlib.ExitStack() as opened:
+        listeners = _listeners(options)
+        try:
+            places = opened.enter_context(meeting_places(options.workers))
+        except OSError as error:
+            raise Stop(
+                f"cannot make the sockets of the workers: {error.strerror or error}; let TMPDIR name a "
+                "directory with a short path that rgate may write to"
+            ) from error
+        workers = [_Worker(number, *of) for number, of in enumerate(zip(listeners, places, strict=True))]
+        return _Supervisor(options, config, signals, workers).run()
 
 
 def _listeners(options: Namespace) -> list[list[socket.socket]]:
@@ -127,18 +138,24 @@ class _Supervisor:
         """Serve, and end the process. The supervisor's sockets are closed: their ends tell of its end."""
         status = 1
         try:
+            others = [other.place.getsockname() for other in self._workers if other is not worker]
             for other in self._workers:
                 if other is not worker:
                     other.close_listeners()
+                    other.place.close()
                 if other.control is not None:
                     other.control.close()
+            siblings = Worker(worker.place, others)
+            siblings.serve()
             options = Namespace(**vars(self._options))
             if options.seed is not None:
                 options.seed += worker.number  # else all would pick the same
             if worker.number:  # all look at the same Docker: one tells how that goes
                 logging.getLogger("rgate.docker").setLevel(logging.ERROR)
             orders = _ControlledOrders(control)
-            status = run(options, self._config, worker.listeners, orders, orders.tell_ready, self._reload)
+            status = run(
+                options, self._config, worker.listeners, orders, orders.tell_ready, self._reload, siblings
+            )
         except Stop as stop:
             print(f"rgate: {stop.message}", file=sys.stderr)
         except Exception:

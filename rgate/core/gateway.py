@@ -89,7 +89,7 @@ class Gateway:
     how many processes share the limit on connections.
     """
 
-    __slots__ = ("_machine_name", "_workers", "balancer", "can_tunnel", "snapshot")
+    __slots__ = ("_machine_name", "_workers", "balancer", "can_tunnel", "is_draining", "snapshot")
 
     def __init__(
         self,
@@ -105,6 +105,7 @@ class Gateway:
         self._machine_name = machine_name
         self.balancer = Balancer(random)
         self.can_tunnel = can_tunnel
+        self.is_draining = False  # whoever ends the gateway tells: no more requests are wanted
         # What is in force now; take it once where two of its parts have to fit.
         self.snapshot = self._snapshot(config, views)
 

@@ -22,6 +22,9 @@ class OwnPage(Enum):
 FOR_EVERYONE: Final = frozenset({OwnPage.STATS, OwnPage.HEALTHZ, OwnPage.READYZ})
 """The pages that have something to say to strangers too; the others are for `admin.allow`."""
 
+ASKS_DATABASE: Final = frozenset({OwnPage.STATS})
+"""The pages that may have to wait for the database; the others are not to wait for them."""
+
 _BY_PATH: Final = {page.value: page for page in OwnPage if page.value.startswith("/")}
 
 

@@ -4,7 +4,7 @@ import html
 import json
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from http import HTTPStatus
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from rgate.core.reasons import Reason
 
 NO_SERVICE_URLS: Final = "Backend available but no Service URLs discovered"
 ALLOWED_METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-ALLOWED_TO_READ: Final = "GET, HEAD"
+ALLOWED_TO_READ: Final = b"GET, HEAD"
 """The methods of rgate's own pages."""
 
 CLIENT_CLOSED_REQUEST: Final = 499
@@ -148,6 +148,15 @@ def problem_response(
     if reason is Reason.METHOD_NOT_ALLOWED:
         fields.append((b"Allow", ALLOWED_METHODS))
     return OwnResponse(status, tuple(fields), body, reason, reason in CLOSES_CONNECTION)
+
+
+def page_problem(problem: Problem, *, request_id: str, accept: bytes = b"") -> OwnResponse:
+    """Return the answer that tells of *problem* in place of a page of rgate's own, which are only read."""
+    own = problem_response(problem, request_id=request_id, accept=accept)
+    if problem.reason is not Reason.METHOD_NOT_ALLOWED:
+        return own
+    fields = tuple((name, ALLOWED_TO_READ if name == b"Allow" else value) for name, value in own.fields)
+    return replace(own, fields=fields)
 
 
 def default_response(configured: DefaultResponse, *, request_id: str) -> OwnResponse:

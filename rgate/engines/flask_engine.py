@@ -43,7 +43,7 @@ from rgate.engines.upstream import (
 from rgate.engines.wsgi_connection import Service
 from rgate.engines.wsgi_server import WsgiServer
 from rgate.web.catch_all import catch_all
-from rgate.web.environ import page
+from rgate.web.pages import Web
 
 log = logging.getLogger("rgate")
 
@@ -51,13 +51,11 @@ log = logging.getLogger("rgate")
 class FlaskEngine(WsgiServer):
     """Serves a gateway on listeners, with threads. See `rgate.cli` for who starts it."""
 
-    def __init__(self, gateway: Gateway, web: Flask, log: RequestLog) -> None:
+    def __init__(self, gateway: Gateway, web: Web, log: RequestLog) -> None:
         super().__init__(Service(create_flask_app(gateway, web, log), gateway, log))
 
 
-def create_flask_app(
-    gateway: Gateway, web: Flask, log: RequestLog, upstream: Upstream | None = None
-) -> Flask:
+def create_flask_app(gateway: Gateway, web: Web, log: RequestLog, upstream: Upstream | None = None) -> Flask:
     """Return the WSGI application: *web* answers rgate's own paths, all else goes to a backend.
 
     It runs on any WSGI server; see plain_wsgi.py for what others than rgate's tell less.
@@ -78,7 +76,7 @@ def create_flask_app(
 class _View:
     """Takes requests from WSGI, and carries out what their exchanges decide."""
 
-    def __init__(self, gateway: Gateway, web: Flask, log: RequestLog, upstream: Upstream) -> None:
+    def __init__(self, gateway: Gateway, web: Web, log: RequestLog, upstream: Upstream) -> None:
         self._gateway = gateway
         self._web = web
         self._log = log
@@ -106,7 +104,7 @@ class _View:
         place = snapshot.place(served.request)
         if isinstance(place, Own):
             # Not counted (behaviour 7).
-            return OwnFlaskResponse(page(self._web, served.request, served.client))
+            return OwnFlaskResponse(self._web.page(served.request, served.client))
         if isinstance(place, int):
             return self._forward(underway, snapshot, snapshot.route(place))
         return self._own(underway, place)

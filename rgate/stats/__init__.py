@@ -3,7 +3,7 @@
 `open_stats` gives what rgate runs with; `MemoryStats` holds the same contract in tests.
 """
 
-from rgate.stats.figures import Figures, Grouping
+from rgate.stats.figures import Counted, Figures, Grouping
 from rgate.stats.lasting import LastingStats, Stats, open_stats
 from rgate.stats.memory import MemoryStats
 from rgate.stats.query import BadQuery, StatsQuery, parse_stats_query
@@ -11,6 +11,7 @@ from rgate.stats.store import StatsError
 
 __all__ = [
     "BadQuery",
+    "Counted",
     "Figures",
     "Grouping",
     "LastingStats",

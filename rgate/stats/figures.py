@@ -1,6 +1,6 @@
 """What people see of the counts: which requests are told apart, and the numbers of a group of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
@@ -97,3 +97,22 @@ def grouped_figures(counts: Iterable[tuple[Label, Histogram]], by: Grouping) -> 
         if outcome(label.status, cut=label.cut) is not None:
             groups.setdefault(label.named(by), []).append((label, histogram))
     return {name: figures(groups[name]) for name in sorted(groups)}
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What was counted in a window.
+
+    *silent_s*: for so long the database has not answered, and what it holds is as it was then. None: it did.
+    """
+
+    counts: Sequence[tuple[Label, Histogram]]
+    silent_s: float | None = None
+
+    def totals(self) -> Figures:
+        """Return the figures of all."""
+        return figures(self.counts)
+
+    def grouped(self, by: Grouping) -> dict[str, Figures]:
+        """Return the figures of each group by name, "" for requests that have none."""
+        return grouped_figures(self.counts, by)

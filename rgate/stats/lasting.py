@@ -6,18 +6,18 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
 import sqlalchemy as sa
 
 from rgate.core.record import Counter, Record, RequestLog
-from rgate.stats.figures import Figures, Grouping, Label, figures, grouped_figures
-from rgate.stats.histogram import Histogram
+from rgate.stats.figures import Counted
 from rgate.stats.live_file import Arena, Counts, LiveFile, leftovers, unfolded_of_others
+from rgate.stats.queries import Queries
 from rgate.stats.recorder import Recorder
-from rgate.stats.store import StatsError, Store, Stored, StoreUnavailableError, first_minute, open_store
+from rgate.stats.store import StatsError, Store, StoreUnavailableError, first_minute, open_store
 
 _log: Final = logging.getLogger("rgate")
 
@@ -29,14 +29,15 @@ class Stats(RequestLog, Protocol):
     present minute and the N before it: never less than asked for, and up to a minute more.
     """
 
-    def totals(self, window_minutes: int | None = None) -> Figures:
-        """Return the figures of the window; None: of the whole lifetime, restarts included."""
-
-    def grouped(self, by: Grouping, window_minutes: int | None = None) -> dict[str, Figures]:
-        """Return the figures of each group by name, "" for requests that have none."""
+    def counted(self, window_minutes: int | None = None) -> Counted:
+        """Return what was counted in the window; None: in the whole lifetime, restarts included."""
 
     def close(self) -> None:
         """Store what was counted. What is added later is not kept."""
+
+
+CLOSE_WITHIN_S: Final = 1.0
+"""rgate has little time to end, and nothing is lost: the next start stores what was not."""
 
 
 # What is counted is safe in the live file at once; folding costs a pass over every container's histogram.
@@ -93,7 +94,7 @@ class LastingStats:
         self._live_file = self._new_live_file()
         self._recorder = Recorder(*(self._live_file.arenas if self._live_file else _in_memory()))
         self._leftovers: list[LiveFile] = []
-        self._last_stored = Stored()
+        self._queries = Queries(store.read, self._read_failed)
         self._minute_done = -1
         self.fold()
         self._stop = threading.Event()
@@ -112,34 +113,27 @@ class LastingStats:
         """Return what counts whole responses of *container* to requests of *route*."""
         return self._recorder.counter(route, backend, container, self._now)
 
-    def totals(self, window_minutes: int | None = None) -> Figures:
-        """Return the figures of the window, or of the whole lifetime."""
-        return figures(self._counted(window_minutes))
-
-    def grouped(self, by: Grouping, window_minutes: int | None = None) -> dict[str, Figures]:
-        """Return the figures of each group."""
-        return grouped_figures(self._counted(window_minutes), by)
-
-    def _counted(self, window_minutes: int | None) -> Iterator[tuple[Label, Histogram]]:
+    def counted(self, window_minutes: int | None = None) -> Counted:
+        """Return what was counted in the window, or ever."""
         # Memory first: what is folded in between is then known from the generations, and is
         # neither counted twice nor missed.
         unfolded = self._recorder.unfolded()
         others = self._unfolded_of_others()
         now_minute = int(self._now()) // 60
-        stored = self._stored(window_minutes, now_minute)
-        yield from stored.counts.items()
-        first = None if window_minutes is None else first_minute(window_minutes, now_minute)
-        for part in unfolded:
-            if part.generation > stored.folded.get(part.live_id, 0):
-                for (minute, label), histogram in part.counts.items():
-                    if first is None or minute >= first:
-                        yield label, histogram
-        for path, live_id, generation, counts in others:
+        stored, silent_s = self._queries.stored(window_minutes, now_minute)
+        first = 0 if window_minutes is None else first_minute(window_minutes, now_minute)
+        live = [
+            *((part.live_id, part.generation, part.counts) for part in unfolded),
             # A file that is gone was folded before, and its generations forgotten.
-            if generation > stored.folded.get(live_id, 0) and path.exists():
-                for (minute, label), histogram in counts.items():
-                    if first is None or minute >= first:
-                        yield label, histogram
+            *((live_id, generation, counts) for path, live_id, generation, counts in others if path.exists()),
+        ]
+        counts = list(stored.counts.items())
+        for live_id, generation, parts in live:
+            if generation > stored.folded.get(live_id, 0):
+                counts += (
+                    (label, histogram) for (minute, label), histogram in parts.items() if minute >= first
+                )
+        return Counted(counts, silent_s)
 
     def _unfolded_of_others(self) -> list[tuple[Path, str, int, Counts]]:
         """Return what other processes on the same database counted, and did not fold yet."""
@@ -150,13 +144,8 @@ class LastingStats:
             self._tell("others", "stats_of_others_unreadable error=%r", str(error))
             return []
 
-    def _stored(self, window_minutes: int | None, now_minute: int) -> Stored:
-        """Return what the database says; while it does not answer, the lifetime as last known."""
-        try:
-            return self._store.read(window_minutes, now_minute)
-        except StoreUnavailableError as error:
-            self._tell("read", "stats_read_failed error=%r figures=as_last_known", str(error))
-            return self._last_stored if window_minutes is None else Stored(folded=self._last_stored.folded)
+    def _read_failed(self, error: str) -> None:
+        self._tell("read", "stats_read_failed error=%r figures=as_last_known", error)
 
     def fold(self) -> bool:
         """Bring the database up to date; False where that must be tried again later."""
@@ -172,13 +161,13 @@ class LastingStats:
         arena = self._recorder.seal()
         if arena is not None:
             counts = arena.histograms()
-            self._store.fold(arena.live_id, arena.generation, counts, now_minute)
-            self._last_stored = _stored_with(self._last_stored, arena, counts)
+            revision = self._store.fold(arena.live_id, arena.generation, counts, now_minute)
+            self._queries.folded(arena.live_id, arena.generation, counts, revision)
             self._recorder.clear(arena)
         if now_minute != self._minute_done:
             self._fold_leftovers(now_minute)
             self._store.sum_up(now_minute)
-            self._last_stored = self._store.read(None, now_minute)
+            self._queries.stored(None, now_minute)  # so that it is known when the database goes away
             self._minute_done = now_minute
             self._mend_live_file()
         self._mended()
@@ -239,8 +228,18 @@ class LastingStats:
                     _log.exception("stats_fold_defect")
 
     def close(self) -> None:
-        """Store what was counted, and end. What cannot be stored waits in the live file."""
+        """Store what was counted, and end. What cannot be stored in a moment waits in the live file."""
         self._stop.set()
+        # In a thread, as nothing bounds what a database takes that hangs: the process ends all the same.
+        ending = threading.Thread(target=self._end, name="rgate-stats-end", daemon=True)
+        ending.start()
+        self._queries.close()
+        ending.join(CLOSE_WITHIN_S)
+        if ending.is_alive():
+            kept = "in_the_live_file" if self._live_file is not None else "nowhere"
+            _log.warning("stats_not_stored why=the_database_does_not_answer what_is_new_waits=%s", kept)
+
+    def _end(self) -> None:
         if self._thread is not None:
             self._thread.join()
         # Twice: an arena whose folding failed before, then the one counted into meanwhile.
@@ -260,18 +259,6 @@ class LastingStats:
             self._store.forget(live_file.live_id)
         except (OSError, StoreUnavailableError) as error:
             _log.warning("stats_live_file_not_removed error=%r", str(error))
-
-
-def _stored_with(stored: Stored, arena: Arena, counts: Counts) -> Stored:
-    """Return what the database says after *counts* were folded: asking it would cost more each time."""
-    together = dict(stored.counts)
-    for (_, label), histogram in counts.items():
-        merged = Histogram()
-        for part in (together.get(label), histogram):
-            if part is not None:
-                merged.merge(part)
-        together[label] = merged
-    return Stored(together, {**stored.folded, arena.live_id: arena.generation})
 
 
 def _in_memory() -> tuple[Arena, Arena]:

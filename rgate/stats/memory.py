@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from rgate.core.record import Counter, Record
-from rgate.stats.figures import Figures, Grouping, Label, figures, grouped_figures
+from rgate.stats.figures import Counted, Label
 from rgate.stats.histogram import Histogram
 from rgate.stats.store import first_minute
 
@@ -24,13 +24,9 @@ class MemoryStats:
         """Return what counts whole responses of *container* to requests of *route*."""
         return _Counter(self, (route, backend, container), self._now)
 
-    def totals(self, window_minutes: int | None = None) -> Figures:
-        """Return the figures of the window, or of all."""
-        return figures(self._counted(window_minutes))
-
-    def grouped(self, by: Grouping, window_minutes: int | None = None) -> dict[str, Figures]:
-        """Return the figures of each group."""
-        return grouped_figures(self._counted(window_minutes), by)
+    def counted(self, window_minutes: int | None = None) -> Counted:
+        """Return what was counted in the window, or ever."""
+        return Counted(list(self._counted(window_minutes)))
 
     def close(self) -> None:
         """Do nothing."""

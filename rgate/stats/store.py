@@ -8,7 +8,7 @@ deleted, and the whole lifetime stays exact. A window is read from as few rows a
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -31,7 +31,12 @@ DAYS_KEPT: Final = 367 * DAY_MINUTES  # a window of 366 days begins within the f
 MOST_LABELS: Final = 4096
 """Beyond these, the containers that were not seen for longest are counted as `(other)`."""
 
+UNKNOWN: Final = -1
+"""The revision of what may not be whole."""
+
 BUSY_TIMEOUT_S: Final = 5.0
+CONNECT_TIMEOUT_S: Final = 5
+STATEMENT_TIMEOUT_S: Final = 30
 _BUSY_PAUSE_S: Final = 0.005
 
 
@@ -86,7 +91,12 @@ _FOLDS: Final = sa.Table(
 # On PostgreSQL a transaction does not keep others from writing. Before the tables are made there is no row
 # to lock, and `IF NOT EXISTS` fails where another makes them at that moment.
 _ONE_WRITER: Final = sa.select(_SCHEMA).with_for_update()
+# In each transaction, as a pooler may give another session to each, and knows no options of a session.
+_TIMEOUT: Final = f"SET LOCAL statement_timeout = {1000 * STATEMENT_TIMEOUT_S}"
 _ONE_PREPARES: Final = sa.select(sa.func.pg_advisory_xact_lock(0x7267617465))  # "rgate"
+
+_REVISION: Final = ""
+"""Stands among the ids of live files; its generation is the number of folds."""
 
 _Row = tuple[int, int, int]  # span, start, label
 
@@ -97,6 +107,7 @@ class Stored:
 
     counts: Mapping[Label, Histogram] = field(default_factory=dict)
     folded: Mapping[str, int] = field(default_factory=dict)
+    revision: int = UNKNOWN  # grows with each fold, whoever's it is
 
 
 class Store:
@@ -122,12 +133,15 @@ class Store:
                 )
         self._identity = self._file_identity()
 
-    def fold(self, live_id: str, generation: int, counts: Counts, now_minute: int) -> None:
-        """Add *counts*, unless this *generation* of *live_id* was added before."""
+    def fold(self, live_id: str, generation: int, counts: Counts, now_minute: int) -> int | None:
+        """Add *counts*, unless this *generation* of *live_id* was added before.
+
+        Returns the revision that this made, or None.
+        """
         with self._writing() as connection:
             known = connection.scalar(sa.select(_FOLDS.c.generation).where(_FOLDS.c.live_id == live_id))
             if known is not None and known >= generation:
-                return
+                return None
             numbers = _label_numbers(connection, counts)
             _add(
                 connection,
@@ -136,11 +150,11 @@ class Store:
                     for (minute, label), latencies in counts.items()
                 },
             )
-            values = {"generation": generation, "minute": now_minute}
-            if known is None:
-                connection.execute(_FOLDS.insert().values(live_id=live_id, **values))
-            else:
-                connection.execute(_FOLDS.update().where(_FOLDS.c.live_id == live_id).values(**values))
+            _note_fold(connection, live_id, known, generation, now_minute)
+            revision = connection.scalar(sa.select(_FOLDS.c.generation).where(_FOLDS.c.live_id == _REVISION))
+            made = 1 + (revision or 0)
+            _note_fold(connection, _REVISION, revision, made, now_minute)
+            return made
 
     def forget(self, live_id: str) -> None:
         """Forget which generations of *live_id* were added: the file is gone."""
@@ -167,11 +181,25 @@ class Store:
             connection.execute(_FOLDS.delete().where(_FOLDS.c.minute < now_minute - DAYS_KEPT))
             _merge_oldest_labels(connection, most_labels)
 
-    def read(self, window_minutes: int | None, now_minute: int) -> Stored:
-        """Return what was counted in the window, or ever, all as of one moment."""
+    def read(
+        self,
+        window_minutes: int | None,
+        now_minute: int,
+        known: Stored | None = None,
+        alive: Callable[[], None] = lambda: None,
+    ) -> Stored:
+        """Return what was counted in the window, or ever, all as of one moment.
+
+        *known* is what was read for the same minute before: it is returned where nothing was folded since.
+        *alive* is called with each row that comes.
+        """
         with self._reading() as connection:
             generations = connection.execute(sa.select(_FOLDS.c.live_id, _FOLDS.c.generation))
             folded = {row.live_id: row.generation for row in generations}
+            revision = folded.pop(_REVISION, 0)
+            if known is not None and known.revision == revision:
+                return known
+            alive()
             rows = connection.execute(
                 sa.select(
                     _LABELS.c.route,
@@ -187,7 +215,8 @@ class Store:
             counts: dict[Label, Histogram] = {}
             for *names, histogram in rows:
                 counts.setdefault(Label(*names), Histogram()).merge(Histogram.from_bytes(histogram))
-            return Stored(counts, folded)
+                alive()
+            return Stored(counts, folded, revision)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -218,6 +247,7 @@ class Store:
             engine = self._engine.execution_options(rgate_begin="BEGIN IMMEDIATE")
             with engine.begin() as connection:
                 if not self._is_sqlite:
+                    connection.exec_driver_sql(_TIMEOUT)
                     connection.execute(_ONE_WRITER if prepared else _ONE_PREPARES)
                 yield connection
         except (SQLAlchemyError, ValueError, OSError) as error:
@@ -231,6 +261,8 @@ class Store:
                 if not self._is_sqlite:
                     connection = connection.execution_options(isolation_level="REPEATABLE READ")
                 with connection.begin():
+                    if not self._is_sqlite:
+                        connection.exec_driver_sql(_TIMEOUT)
                     yield connection
         except (SQLAlchemyError, ValueError, OSError) as error:
             raise StoreUnavailableError(_in_one_line(error)) from error
@@ -304,6 +336,17 @@ def _add(connection: sa.Connection, sums: Mapping[_Row, Histogram]) -> None:
     ]
     if inserts:
         connection.execute(_COUNTS.insert(), inserts)
+
+
+def _note_fold(
+    connection: sa.Connection, live_id: str, known: int | None, generation: int, minute: int
+) -> None:
+    """Note that *generation* of *live_id* is in, where *known* was before."""
+    values = {"generation": generation, "minute": minute}
+    if known is None:
+        connection.execute(_FOLDS.insert().values(live_id=live_id, **values))
+    else:
+        connection.execute(_FOLDS.update().where(_FOLDS.c.live_id == live_id).values(**values))
 
 
 def _batches(numbers: list[int], size: int = 500) -> Iterator[list[int]]:
@@ -409,7 +452,7 @@ def _engine(database_url: str) -> sa.Engine:
         url = sa.make_url(database_url)
         if url.get_backend_name() == "sqlite":
             return _sqlite_engine(url)
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=3)
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=3, connect_args=_patience(url))
     except (ArgumentError, ValueError) as error:
         raise StatsError(
             "stats.database: this is no database URL: write one such as sqlite:///rgate.db or "
@@ -421,6 +464,23 @@ def _engine(database_url: str) -> sa.Engine:
             f"stats.database: the driver of {name} is not installed: install it (for PostgreSQL: pip install "
             f"'psycopg[binary]', and write postgresql+psycopg://…), or use sqlite:///rgate.db."
         ) from error
+
+
+def _patience(url: sa.URL) -> dict[str, int]:
+    """Return how long a server is waited for that is away, and how a connection to it is noticed to be dead.
+
+    What the URL says itself, counts.
+    """
+    if url.get_driver_name() not in ("psycopg", "psycopg2"):
+        return {}
+    patience = {
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,  # ms
+    }
+    return {key: value for key, value in patience.items() if key not in url.query}
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:

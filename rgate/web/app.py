@@ -1,8 +1,10 @@
-"""The pages that rgate answers itself: `stats.path`, and all under `/_rgate/` (behaviour 7, 8 and 9)."""
+"""The pages of rgate's own that are not answered at once (pages.py): the figures, and what it knows
+(behaviour 7, 8 and 9).
+"""
 
 import logging
+import math
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
@@ -14,9 +16,10 @@ from rgate.core.explain import explain
 from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
 from rgate.core.own import OwnPage
-from rgate.core.problem import ALLOWED_TO_READ, OWN_FIELDS, OwnResponse, Problem, problem_response
+from rgate.core.problem import OWN_FIELDS, Problem, page_problem
 from rgate.core.reasons import Reason
 from rgate.stats import BadQuery, Grouping, Stats, parse_stats_query
+from rgate.telling.siblings import Siblings
 from rgate.web.asked import asked_in
 from rgate.web.catch_all import catch_all
 from rgate.web.documents import (
@@ -24,20 +27,22 @@ from rgate.web.documents import (
     Document,
     ExplanationDocument,
     FiguresDocument,
-    HealthDocument,
-    KnowledgeDocument,
-    ReadyDocument,
 )
 
 log = logging.getLogger("rgate")
 
 
-def create_web(gateway: Gateway, stats: Stats, knowledge: Callable[[], Sequence[Knowledge]]) -> Flask:
-    """Return the application. Which paths come here is decided in core/own.py."""
+def create_web(
+    gateway: Gateway, stats: Stats, knowledge: Callable[[], Sequence[Knowledge]], *, siblings: Siblings
+) -> Flask:
+    """Return the application. Which paths come here is decided in core/own.py.
+
+    *siblings* are asked where a page tells of all workers.
+    """
     app = Flask("rgate.web", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider, which this is
     catch_all(app, "own")  # as stats.path may change by a reload, and paths are compared undecoded
-    pages = _Pages(gateway, stats, knowledge)
+    pages = _Pages(gateway, stats, knowledge, siblings)
 
     @app.endpoint("own")
     def own(path: str) -> Response:  # noqa: ARG001 - what counts is the head as it came
@@ -63,14 +68,19 @@ def create_web(gateway: Gateway, stats: Stats, knowledge: Callable[[], Sequence[
 
 
 class _Pages:
-    def __init__(self, gateway: Gateway, stats: Stats, knowledge: Callable[[], Sequence[Knowledge]]) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        stats: Stats,
+        knowledge: Callable[[], Sequence[Knowledge]],
+        siblings: Siblings,
+    ) -> None:
         self._gateway = gateway
+        self._siblings = siblings
         self._stats = stats
         self._knowledge = knowledge
         self._pages: dict[OwnPage, Callable[[], Response]] = {
             OwnPage.STATS: self._stats_page,
-            OwnPage.HEALTHZ: self._healthz,
-            OwnPage.READYZ: self._readyz,
             OwnPage.BACKENDS: self._backends,
             OwnPage.EXPLAIN: self._explain,
             OwnPage.CONFIG: self._config,
@@ -80,9 +90,6 @@ class _Pages:
         place = self._gateway.own_page(request.environ["rgate.head"], request.environ["rgate.client"])
         return _problem(place) if isinstance(place, Problem) else self._pages[place]()
 
-    def _allowed(self) -> bool:
-        return self._stranger() is None
-
     def _stranger(self) -> Stranger | None:
         return self._gateway.stranger(request.environ["rgate.head"], request.environ["rgate.client"])
 
@@ -91,25 +98,18 @@ class _Pages:
             asked = parse_stats_query(request.query_string.decode("latin-1"))
         except BadQuery as error:
             return _problem(Problem(Reason.BAD_QUERY, error.detail))
-        if asked.by is None:
-            return _answer(FiguresDocument.of(self._stats.totals(asked.window_minutes).as_json()))
         if asked.by is Grouping.CONTAINER and (stranger := self._stranger()):
             return _problem(Problem(Reason.FORBIDDEN, stranger.detail))
-        grouped = self._stats.grouped(asked.by, asked.window_minutes)
-        return jsonify({name: FiguresDocument.of(one.as_json()).as_json() for name, one in grouped.items()})
-
-    def _healthz(self) -> Response:
-        return _answer(HealthDocument(status="ok"))
-
-    def _readyz(self) -> Response:
-        without = [name for name, view in self._gateway.views.items() if not view.candidates]
-        document = ReadyDocument(status="not ready" if without else "ready")
-        if self._allowed():
-            knowledge = [KnowledgeDocument.of(one) for one in self._knowledge()]
-            told = {"backends_without_candidates": without} if without else {}
-            document = ReadyDocument(status=document.status, **told, knowledge=knowledge)
-        answer = _answer(document)
-        answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE if without else HTTPStatus.OK
+        counted = self._stats.counted(asked.window_minutes)
+        if asked.by is None:
+            answer = _answer(FiguresDocument.of(counted.totals().as_json()))
+        else:
+            grouped = counted.grouped(asked.by)
+            answer = jsonify(
+                {name: FiguresDocument.of(one.as_json()).as_json() for name, one in grouped.items()}
+            )
+        if counted.silent_s is not None:
+            answer.headers["X-Rgate-Stale"] = str(math.ceil(counted.silent_s))
         return answer
 
     def _config(self) -> Response:
@@ -134,12 +134,10 @@ def _answer(document: Document) -> Response:
 
 def _problem(problem: Problem) -> Response:
     accept = request.headers.get("Accept", "").encode("latin-1")
-    own: OwnResponse = problem_response(problem, request_id=_request_id(), accept=accept)
+    own = page_problem(problem, request_id=_request_id(), accept=accept)
     answer = Response(own.body, own.status)
     for name, value in own.fields:
         answer.headers[name.decode("ascii")] = value.decode("latin-1")
-    if problem.reason is Reason.METHOD_NOT_ALLOWED:
-        answer.headers["Allow"] = ALLOWED_TO_READ
     return answer
 
 

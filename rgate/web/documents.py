@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 from rgate.core.candidates import BackendView, ContainerView
 from rgate.core.config import AddressKind, Match, Policy, ResponseFormat
 from rgate.core.explain import Ending, Level
+from rgate.core.health import Status
 from rgate.core.knowledge import Connection, Events, Knowledge
 from rgate.core.reasons import LeftOut, Reason
 
@@ -81,9 +82,9 @@ class KnowledgeDocument(Document):
 
 
 class ReadyDocument(Document):
-    """Whether every backend has a candidate."""
+    """Whether every backend has a candidate, and more requests are wanted."""
 
-    status: Literal["ready", "not ready"]
+    status: Status
     backends_without_candidates: list[str] = Field(
         default=[], description="their names, for those in `admin.allow`; left out where there is none"
     )

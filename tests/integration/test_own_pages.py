@@ -2,13 +2,14 @@
 
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.gateway import Gateway, running, wait_until, write_config
+from tests.integration.gateway import Gateway, finished, running, wait_until, write_config
 
 pytestmark = pytest.mark.integration
 
@@ -55,6 +56,39 @@ def raw(gateway: Gateway, request: bytes) -> bytes:
 @pytest.mark.clause("8.pages.healthz")
 def test_healthz_is_200_while_it_runs(gateway: Gateway) -> None:
     assert gateway.get("/_rgate/healthz").status == 200
+
+
+@pytest.mark.clause("8.pages.health")
+def test_health_says_by_its_status_whether_rgate_answers(gateway: Gateway, tmp_path: Path) -> None:
+    port = str(gateway.port)
+    well = finished("health", "--port", port, cwd=tmp_path)
+    assert (well.returncode, well.stderr) == (0, "")
+    assert well.stdout == f"http://127.0.0.1:{port}/_rgate/healthz: ok\n"
+    gateway.stop()
+    for host in ("127.0.0.1", "::1", "no such host", "x" * 300):
+        ill = finished("health", "--port", port, "--host", host, cwd=tmp_path)
+        assert (ill.returncode, ill.stdout, ill.stderr.count("\n")) == (1, "", 1)
+        assert ill.stderr.startswith("rgate: http://")
+
+
+@pytest.mark.clause("8.pages.health")
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 404 Not Found\r\n\r\n", b"nonsense\r\n", b"SSH-2.0\0\xff\r\n"]
+)
+def test_health_says_no_where_something_else_answers(tmp_path: Path, answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def serve() -> None:
+            client, _ = other.accept()
+            with client:
+                client.recv(65536)
+                client.sendall(answer)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        ill = finished("health", "--port", str(other.getsockname()[1]), cwd=tmp_path)
+        serving.join()
+    assert (ill.returncode, ill.stdout, ill.stderr.count("\n")) == (1, "", 1)
 
 
 @pytest.mark.clause("8.pages.readyz")

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -210,6 +211,56 @@ os.fork = few
 """
     )
     return {**NO_DOCKER, "PYTHONPATH": str(directory)}
+
+
+@pytest.mark.parametrize("directory", ["nowhere", "x" * 100])
+def test_where_the_workers_cannot_meet_it_ends_with_1(
+    backend: Backend, tmp_path: Path, directory: str
+) -> None:
+    write_config(tmp_path, backend.config())
+    (tmp_path / ("x" * 100)).mkdir()
+    # Python takes another directory where TMPDIR's is not there: so all others are closed to it too.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import tempfile\ntempfile.tempdir = __import__('os').environ['TMPDIR']"
+    )
+    environment = {**NO_DOCKER, "PYTHONPATH": str(tmp_path), "TMPDIR": str(tmp_path / directory)}
+    ended = finished("--port", "0", "--workers", "2", cwd=tmp_path, environment=environment)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("rgate: cannot make the sockets of the workers: ")
+    assert ended.stderr.count("\n") == 1
+
+
+def is_answered(path: Path) -> bool:
+    """Whether a worker looks at a question that is asked at *path*; this one none answers."""
+    question = b'{"question":"","arguments":{}}'
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(0.2)
+        connection.connect(str(path))
+        connection.sendall(struct.pack(">I", len(question)) + question)
+        with contextlib.suppress(TimeoutError):
+            return connection.recv(1) == b""
+        return False
+
+
+def test_a_worker_in_the_place_of_one_that_was_killed_is_asked_at_the_same_place(
+    backend: Backend, tmp_path: Path
+) -> None:
+    environment = {**NO_DOCKER, "TMPDIR": str(tmp_path)}
+    with running(tmp_path, backend.config(), "--workers", "2", environment=environment) as gateway:
+        places = sorted(tmp_path.glob("rgate-*/*"))
+        assert [is_answered(place) for place in places] == [True, True]
+        for pid in workers_of(gateway.process.pid):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: [is_answered(place) for place in places], all, within_s=15)
+        assert gateway.stop() == 0
+
+
+def test_no_trace_of_where_the_workers_met_is_left(backend: Backend, tmp_path: Path) -> None:
+    environment = {**NO_DOCKER, "TMPDIR": str(tmp_path)}
+    with running(tmp_path, backend.config(), "--workers", "2", environment=environment) as gateway:
+        assert len(list(tmp_path.glob("rgate-*/*"))) == 2
+        assert gateway.stop() == 0
+    assert list(tmp_path.glob("rgate-*")) == []
 
 
 def test_where_no_process_can_be_had_it_ends_with_1(backend: Backend, tmp_path: Path) -> None:

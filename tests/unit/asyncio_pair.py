@@ -23,6 +23,7 @@ from rgate.engines.asyncio_engine.engine import Acceptor
 from rgate.engines.asyncio_engine.shared import Shared
 from rgate.engines.asyncio_engine.underway import Underway
 from rgate.engines.asyncio_engine.upstream import Upstream
+from rgate.web.pages import Web
 from tests.kept_records import KeptRecords
 
 CANDIDATE = Candidate("c", "", Address("127.0.0.1", 1))
@@ -180,7 +181,7 @@ class Pair:
         self.log = log if log is not None else KeptRecords()
         self.turns = Turns()
         self.shared = Shared(self.turns, self.gateway, self.log)
-        self.acceptor = Acceptor(self.shared, Flask("web"))
+        self.acceptor = Acceptor(self.shared, Web(self.gateway, Flask("web"), tuple))
         self.client, self.to_client = self.connected()
         self.pool = self.shared.pools.of(candidates[0].address)
         self.upstream, self.to_upstream = self.pooled()

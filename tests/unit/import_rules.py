@@ -32,7 +32,7 @@ SERVER: Final = FLASK | {"rgate.engines.underway"}
 ASYNCIO: Final = ENGINES | {"rgate.engines.asyncio_engine"}
 CLI: Final = STANDARD | {
     "rgate._version", "rgate.cli", "rgate.core", "rgate.engines.CAN_TUNNEL", "rgate.engines.ENGINES",
-    "rgate.stats",
+    "rgate.stats", "rgate.telling",
 }  # fmt: skip
 
 ALLOWED: Final[Mapping[str, frozenset[str]]] = {
@@ -56,6 +56,7 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.stats": STATS,
     "rgate.stats.lasting": STATS | {"sqlalchemy"},
     "rgate.stats.store": STATS | {"sqlalchemy"},
+    "rgate.telling": STANDARD | {"rgate.core", "rgate.telling"},
     "rgate.engines": ENGINES,
     "rgate.engines.underway": FLASK,
     "rgate.engines.plain_wsgi": SERVER | {"flask"},
@@ -70,13 +71,13 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
         "rgate.engines.requests_upstream",
         "rgate.engines.wsgi_connection",
     }
-    | {"rgate.engines.wsgi_server", "rgate.web.catch_all", "rgate.web.environ"},
+    | {"rgate.engines.wsgi_server", "rgate.web.catch_all", "rgate.web.pages"},
     "rgate.engines.asyncio_engine": ASYNCIO,
-    "rgate.engines.asyncio_engine.answers": ASYNCIO | {"flask", "rgate.web.environ"},
-    "rgate.engines.asyncio_engine.engine": ASYNCIO | {"flask", "uvloop"},
+    "rgate.engines.asyncio_engine.answers": ASYNCIO | {"rgate.web.pages"},
+    "rgate.engines.asyncio_engine.engine": ASYNCIO | {"rgate.web.pages", "uvloop"},
     "rgate.web": STANDARD
-    | {"flask", "rgate.core", "rgate.discovery.watcher", "rgate.stats", "rgate.web.catch_all", "werkzeug"}
-    | {"rgate.web.asked", "rgate.web.documents"},
+    | {"flask", "rgate.core", "rgate.discovery.watcher", "rgate.stats", "rgate.telling", "werkzeug"}
+    | {"rgate.web.asked", "rgate.web.catch_all", "rgate.web.documents", "rgate.web.environ"},
     "rgate.web.asked": CORE,
     "rgate.web.documents": CORE | {"pydantic"},
     "rgate.cli": CLI,

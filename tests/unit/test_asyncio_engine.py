@@ -4,21 +4,29 @@ import contextlib
 import errno
 import itertools
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NoReturn
 
 import pytest
+from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rgate.core.config import Limits, Policy
 from rgate.core.content import LAST_CHUNK, MOST_CHUNKS_A_CALL, chunk
+from rgate.core.fields import ClientConnection
+from rgate.core.onward import Request
+from rgate.core.own import OwnPage
 from rgate.core.patience import HEAD_S, LAST_MOMENT_S, LINGER_BETWEEN_S, MOST_AHEAD, REPLAYABLE_BYTES
+from rgate.core.problem import OwnResponse
 from rgate.engines.asyncio_engine.client import Client
+from rgate.engines.asyncio_engine.engine import Acceptor
 from rgate.engines.asyncio_engine.ports import NS
 from rgate.engines.asyncio_engine.shared import request_ids
+from rgate.web.pages import Web
 from tests.unit.asyncio_pair import (
     ANSWER,
     CANDIDATE,
@@ -37,6 +45,10 @@ from tests.unit.messages import split
 Pairs = Callable[..., Pair]
 TWO = (CANDIDATE, OTHER)
 OWN = b"TRACE /a/1 HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+def get(path: bytes) -> bytes:
+    return b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % path
 
 
 @pytest.fixture
@@ -879,13 +891,69 @@ def test_what_is_under_way_when_rgate_stops_is_cut_and_told_of(pair: Pair, answe
 
 
 def test_a_page_is_made_beside_the_loop_and_its_connection_goes_on(pair: Pair) -> None:
-    pair.client.data_received(b"GET /_rgate/nothing HTTP/1.1\r\nHost: h\r\n\r\n" + OWN)
+    pair.client.data_received(b"GET /stats HTTP/1.1\r\nHost: h\r\n\r\n" + OWN)
     while pair.client.work is not None:
         pair.turns.end_turn()
     first, second = pair.to_client.data.split(b"HTTP/1.1 ")[1:]
     assert first.startswith(b"404 ")
     assert second.startswith(b"405 ")
     assert [record.status for record in pair.log] == [405]  # pages are not counted
+
+
+@pytest.mark.clause("8.pages.memory_database")
+def test_pages_that_hang_in_the_database_hold_up_no_other_page(pair: Pair) -> None:
+    app, hangs = Flask("web"), threading.Event()
+    app.add_url_rule("/_rgate/backends", "backends", lambda: "backends")
+
+    @app.route("/stats")
+    def stats() -> str:
+        hangs.wait()
+        return "figures"
+
+    pair.acceptor = Acceptor(pair.shared, Web(pair.gateway, app, tuple))
+    clients = [pair.connected() for _ in range(50)]
+    for client, _ in clients:
+        client.data_received(get(b"/stats"))
+    try:
+        well, answered = pair.connected()
+        well.data_received(get(b"/_rgate/healthz") + get(b"/_rgate/readyz"))
+        pair.turns.end_turn()
+        assert answered.data.count(b"HTTP/1.1 200 OK\r\n") == 2
+        known, answered = pair.connected()
+        known.connection = ClientConnection("127.0.0.1", 80)
+        known.data_received(get(b"/_rgate/backends"))
+        while known.work is not None:
+            pair.turns.end_turn()
+        assert answered.data.endswith(b"backends")
+        assert not any(written.data for _, written in clients)
+    finally:
+        hangs.set()
+    while any(client.work is not None for client, _ in clients):
+        pair.turns.end_turn()
+    assert all(written.data.endswith(b"figures") for _, written in clients)
+
+
+@pytest.mark.parametrize("fails", ["at once", "in its thread"])
+def test_a_defect_of_a_page_costs_that_page_its_answer(
+    pair: Pair, fails: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Web):
+        def page(self, request: Request, client: ClientConnection) -> OwnResponse:
+            del request, client
+            raise RuntimeError("a defect")
+
+        def at_once(self, request: Request, client: ClientConnection) -> OwnResponse | OwnPage:
+            if fails == "at once":
+                raise RuntimeError("a defect")
+            return super().at_once(request, client)
+
+    pair.acceptor = Acceptor(pair.shared, Broken(pair.gateway, Flask("web"), tuple))
+    client, answered = pair.connected()
+    client.data_received(get(b"/stats"))
+    while client.work is not None:
+        pair.turns.end_turn()
+    assert answered.data.startswith(b"HTTP/1.1 500 ")
+    assert "a defect" in caplog.text
 
 
 def test_ids_differ() -> None:

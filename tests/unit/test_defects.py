@@ -16,6 +16,7 @@ from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.engine import Acceptor
 from rgate.engines.asyncio_engine.shared import Shared
 from rgate.engines.flask_engine import create_flask_app
+from rgate.web.pages import Web
 from tests.kept_records import KeptRecords
 
 
@@ -54,7 +55,7 @@ def check(status: int, body: bytes, log: KeptRecords, caplog: pytest.LogCaptureF
 
 def test_the_flask_engine_answers_500(broken: Gateway, caplog: pytest.LogCaptureFixture) -> None:
     log = KeptRecords()
-    with create_flask_app(broken, Flask("web"), log).test_client() as client:
+    with create_flask_app(broken, Web(broken, Flask("web"), tuple), log).test_client() as client:
         answer = client.get("/a")
         check(answer.status_code, answer.data, log, caplog)
 
@@ -62,7 +63,7 @@ def test_the_flask_engine_answers_500(broken: Gateway, caplog: pytest.LogCapture
 def test_the_asyncio_engine_answers_500(broken: Gateway, caplog: pytest.LogCaptureFixture) -> None:
     log, loop, transport = KeptRecords(), asyncio.new_event_loop(), Transport()
     shared = Shared(loop, broken, log)
-    client = Client(shared, Acceptor(shared, Flask("web")))
+    client = Client(shared, Acceptor(shared, Web(broken, Flask("web"), tuple)))
     client.transport, client.is_open = cast(Any, transport), True
     client.connection = ClientConnection("192.0.2.7", 80)
     client.data_received(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n")

@@ -12,6 +12,7 @@ from rgate.core.candidates import Address, BackendView, Candidate
 from rgate.core.config import Backend, Config, Route
 from rgate.core.gateway import Gateway
 from rgate.engines.flask_engine import create_flask_app
+from rgate.web.pages import Web
 from tests.kept_records import KeptRecords
 
 URL = "http://127.0.0.1:9999/x"
@@ -38,7 +39,7 @@ def app_for(address: Address, records: KeptRecords) -> Flask:
     candidate = Candidate("c", "id", address)
     config = Config((Route("/", "b"),), (Backend("b", urls=("x",)),))
     gateway = Gateway(config, {"b": BackendView("b", (candidate,))}, lambda: 0.0, can_tunnel=False)
-    return create_flask_app(gateway, Flask("web"), records)
+    return create_flask_app(gateway, Web(gateway, Flask("web"), tuple), records)
 
 
 def test_a_response_is_passed_on_with_its_status_fields_and_content(

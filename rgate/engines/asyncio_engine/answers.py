@@ -1,25 +1,32 @@
-"""What rgate answers itself: refusals, problems, the default response, and pages, made in threads."""
+"""What rgate answers itself: refusals, problems, the default response, and pages, some made in threads."""
 
-import asyncio
+import contextlib
+import logging
+import queue
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from functools import partial
 from typing import Final
-
-from flask import Flask
 
 from rgate.core.config import DefaultResponse, Route
 from rgate.core.delivery import WholeResponse, own_response
 from rgate.core.exchange import Attempt
+from rgate.core.fields import ClientConnection
 from rgate.core.message import Refused
 from rgate.core.onward import CLOSING, Request
+from rgate.core.own import ASKS_DATABASE
 from rgate.core.problem import OwnResponse, Problem
 from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.ports import NEVER_NS
 from rgate.engines.asyncio_engine.shared import Shared
-from rgate.engines.records import answer_to_no_request, date, record_of
-from rgate.web.environ import page
+from rgate.engines.records import DEFECT, answer_to_no_request, date, record_of
+from rgate.web.pages import Web
 
-_PAGE_THREADS: Final = 4
+log = logging.getLogger("rgate")
+
+_DATABASE_THREADS: Final = 4
+_PAGE_THREADS: Final = 16
 
 
 def refuse(client: Client, refused: Refused) -> None:
@@ -64,27 +71,67 @@ def _whole(client: Client, request: Request, own: OwnResponse, *, unread: bool) 
     return own_response(own, request.method, request.manner, date(), closing=closing)
 
 
-class Pages:
-    """Lets the web application answer, in threads. Its answers are not counted (behaviour 7)."""
+def _write_page(client: Client, request: Request, own: OwnResponse, *, at_end: bool = False) -> None:
+    """Write a page of rgate's own, which is not counted (behaviour 7). *at_end*: the client sends no more."""
+    unread = request.framing != 0
+    whole = _whole(client, request, own, unread=unread)
+    client.write(whole.message)
+    client.ended(time.monotonic_ns(), closes=whole.closes or at_end, unread=unread)
 
-    def __init__(self, shared: Shared, web: Flask) -> None:
+
+class Pages:
+    """Answers what is for rgate itself: from memory in the loop, and in threads what may have to wait."""
+
+    def __init__(self, shared: Shared, web: Web) -> None:
         self._shared = shared
         self._web = web
-        self._threads = ThreadPoolExecutor(_PAGE_THREADS, thread_name_prefix="rgate-page")
+        # However slow the database is, a page that needs none waits for no other that does.
+        self._asking_database = _Threads(_DATABASE_THREADS)
+        self._asking_others = _Threads(_PAGE_THREADS)
 
     def answer(self, client: Client, request: Request) -> None:
-        """Answer *request* with a page once it is made."""
+        """Answer *request*, at once or with a page once that is made."""
+        own = self._web.at_once(request, client.connection)
+        if isinstance(own, OwnResponse):
+            _write_page(client, request, own)
+            return
         work = _Page(client, request)
         client.work = work
         client.deadline_ns = NEVER_NS
-        answered = self._shared.loop.run_in_executor(
-            self._threads, page, self._web, request, client.connection
-        )
-        answered.add_done_callback(work.answered)
+        threads = self._asking_database if own in ASKS_DATABASE else self._asking_others
+        threads.run(partial(self._make, work, request, client.connection))
 
-    def close(self) -> None:
-        """Make no more pages."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def _make(self, work: "_Page", request: Request, connection: ClientConnection) -> None:
+        """Make a page, in a thread, and have it written in the loop."""
+        try:
+            own: OwnResponse | Problem = self._web.page(request, connection)
+        except Exception:  # a defect of ours costs one request its answer, and is told of
+            log.exception("page failed")
+            own = DEFECT
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            self._shared.loop.call_soon_threadsafe(work.made, own)
+
+
+class _Threads:
+    """Threads that are made as they are needed, up to *most*; the process does not wait for them to end."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._made = 0
+        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._spare = threading.Semaphore(0)
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Have *work* done, behind what is waiting. For one thread to call."""
+        self._work.put(work)
+        if not self._spare.acquire(blocking=False) and self._made < self._most:
+            self._made += 1
+            threading.Thread(target=self._run, name="rgate-page", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self._work.get()()
+            self._spare.release()
 
 
 class _Page:
@@ -95,15 +142,14 @@ class _Page:
         self._request = request
         self._at_end = False  # the client sent all that it has to say
 
-    def answered(self, answered: "asyncio.Future[OwnResponse]") -> None:
+    def made(self, own: OwnResponse | Problem) -> None:
         """Write the page."""
         client, request = self._client, self._request
-        if answered.cancelled() or client.work is not self:
+        if client.work is not self:
             return
-        unread = request.framing != 0
-        whole = _whole(client, request, answered.result(), unread=unread)
-        client.write(whole.message)
-        client.ended(time.monotonic_ns(), closes=whole.closes or self._at_end, unread=unread)
+        if isinstance(own, Problem):
+            own = client.shared.gateway.own_response(own, request, client.connection)
+        _write_page(client, request, own, at_end=self._at_end)
 
     def client_data(self, data: bytes) -> None:
         self._client.keep(data)

@@ -9,8 +9,6 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from flask import Flask
-
 from rgate.core.gateway import Gateway, Own
 from rgate.core.message import Refused
 from rgate.core.onward import Request
@@ -23,6 +21,7 @@ from rgate.engines.asyncio_engine.client import IDLE_NS, Client
 from rgate.engines.asyncio_engine.ports import NEVER_NS
 from rgate.engines.asyncio_engine.shared import Shared
 from rgate.engines.records import DEFECT
+from rgate.web.pages import Web
 
 log = logging.getLogger("rgate")
 
@@ -33,7 +32,7 @@ SWEEP_S: Final = 0.25
 class AsyncioEngine:
     """Serves a gateway on listeners. See `rgate.cli` for who starts it."""
 
-    def __init__(self, gateway: Gateway, web: Flask, log: RequestLog) -> None:
+    def __init__(self, gateway: Gateway, web: Web, log: RequestLog) -> None:
         self._loop = new_event_loop()
         self._acceptor = Acceptor(Shared(self._loop, gateway, log), web)
         self._thread = threading.Thread(target=self._loop.run_forever, name="rgate-loop", daemon=True)
@@ -71,7 +70,7 @@ class Acceptor:
     It is the `Answers` of all clients. Everything here runs in the loop, but for `drained`.
     """
 
-    def __init__(self, shared: Shared, web: Flask) -> None:
+    def __init__(self, shared: Shared, web: Web) -> None:
         self.drained = threading.Event()
         self._shared = shared
         self._pages = Pages(shared, web)
@@ -200,5 +199,4 @@ class Acceptor:
         for client in list(self._clients):
             client.stop()
         self._shared.pools.close()
-        self._pages.close()
         self._shared.loop.call_soon(self._shared.loop.stop)

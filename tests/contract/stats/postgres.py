@@ -1,14 +1,18 @@
 """A PostgreSQL server for the tests: a cluster of their own in a directory that is removed."""
 
+import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+
+import sqlalchemy as sa
 
 START_WITHIN_S: Final = 30
 # It lasts for one run of tests: what a crash would cost is nothing.
@@ -65,3 +69,23 @@ def _not_root(directory: str) -> dict[str, Any]:
     nobody = pwd.getpwnam("nobody")
     os.chown(directory, nobody.pw_uid, nobody.pw_gid)
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+@contextmanager
+def frozen(url: str) -> Iterator[None]:
+    """Stop all processes of the server at *url*, which is one of `server`: it answers nothing, and nobody."""
+    directory = sa.make_url(url).query["host"]
+    main = int(Path(str(directory), "data/postmaster.pid").read_text().split()[0])
+    stopped: list[int] = []
+    try:
+        # The main one first, as it would make more.
+        os.kill(main, signal.SIGSTOP)
+        stopped.append(main)
+        for child in map(int, Path(f"/proc/{main}/task/{main}/children").read_text().split()):
+            os.kill(child, signal.SIGSTOP)
+            stopped.append(child)
+        yield
+    finally:
+        for process in stopped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)

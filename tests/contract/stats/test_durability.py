@@ -65,7 +65,7 @@ def killed_after_adding(directory: Path, requests: int, *, step: str = "") -> It
 def found_in(directory: Path) -> int:
     stats = opened(directory)
     try:
-        return stats.totals().success
+        return stats.counted().totals().success
     finally:
         stats.close()
 
@@ -94,7 +94,7 @@ def test_two_processes_on_one_database_do_not_take_each_others_counts(tmp_path: 
         assert one.fold()
         assert two.fold()
     one.close()
-    assert two.totals().success == 10
+    assert two.counted().totals().success == 10
     two.close()
     assert found_in(tmp_path) == 10
 
@@ -103,13 +103,13 @@ def test_what_another_process_counted_shows_before_it_is_folded_and_once_after(t
     one, two = opened(tmp_path), opened(tmp_path)
     for number in range(1, 9):
         one.add(record())
-        assert (one.totals().success, two.totals().success) == (number, number)
-        assert two.totals(5).success == number
+        assert (one.counted().totals().success, two.counted().totals().success) == (number, number)
+        assert two.counted(5).totals().success == number
         if number % 3 == 0:
             assert one.fold()
-            assert two.totals().success == number
+            assert two.counted().totals().success == number
     one.close()
-    assert two.totals().success == 8
+    assert two.counted().totals().success == 8
     two.close()
 
 
@@ -117,7 +117,7 @@ def test_what_a_killed_process_counted_shows_in_another_that_runs(tmp_path: Path
     stats = opened(tmp_path)
     add_beside_and_die(tmp_path, 7)
     assert len(live_files(tmp_path)) == 2
-    assert stats.totals().success == 7
+    assert stats.counted().totals().success == 7
     stats.close()
     assert found_in(tmp_path) == 7
 
@@ -164,7 +164,7 @@ def test_a_locked_database_stops_nothing_and_is_mended(
     for number in range(2, 4):
         assert not stats.fold()
         stats.add(record())
-        assert stats.totals().success == number
+        assert stats.counted().totals().success == number
     assert caplog.text.count("stats_fold_failed") == 1
     blocker.execute("COMMIT")
     blocker.close()
@@ -190,9 +190,9 @@ def test_a_database_that_was_deleted_is_made_anew(tmp_path: Path) -> None:
         if ".live-" not in path.name:
             path.unlink()
     stats.add(record())
-    assert stats.totals().success == 1
+    assert stats.counted().totals().success == 1
     assert stats.fold()
-    assert stats.totals().success == 1
+    assert stats.counted().totals().success == 1
     stats.close()
     assert found_in(tmp_path) == 1
 
@@ -206,7 +206,7 @@ def test_the_whole_directory_may_go_and_counting_goes_on(tmp_path: Path) -> None
     for number in range(2, 5):
         stats.add(record())
         stats.fold()
-        assert stats.totals().success >= number
+        assert stats.counted().totals().success >= number
     (tmp_path / "gone").rename(directory)
     assert stats.fold()
     stats.close()
@@ -233,11 +233,11 @@ for number in range(1, 400):
     stats.add(record(number))
     if number % 100 == 0:
         assert not stats.fold(), "the disk is not full"
-    assert stats.totals().success == number + 1, (number, stats.totals())
+    assert stats.counted().totals().success == number + 1, (number, stats.counted().totals())
 limit(resource.RLIM_INFINITY)
 now += 60
 assert stats.fold() and stats.fold()
-assert stats.totals().success == 400
+assert stats.counted().totals().success == 400
 stats.add(record(1))
 stats.close()
 """

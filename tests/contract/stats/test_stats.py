@@ -60,7 +60,7 @@ def counts(figures: Figures) -> tuple[int, int]:
 
 @pytest.mark.clause("7.counts.keys", "7.latency.zero")
 def test_nothing_counted_is_all_zero(stats: Stats) -> None:
-    assert stats.totals().as_json() == {
+    assert stats.counted().totals().as_json() == {
         "requests_count": {"success": 0, "error": 0},
         "latency_ms": {"average": 0, "p95": 0, "p99": 0},
     }
@@ -81,14 +81,14 @@ def test_nothing_counted_is_all_zero(stats: Stats) -> None:
 )
 def test_what_counts_as_success_and_as_error(stats: Stats, status: int, cut: bool, success: int) -> None:
     stats.add(record(status, cut=cut))
-    assert counts(stats.totals()) == (success, 1 - success)
+    assert counts(stats.counted().totals()) == (success, 1 - success)
 
 
 @pytest.mark.clause("7.counts.next")
 def test_a_record_is_in_the_very_next_figures(stats: Stats) -> None:
     for number in range(1, 50):
         stats.add(record())
-        assert counts(stats.totals()) == (number, 0)
+        assert counts(stats.counted().totals()) == (number, 0)
 
 
 def test_what_a_counter_counts_is_in_the_very_next_figures_as_a_record_is(stats: Stats) -> None:
@@ -97,9 +97,13 @@ def test_what_a_counter_counts_is_in_the_very_next_figures_as_a_record_is(stats:
     for number in range(1, 50):
         counter.add(200, 2 * MS, number)
         stats.add(record())
-        assert counts(stats.totals()) == (2 * number, 0)
-    assert stats.grouped(Grouping.CONTAINER)["c"] == stats.totals(1) == stats.totals()
-    assert stats.totals().average_ms == 2
+        assert counts(stats.counted().totals()) == (2 * number, 0)
+    assert (
+        stats.counted().grouped(Grouping.CONTAINER)["c"]
+        == stats.counted(1).totals()
+        == stats.counted().totals()
+    )
+    assert stats.counted().totals().average_ms == 2
 
 
 def test_a_counter_goes_over_to_the_next_minute(stats: Stats, clock: Clock) -> None:
@@ -108,15 +112,15 @@ def test_a_counter_goes_over_to_the_next_minute(stats: Stats, clock: Clock) -> N
     for minutes in range(3):
         counter.add(200, 2 * MS, 60 * minutes * 1000 * MS)
         clock.now_s += 60
-    assert counts(stats.totals(2)) == (2, 0)
-    assert counts(stats.totals()) == (3, 0)
+    assert counts(stats.counted(2).totals()) == (2, 0)
+    assert counts(stats.counted().totals()) == (3, 0)
 
 
 @pytest.mark.clause("7.latency.numbers")
 def test_latencies_are_milliseconds_with_three_decimals_at_most(stats: Stats) -> None:
     for ms in range(1, 101):
         stats.add(record(ms=ms))
-    latency = stats.totals().as_json()["latency_ms"]
+    latency = stats.counted().totals().as_json()["latency_ms"]
     assert latency["average"] == 50.5
     assert latency["p95"] == pytest.approx(95, rel=0.01)
     assert latency["p99"] == pytest.approx(99, rel=0.01)
@@ -136,7 +140,7 @@ def test_latencies_are_milliseconds_with_three_decimals_at_most(stats: Stats) ->
 def test_groups_add_up_to_the_totals(stats: Stats, by: Grouping, names: set[str]) -> None:
     for status, container in ((200, "one"), (200, "two"), (503, "")):
         stats.add(record(status, container=container))
-    groups = stats.grouped(by)
+    groups = stats.counted().grouped(by)
     assert set(groups) == names
     assert sum(group.success + group.error for group in groups.values()) == 3
 
@@ -145,11 +149,11 @@ def test_groups_add_up_to_the_totals(stats: Stats, by: Grouping, names: set[str]
 def test_a_window_gives_the_last_stretch_only(stats: Stats, clock: Clock) -> None:
     for minutes_ago in (0, 5, 120):
         stats.add(record(at_s=NOON_S - 60 * minutes_ago))
-    assert counts(stats.totals(2)) == (1, 0)
-    assert counts(stats.totals(15)) == (2, 0)
+    assert counts(stats.counted(2).totals()) == (1, 0)
+    assert counts(stats.counted(15).totals()) == (2, 0)
     clock.now_s += 3600
-    assert counts(stats.totals(15)) == (0, 0)
-    assert counts(stats.totals()) == (3, 0)
+    assert counts(stats.counted(15).totals()) == (0, 0)
+    assert counts(stats.counted().totals()) == (3, 0)
 
 
 @pytest.mark.clause("7.last.restart")
@@ -158,7 +162,7 @@ def test_figures_last_beyond_a_restart(tmp_path: Path, clock: Clock) -> None:
         stats = lasting(tmp_path, clock)
         stats.add(record())
         stats.add(record(500))
-        assert counts(stats.totals()) == (number, number)
+        assert counts(stats.counted().totals()) == (number, number)
         stats.close()
 
 
@@ -183,7 +187,7 @@ def test_sigkill_loses_nothing_that_was_counted(tmp_path: Path) -> None:
         os.kill(process.pid, signal.SIGKILL)
         seen += len(process.stdout.read())
     stats = open_stats(url, fold_every_s=None)
-    found = stats.totals().success
+    found = stats.counted().totals().success
     stats.close()
     assert seen <= found <= seen + 1  # the last may have been counted and not been told
 
@@ -195,7 +199,7 @@ def test_a_database_that_goes_away_stops_nothing_and_loses_nothing(tmp_path: Pat
     stats.add(record())
     stats.fold()
     stats.add(record())
-    assert stats.totals().success >= 2
+    assert stats.counted().totals().success >= 2
     stats.close()
 
 

@@ -89,6 +89,30 @@ def test_folding_a_generation_twice_counts_it_once(store: Store) -> None:
     assert stored.folded == {"live": 2, "other": 1}
 
 
+def test_what_is_known_is_read_again_once_anybody_folded(store: Store) -> None:
+    known = store.read(None, NOW)
+    assert store.read(None, NOW, known) is known
+    made = store.fold("live", 1, {(NOW, A): Histogram([5])}, NOW)
+    assert made == known.revision + 1
+    assert store.fold("live", 1, {(NOW, A): Histogram([5])}, NOW) is None
+    known = store.read(None, NOW, known)
+    assert known.counts == {A: Histogram([5])}
+    assert known.revision == made
+    store.sum_up(NOW + 1)
+    assert store.read(None, NOW + 1, known) is known
+    # A file that a process left behind is folded and forgotten at once: only the revision tells.
+    store.fold("left", 1, {(NOW, B): Histogram([6])}, NOW)
+    store.forget("left")
+    assert store.read(None, NOW + 1, known).counts == {A: Histogram([5]), B: Histogram([6])}
+
+
+def test_each_row_that_is_read_is_a_sign_of_life(store: Store) -> None:
+    store.fold("live", 1, {(NOW, A): Histogram([5]), (NOW, B): Histogram([5])}, NOW)
+    signs: list[None] = []
+    store.read(None, NOW, alive=lambda: signs.append(None))
+    assert len(signs) >= 2
+
+
 ages = st.sampled_from(
     [
         *(0, 1, 14, 15, 16, 59, 60, 61, MINUTES_KEPT - 1, MINUTES_KEPT, MINUTES_KEPT + 1),

@@ -1,0 +1,1 @@
+"""What rgate tells about itself, and how its workers tell it together."""

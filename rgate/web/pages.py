@@ -1,0 +1,74 @@
+"""rgate's own pages for the engines: which are answered at once, and which may have to wait (behaviour 8).
+
+`healthz` and `readyz` are asked by who restarts rgate when no answer comes. So they are answered from memory,
+by whoever has the request: no thread is needed, no database, and no other page is waited for.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+
+from flask import Flask
+
+from rgate.core.fields import ClientConnection
+from rgate.core.gateway import Gateway
+from rgate.core.health import Status, readiness
+from rgate.core.knowledge import Knowledge
+from rgate.core.message import RequestHead
+from rgate.core.onward import Request
+from rgate.core.own import OwnPage
+from rgate.core.problem import OWN_FIELDS, OwnResponse, Problem, page_problem
+from rgate.web.documents import Document, HealthDocument, KnowledgeDocument, ReadyDocument
+from rgate.web.environ import page
+
+
+class Web:
+    """Answers what is for rgate itself: from memory, or by the application *app*."""
+
+    def __init__(self, gateway: Gateway, app: Flask, knowledge: Callable[[], Sequence[Knowledge]]) -> None:
+        self._gateway = gateway
+        self._app = app
+        self._knowledge = knowledge
+
+    def at_once(self, request: Request, client: ClientConnection) -> OwnResponse | OwnPage:
+        """Return the answer where it is in memory; else which page *request* is for, that `page` makes."""
+        head = request.head()
+        place = self._gateway.own_page(head, client)
+        request_id = request.identity.decode("latin-1")
+        match place:
+            case Problem():
+                return page_problem(place, request_id=request_id, accept=b",".join(head.values(b"accept")))
+            case OwnPage.HEALTHZ:
+                return _answer(HTTPStatus.OK, HealthDocument(status="ok"), request_id)
+            case OwnPage.READYZ:
+                return self._readyz(head, client, request_id)
+            case _:
+                return place
+
+    def page(self, request: Request, client: ClientConnection) -> OwnResponse:
+        """Return the page that *request* is for. It may ask the database, Docker's state or other workers."""
+        own = self.at_once(request, client)
+        return own if isinstance(own, OwnResponse) else page(self._app, request, client)
+
+    def _readyz(self, head: RequestHead, client: ClientConnection, request_id: str) -> OwnResponse:
+        gateway = self._gateway
+        ready = readiness(gateway.views, draining=gateway.is_draining)
+        document = ReadyDocument(status=ready.status)
+        if gateway.is_insider(head, client):
+            without = list(ready.backends_without_candidates)
+            told = {"backends_without_candidates": without} if without else {}
+            knowledge = [KnowledgeDocument.of(one) for one in self._knowledge()]
+            document = ReadyDocument(status=ready.status, **told, knowledge=knowledge)
+        is_ready = ready.status is Status.READY
+        status = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return _answer(status, document, request_id)
+
+
+def _answer(status: HTTPStatus, document: Document, request_id: str) -> OwnResponse:
+    body = json.dumps(document.as_json(), separators=(",", ":")).encode() + b"\n"
+    fields = (
+        (b"Content-Type", b"application/json"),
+        *OWN_FIELDS,
+        (b"X-Request-ID", request_id.encode("latin-1")),
+    )
+    return OwnResponse(status.value, fields, body)
