@@ -8,7 +8,7 @@ from typing import Any, Final
 import requests
 
 from rgate.core.cannot_tell import CannotTell
-from rgate.core.config_errors import in_one_line
+from rgate.core.escape import in_one_line
 
 _CONNECT_S: Final = 3.0
 _ANSWER_S: Final = 10.0  # for a byte to come

@@ -6,7 +6,7 @@ from typing import Final, TextIO
 
 from rgate.cli.case_results import Result
 from rgate.core.cannot_tell import CannotTell
-from rgate.core.config_errors import in_one_line
+from rgate.core.escape import in_one_line
 
 _PERCENT: Final = len(" [100%]")
 _STYLES: Final = {"bold": "1", "red": "31", "green": "32"}

@@ -6,6 +6,7 @@ from argparse import Namespace
 from rgate.cli.config_file import load_config
 from rgate.core.config_errors import ConfigErrors
 from rgate.core.config_warnings import warnings
+from rgate.core.escape import in_one_line
 
 
 def check(options: Namespace) -> int:
@@ -16,6 +17,6 @@ def check(options: Namespace) -> int:
         print(errors, file=sys.stderr)
         return 2
     for warning in warnings(config):
-        print(f"{options.config}: warning: {warning}")
+        print(in_one_line(f"{options.config}: warning: {warning}"))
     print(f"{options.config}: ok: {len(config.routes)} routes, {len(config.backends)} backends")
     return 0

@@ -206,7 +206,10 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
         "--access-log", metavar="PATH", help="write a line for each request; -: to standard output"
     )
     parser.add_argument(
-        "--log-format", choices=("text", "json"), default="text", help="of the access log (%(default)s)"
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="of the access log, of standard error, and of what is said when ready (%(default)s)",
     )
     parser.add_argument(
         "--log-level",

@@ -16,8 +16,8 @@ from rgate.core.address import HostView
 from rgate.core.cannot_tell import CannotTell
 from rgate.core.config import Config
 from rgate.core.config_document import without_secrets
-from rgate.core.config_errors import in_one_line
 from rgate.core.config_file import parse_document
+from rgate.core.escape import in_one_line
 from rgate.core.own import OwnPage
 from rgate.core.owners import ChangeKind, OwnerChange, OwnPath, Taker
 from rgate.core.plan import BackendChange, Plan, Situation

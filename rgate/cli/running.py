@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import json
 import logging
 import signal
 import socket
@@ -12,7 +13,7 @@ import threading
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from rgate.cli.config_file import load_config
 from rgate.cli.listening import url
@@ -21,11 +22,12 @@ from rgate.cli.stop import Stop
 from rgate.cli.wiring import Wired, make_engine, wire
 from rgate.core.config import Config
 from rgate.core.config_errors import ConfigErrors
+from rgate.core.escape import in_one_line
 from rgate.core.gateway import Gateway
 from rgate.core.plan import needs_restart
 from rgate.engines import CAN_TUNNEL
 from rgate.stats import StatsError
-from rgate.stats.access_log import AccessLog, json_line, text_line
+from rgate.telling.access_log import AccessLog, json_line, text_line
 from rgate.telling.siblings import Siblings
 
 log = logging.getLogger("rgate")
@@ -89,14 +91,18 @@ def _access_log(options: Namespace) -> AccessLog | None:
         raise Stop(message) from error
 
 
-def tell_ready(listeners: Sequence[socket.socket], gateway: Gateway) -> None:
+def tell_ready(options: Namespace, listeners: Sequence[socket.socket], gateway: Gateway) -> None:
     """Print the addresses, and the table of routes."""
-    say_ready(ready_text(listeners, gateway))
+    say_ready(ready_text(options, listeners, gateway))
 
 
-def ready_text(listeners: Sequence[socket.socket], gateway: Gateway) -> str:
-    """Return what is said once the gateway is ready."""
-    return "\n".join([f"rgate listening on {', '.join(map(url, listeners))}", *_table(gateway)])
+def ready_text(options: Namespace, listeners: Sequence[socket.socket], gateway: Gateway) -> str:
+    """Return what is said once the gateway is ready: one object with `--log-format json`."""
+    urls = [url(listener) for listener in listeners]
+    if options.log_format == "json":
+        return json.dumps({"message": "listening", "urls": urls, "routes": _routes(gateway)})
+    table = "\n".join(_table(gateway))
+    return f"rgate listening on {', '.join(urls)}\n{table}"
 
 
 def say_ready(text: str) -> None:
@@ -107,14 +113,26 @@ def say_ready(text: str) -> None:
         sys.stdout.flush()
 
 
-def _table(gateway: Gateway) -> list[str]:
+def _routes(gateway: Gateway) -> list[dict[str, Any]]:
     """Return the routes, each with its backend and the containers that were found."""
+    views = [(route, gateway.views[route.backend]) for route in gateway.config.routes]
+    return [
+        {
+            "route": route.name,
+            "backend": route.backend,
+            "containers": [candidate.name for candidate in view.candidates],
+            "reason": view.reason.value if view.reason is not None else None,
+        }
+        for route, view in views
+    ]
+
+
+def _table(gateway: Gateway) -> list[str]:
+    """Return the routes as lines for people. What files and labels say cannot steer a terminal."""
     rows = [("ROUTE", "BACKEND", "CONTAINERS")]
-    for route in gateway.config.routes:
-        view = gateway.views[route.backend]
-        found = ", ".join(candidate.name for candidate in view.candidates)
-        reason = f"none ({view.reason.value})" if view.reason is not None else ""
-        rows.append((route.name, route.backend, found or reason))
+    for route in _routes(gateway):
+        found = ", ".join(route["containers"]) or f"none ({route['reason']})"
+        rows.append((in_one_line(route["route"]), in_one_line(route["backend"]), in_one_line(found)))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return [f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}" for row in rows]
 

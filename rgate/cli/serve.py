@@ -12,32 +12,37 @@ from rgate.cli.signals import Signals
 from rgate.cli.stop import Stop
 from rgate.cli.workers import supervise
 from rgate.core.config_errors import ConfigErrors
+from rgate.telling.log import tell_on_stderr
 from rgate.telling.siblings import Alone
+
+log = logging.getLogger("rgate")
 
 
 def serve(options: Namespace) -> int:
     """Run the gateway until a signal ends it. Returns the exit status."""
-    _log_to_stderr(options.log_level)
+    # No thread in a process that forks workers.
+    told = tell_on_stderr(options.log_level, options.log_format, threads=options.workers == 1)
+    try:
+        return _serve(options)
+    except Stop as stop:
+        log.error("%s", stop.message)
+        return 1
+    finally:
+        told.close()
+
+
+def _serve(options: Namespace) -> int:
     try:
         config = load_config(options.config)
     except ConfigErrors as errors:
-        print(errors, file=sys.stderr)
+        if options.log_format == "json":
+            for error in errors.errors:
+                log.error("%s", error)
+        else:
+            print(errors, file=sys.stderr)
         return 2
-    try:
-        if options.workers > 1:
-            return supervise(options, config)
-        orders, listeners = Signals(), listen(options.host, options.port)
-        reload = partial(reloaded, options.config)
-        return run(options, config, listeners, orders, tell_ready, reload, Alone())
-    except Stop as stop:
-        print(f"rgate: {stop.message}", file=sys.stderr)
-        return 1
-
-
-def _log_to_stderr(level: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("rgate: %(message)s"))
-    logger = logging.getLogger("rgate")
-    logger.addHandler(handler)
-    logger.setLevel(level.upper())
-    logger.propagate = False
+    if options.workers > 1:
+        return supervise(options, config)
+    orders, listeners = Signals(), listen(options.host, options.port)
+    reload = partial(reloaded, options.config)
+    return run(options, config, listeners, orders, partial(tell_ready, options), reload, Alone())

@@ -6,7 +6,7 @@ from argparse import Namespace
 from rgate.cli.looking import look_at_docker
 from rgate.cli.writing import write_whole
 from rgate.core.cannot_tell import CannotTell
-from rgate.core.config_errors import in_one_line
+from rgate.core.escape import in_one_line
 from rgate.core.recording import Recording, recorded_source, written
 
 _STDOUT = "-"

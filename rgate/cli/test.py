@@ -22,7 +22,8 @@ from rgate.cli.writing import write_whole
 from rgate.core.cannot_tell import CannotTell
 from rgate.core.case_file import parse_cases
 from rgate.core.cases import PlacedCase
-from rgate.core.config_errors import ConfigError, ConfigErrors, in_one_line
+from rgate.core.config_errors import ConfigError, ConfigErrors
+from rgate.core.escape import in_one_line
 
 
 def test(options: Namespace) -> int:

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Final, TextIO
 
-from rgate.core.config_errors import in_one_line
+from rgate.core.escape import in_one_line
 from rgate.core.explain import Level
 from rgate.core.facts import FORWARDED
 from rgate.web.documents import ExplanationDocument, FactDocument

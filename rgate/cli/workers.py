@@ -26,6 +26,7 @@ from rgate.cli.stop import Stop
 from rgate.core.config import Config
 from rgate.core.config_errors import ConfigErrors
 from rgate.core.gateway import Gateway
+from rgate.telling.log import tell_on_stderr
 from rgate.telling.siblings import Worker, meeting_places
 
 log = logging.getLogger("rgate")
@@ -137,6 +138,7 @@ class _Supervisor:
     def _be_worker(self, worker: _Worker, control: socket.socket) -> NoReturn:
         """Serve, and end the process. The supervisor's sockets are closed: their ends tell of its end."""
         status = 1
+        told = tell_on_stderr(self._options.log_level, self._options.log_format, threads=True)
         try:
             others = [other.place.getsockname() for other in self._workers if other is not worker]
             for other in self._workers:
@@ -152,15 +154,16 @@ class _Supervisor:
                 options.seed += worker.number  # else all would pick the same
             if worker.number:  # all look at the same Docker: one tells how that goes
                 logging.getLogger("rgate.docker").setLevel(logging.ERROR)
-            orders = _ControlledOrders(control)
+            orders = _ControlledOrders(control, options)
             status = run(
                 options, self._config, worker.listeners, orders, orders.tell_ready, self._reload, siblings
             )
         except Stop as stop:
-            print(f"rgate: {stop.message}", file=sys.stderr)
+            log.error("%s", stop.message)
         except Exception:
             log.exception("worker failed")
         finally:
+            told.close()
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
@@ -280,8 +283,9 @@ class _ControlledOrders:
     Signals themselves are left to the supervisor: a terminal sends them to all of its processes.
     """
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, options: Namespace) -> None:
         self._control = control
+        self._options = options
         self._done, self._tell = socket.socketpair()
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
@@ -300,7 +304,7 @@ class _ControlledOrders:
 
     def tell_ready(self, listeners: Sequence[socket.socket], gateway: Gateway) -> None:
         """Tell the supervisor what to print."""
-        self._control.sendall(ready_text(listeners, gateway).encode() + b"\0")
+        self._control.sendall(ready_text(self._options, listeners, gateway).encode() + b"\0")
 
 
 def _no_process(error: OSError) -> str:

@@ -5,7 +5,7 @@ import os
 import stat
 
 from rgate.core.cannot_tell import CannotTell
-from rgate.core.config_errors import in_one_line
+from rgate.core.escape import in_one_line
 
 
 def write_new(path: str, data: bytes) -> None:

@@ -11,7 +11,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Final, NamedTuple
 
 from rgate.core.cannot_tell import CannotTell
-from rgate.core.config_errors import in_one_line
+from rgate.core.escape import in_one_line
 from rgate.core.explain import Asked
 from rgate.core.names import wrong_with_host
 

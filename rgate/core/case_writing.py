@@ -12,7 +12,7 @@ import yaml
 from rgate.core.case_values import RequestLine
 from rgate.core.cases import Case, Expected, Told
 from rgate.core.config import Config, Match, Route
-from rgate.core.config_errors import in_one_line
+from rgate.core.escape import in_one_line
 from rgate.core.explain import Asked, Ending
 from rgate.core.names import wrong_with_host
 

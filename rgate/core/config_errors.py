@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from rgate.core.cannot_tell import CannotTell
+from rgate.core.escape import in_one_line
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,11 +31,6 @@ class ConfigErrors(CannotTell):
     def __init__(self, errors: tuple[ConfigError, ...]) -> None:
         self.errors = tuple(sorted(errors))
         super().__init__("\n".join(map(str, self.errors)))
-
-
-def in_one_line(text: str) -> str:
-    """Return *text* with what would break its line, or reach a terminal as a command, escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def shown(found: object) -> str:

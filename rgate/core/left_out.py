@@ -8,8 +8,8 @@ from typing import Final
 from rgate.core.address import PORT_LABEL, HostView
 from rgate.core.cannot_tell import CannotTell
 from rgate.core.config import Backend
-from rgate.core.config_errors import in_one_line
 from rgate.core.containers import Container
+from rgate.core.escape import in_one_line
 from rgate.core.selection import view_of
 
 LeftOutKeys = Mapping[str, frozenset[str]]

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 NO_SERVICE_URLS = "Backend available but no Service URLs discovered"
-_READY = "rgate listening on http://"
+_READY = ("rgate listening on http://", '{"message": "listening", ')
 
 T = TypeVar("T")
 
@@ -101,7 +102,9 @@ class Gateway:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.ready = self._wait_until_ready()
-        self.port = int(self.ready.partition(",")[0].rpartition(":")[2])
+        first = re.search(r"http://\S+?:(\d+)", self.ready)
+        assert first is not None
+        self.port = int(first[1])
 
     def _read(self) -> None:
         assert self.process.stdout is not None

@@ -266,12 +266,13 @@ def picks(directory: Path, *options: str) -> list[str]:
     return [json.loads(line)["container"] for line in log.read_text().splitlines()]
 
 
-@pytest.mark.clause("8.reload.logs")
-def test_sigusr1_opens_the_access_log_again(tmp_path: Path) -> None:
+@pytest.mark.clause("8.reload.logs", "10.logs.reopened")
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGHUP])
+def test_a_signal_opens_the_access_log_again(tmp_path: Path, number: signal.Signals) -> None:
     log = tmp_path / "access.log"
     with running(tmp_path, CONFIG, "--access-log", "access.log", environment=NO_DOCKER) as gateway:
         log.rename(tmp_path / "rotated")
-        gateway.send_signal(signal.SIGUSR1)
+        gateway.send_signal(number)
         wait_until(lambda: bool(gateway.get("/elsewhere")) and log.exists(), bool, within_s=5)
         assert gateway.stop() == 0
     assert " GET /elsewhere 403 " in log.read_text()

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rgate.core.record import Record
-from rgate.stats.access_log import AccessLog, json_line, text_line
+from rgate.telling.access_log import AccessLog, json_line, text_line
 
 NAMES = ["time", "client", "method", "target", "status", "bytes", "seconds", "route", "container", "attempts"]
 NAMES += ["reason", "request_id"]

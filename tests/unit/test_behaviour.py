@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PAGE = Path("docs/behaviour.md").read_text()
-ID = r"[1-9]\.[a-z0-9_]+\.[a-z0-9_]+"
+ID = r"[1-9][0-9]?\.[a-z0-9_]+\.[a-z0-9_]+"
 HEADS = re.findall(rf"^(?:- |\| )\[({ID})\](.*)$", PAGE, re.MULTILINE)
 """Of each clause its id and the rest of its first line."""
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from rgate.cli.main import run
 from rgate.cli.text import has_colour, text_of
 from rgate.core.address import HostView
-from rgate.core.config_errors import in_one_line
 from rgate.core.containers import Container, PublishedPort, State
+from rgate.core.escape import in_one_line
 from rgate.core.explain import Ending, Explanation, Fact, Forwarded, Level
 from rgate.core.recording import Recording, recorded_source, written
 from rgate.web.documents import ExplanationDocument

@@ -1,0 +1,16 @@
+"""What clients, labels and containers say, made harmless for a terminal and a line."""
+
+
+def in_one_line(text: str) -> str:
+    """Return *text* with a Python escape in place of each character that is not printable: controls, line
+    ends, bidi marks, surrogates.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def escaped(character: str) -> str:
+    """Return *character* as an escape by its number, whatever it is."""
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
