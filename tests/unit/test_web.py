@@ -105,7 +105,9 @@ def test_what_the_library_refuses_is_a_problem_document(client: FlaskClient) -> 
 def test_the_configuration_in_force_is_told_without_secrets() -> None:
     config = Config((), (), stats=StatsConfig("postgresql://user:secret@h/d?sslpassword=secret"))
     gateway = Gateway(config, {}, lambda: 0.0)
-    client = create_web(gateway, cast(Stats, None), broken, siblings=Alone()).test_client()
+    client = create_web(
+        gateway, cast(Stats, None), broken, stories=Rings(broken), siblings=Alone()
+    ).test_client()
     told = ask(client, "/_rgate/config")
     assert (told.status_code, told.content_type) == (200, "application/json")
     assert b"secret" not in told.data

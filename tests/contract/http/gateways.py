@@ -247,7 +247,7 @@ class Rgate(Gateway):
 
     def _find_port(self) -> int:
         said = (self.directory / "out").read_text(errors="replace")
-        matched = re.search(r"^rgate listening on http://\S+:(\d+)\b", said, re.MULTILINE)
+        matched = re.search(r"\blistening\b.*?http://\S+?:(\d+)\b", said)
         return int(matched[1]) if matched else 0
 
 
