@@ -61,6 +61,19 @@ TOLD = (
         documents.ExplanationDocument,
     ),
     Told(
+        "/_rgate/requests",
+        "With `failed=1`, `route=` (empty: those without one), `backend=`, `container=`, `status=`, "
+        "`reason=`, `since=` (Unix seconds or RFC 3339), `id=` and `limit=` (100; at most 1,000), each once. "
+        "Of each worker the last 1,000 are kept, and apart the last 1,000 that failed: those that were cut, "
+        "and statuses from 499 on. rgate's own pages are in neither.",
+        documents.RequestsDocument,
+    ),
+    Told(
+        "/_rgate/requests/ID",
+        "The newest of that id, which is percent-encoded; what `rgate why --json` prints.",
+        documents.StoryDocument,
+    ),
+    Told(
         "Problems",
         "Wherever rgate answers itself with an error, on these pages and on all others.",
         documents.ProblemDocument,

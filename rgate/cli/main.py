@@ -44,6 +44,7 @@ _COMMANDS: Final = {
     ),
     "test": _Command("run routing cases, or make some from what is true now", add.add_test, "test:test"),
     "health": _Command("ask a running rgate whether it is well", add.add_health, "health:health"),
+    "why": _Command("tell the story of a request that has been", add.add_why, "why:why"),
 }
 
 

@@ -220,6 +220,23 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--db", metavar="URL", help="the database of the figures, instead of stats.database")
 
 
+def add_why(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `why`."""
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "id", nargs="?", metavar="ID", help="X-Request-ID of the request; the newest of that id"
+    )
+    which.add_argument("--last", action="store_true", help="the newest request")
+    which.add_argument("--failed", action="store_true", help="the newest that failed: cut, 499, 500 or more")
+    add_gateway(parser)
+    parser.add_argument("--json", action="store_true", help="print the document of /_rgate/requests/ID")
+    parser.epilog = (
+        "A running rgate keeps the stories of the last 1,000 requests, and of the last 1,000 that failed. "
+        "Exit status: 0 where the request is known, 1 where not, 2 where nobody told. Examples: "
+        "`rgate why --failed`; `rgate why 3f2a9c… --json`."
+    )
+
+
 def _gateway(text: str) -> str:
     """Return `http://host:port`; the scheme may be left out, a port and a last `/` too."""
     url = text if "://" in text else f"http://{text}"

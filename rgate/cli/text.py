@@ -18,6 +18,8 @@ from rgate.web.documents import ExplanationDocument, FactDocument
 _GLYPHS: Final = {Level.OK: "●", Level.WARN: "▲", Level.BAD: "■", Level.INFO: "○"}
 _COLOURS: Final = {Level.OK: "32", Level.WARN: "33", Level.BAD: "31", Level.INFO: "2"}
 _BOLD: Final = "1"
+_DIM: Final = "2"
+_BAD: Final = _COLOURS[Level.BAD]
 _CODE_COLOUR: Final = "36"
 _CODE: Final = re.compile(r"`([^`]*)`")
 
@@ -41,7 +43,7 @@ def say(text: str) -> None:
 
 def text_of(document: ExplanationDocument, *, colour: bool) -> str:
     """Return an explanation as text of several lines; each fact is one, and each forwarded field."""
-    style = _Style(colour)
+    style = Style(colour)
     width = max((len(in_one_line(fact.about)) for fact in document.facts), default=0)
     asked = f"{document.method} {document.target}"
     host = f" of {in_one_line(document.host)}" if document.host else ""
@@ -54,7 +56,7 @@ def text_of(document: ExplanationDocument, *, colour: bool) -> str:
     return "\n".join(told)
 
 
-def _fact(fact: FactDocument, width: int, style: "_Style") -> str:
+def _fact(fact: FactDocument, width: int, style: "Style") -> str:
     glyph = style.painted(_GLYPHS[fact.level], _COLOURS[fact.level])
     since = _since(fact.at)
     about = style.bold(f"{in_one_line(fact.about):{width}}")
@@ -70,17 +72,27 @@ def _since(at: float | None) -> str:
         return ""
 
 
-class _Style:
+class Style:
     """Paints what is escaped already, or leaves it."""
 
     def __init__(self, colour: bool) -> None:
         self._colour = colour
 
     def painted(self, text: str, colour: str) -> str:
+        """Return *text* in *colour*, a number of ECMA-48's."""
         return f"\x1b[{colour}m{text}\x1b[0m" if self._colour else text
 
     def bold(self, text: str) -> str:
+        """Return *text* as what one reads first."""
         return self.painted(text, _BOLD)
+
+    def dim(self, text: str) -> str:
+        """Return *text* as what one may overlook."""
+        return self.painted(text, _DIM)
+
+    def bad(self, text: str) -> str:
+        """Return *text* as what went wrong."""
+        return self.painted(text, _BAD)
 
     def code(self, text: str) -> str:
         """Return *text* with what stands between backticks painted."""

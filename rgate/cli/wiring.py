@@ -13,12 +13,13 @@ from rgate.cli.config_file import load_config
 from rgate.core.config import Config
 from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
-from rgate.core.record import Record, RequestLog
+from rgate.core.record import Counter, Record, RecordLog, RequestLog, Whole
 from rgate.discovery.docker_source import DockerSource, own_container_id, published_host
 from rgate.discovery.registry import Registry
 from rgate.discovery.watcher import Watcher
 from rgate.engines import ENGINES
 from rgate.stats import Stats, open_stats
+from rgate.telling.rings import Rings
 from rgate.telling.siblings import Alone, Siblings
 from rgate.web.app import create_web
 from rgate.web.pages import Web
@@ -38,17 +39,20 @@ class Engine(Protocol):
 
 
 class _All:
-    """A RequestLog that hands each record to several."""
+    """A RequestLog for the figures, the stories, and others that want a record of each request."""
 
-    def __init__(self, logs: Iterable[RequestLog]) -> None:
-        self._logs = tuple(logs)
+    def __init__(self, stats: Stats, stories: Rings, others: Iterable[RecordLog]) -> None:
+        self._stats = stats
+        self._others = tuple(others)
+        self._logs: tuple[RecordLog | Rings, ...] = (stats, stories, *self._others)
+        self.keep: Callable[[Whole], object] = stories.keep
 
     def add(self, record: Record) -> None:
         for request_log in self._logs:
             request_log.add(record)
 
-    def counter(self, route: str, backend: str, container: str) -> None:
-        """Return None: one of them wants records."""
+    def counter(self, route: str, backend: str, container: str) -> Counter | None:
+        return None if self._others else self._stats.counter(route, backend, container)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Wired:
     registry: Registry
     watcher: Watcher
     stats: Stats
+    stories: Rings
     web: Web
     log: RequestLog
 
@@ -72,6 +77,7 @@ class Wired:
         self.gateway.swap(config, self.registry.configure(config.backends))
         # What changed between the two came under other names, and was left.
         self.gateway.swap_views(self.registry.views)
+        self.stories.note(self.gateway.snapshot)
         self.watch_if_needed()
 
     def close(self) -> None:
@@ -86,7 +92,7 @@ def wire(
     can_tunnel: bool,
     database: str | None = None,
     seed: int | None = None,
-    logs: Iterable[RequestLog] = (),
+    logs: Iterable[RecordLog] = (),
     workers: int = 1,
     siblings: Siblings | None = None,
 ) -> Wired:
@@ -113,10 +119,12 @@ def wire(
     def knowledge() -> tuple[Knowledge, ...]:
         return (watcher.knowledge,)
 
-    app = create_web(gateway, stats, knowledge, siblings=siblings or Alone())
-    others = tuple(logs)
-    log: RequestLog = _All((stats, *others)) if others else stats
-    return Wired(gateway, registry, watcher, stats, Web(gateway, app, knowledge), log)
+    stories = Rings(knowledge)
+    stories.note(gateway.snapshot)
+    registry.subscribe(lambda _: stories.note(gateway.snapshot))
+    app = create_web(gateway, stats, knowledge, stories=stories, siblings=siblings or Alone())
+    web = Web(gateway, app, knowledge)
+    return Wired(gateway, registry, watcher, stats, stories, web, _All(stats, stories, logs))
 
 
 def make_engine(name: str, wired: Wired) -> Engine:

@@ -50,6 +50,7 @@ class ClientConnection:
     peer: str  # the TCP peer's IP address
     local_port: int
     trusted: bool = False
+    peer_port: int = 0  # 0: not known
     before_host: bytes = field(init=False, repr=False)
     behind_host: bytes = field(init=False, repr=False)
 

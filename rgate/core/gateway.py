@@ -6,6 +6,7 @@ assignment: readers need no lock, and a reload cannot be seen half done.
 
 from collections.abc import Callable, Mapping
 from enum import Enum
+from itertools import count
 from typing import Final
 
 from rgate.core.admission import Stranger, from_another_site, why_a_stranger
@@ -33,9 +34,14 @@ OWN: Final = Own.OWN
 
 
 class Snapshot:
-    """One configuration, and all that is known of its backends at one moment. Immutable."""
+    """One configuration, and all that is known of its backends at one moment. Immutable.
 
-    __slots__ = ("_most_content", "_stats_path", "config", "exchanges", "reading", "router", "views")
+    *generation* is its number among all that were in force, from 1 on.
+    """
+
+    __slots__ = (
+        "_most_content", "_stats_path", "config", "exchanges", "generation", "reading", "router", "views",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -44,8 +50,10 @@ class Snapshot:
         reading: Reading,
         views: Mapping[str, BackendView],
         balancer: Balancer,
+        generation: int = 1,
     ) -> None:
         self.config = config
+        self.generation = generation
         self.router = router
         self.reading = reading
         self.views = views
@@ -59,7 +67,7 @@ class Snapshot:
         """Return the index in `router.routes` of the route that *request* goes by, or what answers it
         instead.
         """
-        _, path, host, _, framing, _, manner, _, _, _ = request
+        _, path, host, _, framing, _, manner, _, _, _, _ = request
         refusal = manner.refusal
         if refusal is not None and refusal is not Reason.NOT_IMPLEMENTED:
             return _refused(request)
@@ -89,7 +97,9 @@ class Gateway:
     how many processes share the limit on connections.
     """
 
-    __slots__ = ("_machine_name", "_workers", "balancer", "can_tunnel", "is_draining", "snapshot")
+    __slots__ = (
+        "_generations", "_machine_name", "_workers", "balancer", "can_tunnel", "is_draining", "snapshot",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -106,6 +116,7 @@ class Gateway:
         self.balancer = Balancer(random)
         self.can_tunnel = can_tunnel
         self.is_draining = False  # whoever ends the gateway tells: no more requests are wanted
+        self._generations = count(1)  # a step of it is one operation: two threads may swap at once
         # What is in force now; take it once where two of its parts have to fit.
         self.snapshot = self._snapshot(config, views)
 
@@ -134,20 +145,22 @@ class Gateway:
         old = self.snapshot
         if views.keys() != old.exchanges.keys():
             return
-        self.snapshot = Snapshot(old.config, old.router, old.reading, views, self.balancer)
+        generation = next(self._generations)
+        self.snapshot = Snapshot(old.config, old.router, old.reading, views, self.balancer, generation)
         self._forget_changed(views)
 
     def _snapshot(self, config: Config, views: Mapping[str, BackendView]) -> Snapshot:
         reading = Reading(config.limits, upgrading=self.can_tunnel)
-        return Snapshot(config, Router(config.routes), reading, views, self.balancer)
+        generation = next(self._generations)
+        return Snapshot(config, Router(config.routes), reading, views, self.balancer, generation)
 
     def _forget_changed(self, views: Mapping[str, BackendView]) -> None:
         self.balancer.keep_only(c for view in views.values() for c in view.candidates)
 
-    def client(self, peer: str, local_port: int) -> ClientConnection:
+    def client(self, peer: str, local_port: int, peer_port: int = 0) -> ClientConnection:
         """Return what rgate holds of a connection from the address *peer*."""
         trusted = is_in(peer, self.config.trusted_proxies)
-        return ClientConnection(unmapped(peer), local_port, trusted)
+        return ClientConnection(unmapped(peer), local_port, trusted, peer_port)
 
     def own_response(
         self, place: Problem | DefaultResponse, request: Request, client: ClientConnection

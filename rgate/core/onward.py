@@ -67,6 +67,7 @@ class Request(NamedTuple):
     framing: RequestFraming
     identity: bytes  # X-Request-ID
     manner: Manner
+    line: bytes  # the request line, as it came, with its CR LF
     received: bytes  # where its head, as it came, lies between `start` and `end`
     start: int
     end: int
@@ -78,8 +79,7 @@ class Request(NamedTuple):
     @property
     def target(self) -> bytes:
         """The target, as it came."""
-        line = self.received[self.start : self.received.index(LINE_END, self.start)]
-        return line.split(b" ", 2)[1]
+        return self.line.split(b" ", 2)[1]
 
 
 def request_of(
@@ -111,8 +111,9 @@ def request_of(
         fields = (*fields, (b"X-Request-ID", made_id))
     onward = b"%b %b%b HTTP/1.1\r\n%b\r\n" % (head.method, head.path, head.query, lines(fields))
     identity = given_id or made_id
+    line = received[start : received.index(LINE_END, start) + 2]
     return Request(
-        head.method, head.path, head.host, onward, head.framing, identity, manner, received, start, end
+        head.method, head.path, head.host, onward, head.framing, identity, manner, line, received, start, end
     )
 
 

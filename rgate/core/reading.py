@@ -151,10 +151,10 @@ class RequestReader(_Received):
         Most clients send the same lines with each request of a connection: what they come to is known then.
         """
         received, start = self.received, self.at
-        line = _match_request_line(received, start)
-        if line is None:
+        matched_line = _match_request_line(received, start)
+        if matched_line is None:
             return None
-        line_end = line.end()
+        line_end = matched_line.end()
         known = self._known
         if known is not None and received.startswith(known[0], line_end) and known[1] is reading:
             block, _, rest, given_id, host, framing, manner = known
@@ -181,18 +181,21 @@ class RequestReader(_Received):
                 self._known = (received[line_end:end], reading, rest, given_id, host, framing, manner)
         if end - start > reading.most_bytes:
             return None
-        method, path = line.groups()
+        method, path = matched_line.groups()
+        line = received[start:line_end]
         if given_id:
             identity = given_id
-            onward = b"".join((received[start:line_end], rest, LINE_END))
+            onward = b"".join((line, rest, LINE_END))
         else:
             identity = next_id()
-            onward = b"".join((received[start:line_end], rest, REQUEST_ID_NAME, identity, HEAD_END))
+            onward = b"".join((line, rest, REQUEST_ID_NAME, identity, HEAD_END))
         if end == len(received):
             self.received, self.at = b"", 0
         else:
             self.at = end
-        return _make(Request, (method, path, host, onward, framing, identity, manner, received, start, end))
+        return _make(
+            Request, (method, path, host, onward, framing, identity, manner, line, received, start, end)
+        )
 
     def _thoroughly(
         self, reading: Reading, client: ClientConnection, next_id: Callable[[], bytes]
@@ -242,7 +245,7 @@ def _known_of(request: Request, reading: Reading) -> _Lines | None:
     """Return what the lines of *request*, which was read thoroughly, come to with other ordinary request
     lines.
     """
-    line_end = request.received.index(LINE_END, request.start) + 2
+    line_end = request.start + len(request.line)
     line = _match_request_line(request.received, request.start)
     block = request.received[line_end : request.end]
     if line is None or line.end() != line_end or len(block) > _MOST_KNOWN_BYTES:
@@ -340,7 +343,7 @@ class ResponseReader(_Received):
         Of a busy connection many heads are the same, as Date changes each second only: what they come to is
         known.
         """
-        method, _, _, _, _, identity, manner, _, _, _ = request
+        method, _, _, _, _, identity, manner, _, _, _, _ = request
         known = self._known
         if known is not None and received.startswith(known[0]) and known[1] is reading and method != b"HEAD":
             block, _, beginning, status, framing, reuse = known

@@ -7,6 +7,7 @@ the bytes mean is core's to say; where connections come from is the caller's (re
 
 import errno
 import logging
+import os
 import select
 import socket
 import time
@@ -19,6 +20,7 @@ from rgate.core.onward import NEVER, Response, Reuse
 from rgate.core.patience import PIECE_BYTES
 from rgate.core.reading import ResponseReader
 from rgate.core.reasons import Failure
+from rgate.engines.records import late_to_accept, why_refused
 from rgate.engines.upstream import ClientGone, Sending, UpstreamCut, UpstreamFailed
 
 log = logging.getLogger("rgate")
@@ -38,7 +40,7 @@ def poll(wanted: dict[int, int], within_s: float) -> dict[int, int]:
 
 def connect(sending: Sending) -> socket.socket:
     """Return a connection to the address of *sending*. Raises ClientGone, and UpstreamFailed for all else."""
-    began_s = time.monotonic()
+    began_s, text = time.monotonic(), ""
     until_s = began_s + sending.connect_within_s
     try:
         host, port, client = sending.address.host, sending.address.port, sending.content.descriptor
@@ -52,17 +54,21 @@ def connect(sending: Sending) -> socket.socket:
                 if client in ready:
                     raise ClientGone
                 error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if ready else errno.ETIMEDOUT
+            text = (
+                late_to_accept(sending.connect_within_s) if error == errno.ETIMEDOUT else os.strerror(error)
+            )
             if not error:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return sock
             sock.close()
     except ClientGone:
         raise
-    except OSError:
-        pass
-    except Exception:  # nobody was reached either; what is no failure of the network is a defect of ours
+    except OSError as failed:
+        text = why_refused(failed)
+    except Exception as defect:  # nobody was reached either; what is no failure of the network is ours
         log.exception("connecting to %s failed", sending.address)
-    raise UpstreamFailed(Failure.REFUSED, sent=False, waited_s=time.monotonic() - began_s)
+        text = why_refused(defect)
+    raise UpstreamFailed(Failure.REFUSED, sent=False, waited_s=time.monotonic() - began_s, text=text)
 
 
 class Conversation:
@@ -166,7 +172,7 @@ class Answered:
             try:
                 read = reader.read(data, sending.reading, sending.request, reused=self.reused)
             except BadResponse as bad:
-                raise UpstreamFailed(bad.failure, sent=True) from bad
+                raise UpstreamFailed(bad.failure, sent=True, text=str(bad)) from bad
             if read is None:
                 data = self._receive_head(reader)
             elif isinstance(read, Response):

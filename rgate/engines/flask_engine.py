@@ -30,7 +30,7 @@ from rgate.core.record import RequestLog
 from rgate.core.routing import without_prefix
 from rgate.core.upload import may_be_repeated
 from rgate.engines.plain_wsgi import FlaskAnswer, OwnFlaskResponse, client_of, served_by_another
-from rgate.engines.records import DEFECT, answer_to_no_request
+from rgate.engines.records import BROKE_OFF, DEFECT, SAID_408, answer_to_no_request
 from rgate.engines.requests_upstream import RequestsUpstream
 from rgate.engines.underway import Answer, Underway
 from rgate.engines.upstream import (
@@ -113,6 +113,8 @@ class _View:
         """Return what tells the client why its request goes no further."""
         served = underway.served
         own = self._gateway.own_response(place, served.request, served.client)
+        if isinstance(place, Problem):
+            underway.detail = place.detail
         underway.record(own.status, len(own_content(own, served.request.method)), reason=own.reason)
         return OwnFlaskResponse(own)
 
@@ -121,7 +123,7 @@ class _View:
         onward = without_prefix(route, request) if route.strip_prefix else request
         if isinstance(onward, Problem):
             return self._own(underway, onward)
-        underway.route = route
+        underway.route, underway.generation = route, snapshot.generation
         try:
             answered = self._ask(underway, snapshot, route, onward)
         except Refused as refused:  # the request's content
@@ -141,10 +143,12 @@ class _View:
         def accepted(waited_s: float) -> None:
             nonlocal step
             assert isinstance(step, Attempt)
+            underway.trace.connected(time.monotonic_ns())
             step = exchange.accepted(step, waited_s)
 
         while isinstance(step, Attempt):
             underway.attempt, address = step, step.candidate.address
+            underway.trace.began(step.candidate, time.monotonic_ns())
             sending = Sending(
                 request if request.manner.has_host_field else with_host(request, str(address).encode()),
                 content,
@@ -153,12 +157,14 @@ class _View:
                 exchange.backend.timeouts,
                 exchange.connect_within_s(step),
                 step.fresh,
+                underway.trace.connecting,
                 accepted,
                 served.interim,
             )
             try:
                 return self._attempt(underway, route, sending)
             except UpstreamFailed as failed:
+                underway.trace.ended(time.monotonic_ns(), failed.failure.value, failed.text)
                 repeatable = not failed.sent or may_be_repeated(request, content.upload)
                 step = exchange.after(
                     step, failed.failure, time.monotonic(), repeatable=repeatable, waited_s=failed.waited_s
@@ -173,7 +179,8 @@ class _View:
             response, pieces = upstream.response, upstream.pieces()
             repeatable = may_be_repeated(request, sending.content.upload)
             if repeatable and is_unasked(response, reused=upstream.reused):
-                raise UpstreamFailed(Failure.STALE, sent=True)
+                raise UpstreamFailed(Failure.STALE, sent=True, text=SAID_408)
+            underway.trace.answered(time.monotonic_ns())
             if route.response_format is ResponseFormat.ENVELOPE:
                 response, pieces = _enveloped(request, response, pieces)
             unless_it_is_delivered.pop_all()
@@ -193,6 +200,6 @@ def _enveloped(
                 response, content = envelope.raw()
                 return response, chain((content,), pieces)
     except UpstreamCut as cut:
-        raise UpstreamFailed(Failure.BAD_RESPONSE, sent=True) from cut
+        raise UpstreamFailed(Failure.BAD_RESPONSE, sent=True, text=BROKE_OFF) from cut
     response, content = envelope.enveloped()
     return response, iter((content,))

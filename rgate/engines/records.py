@@ -1,8 +1,10 @@
 """The record of a request, as its engine saw it end."""
 
+import os
 import secrets
 import time
 from email.utils import formatdate
+from typing import Final
 
 from rgate.core.config import Route
 from rgate.core.exchange import Attempt
@@ -11,7 +13,7 @@ from rgate.core.message import Refused
 from rgate.core.onward import Request
 from rgate.core.problem import OwnResponse, Problem, problem_response
 from rgate.core.reasons import Reason
-from rgate.core.record import Record, RequestLog
+from rgate.core.record import CUT, RESPONSE, Record, RequestLog, Try
 
 
 def record_of(
@@ -25,8 +27,12 @@ def record_of(
     cut: bool = False,
     route: Route | None = None,
     attempt: Attempt | None = None,
+    generation: int = 0,
+    tries: tuple[Try, ...] = (),
+    detail: str = "",
 ) -> Record:
     """Return the record of a request that ends now. *started_ns*: of `time.monotonic_ns`."""
+    ended_ns = time.monotonic_ns()
     return Record(
         ended_at_s=time.time(),
         client=client.peer,
@@ -34,7 +40,7 @@ def record_of(
         target=request.target.decode("latin-1"),
         status=status,
         bytes_sent=bytes_sent,
-        latency_ns=time.monotonic_ns() - started_ns,
+        latency_ns=ended_ns - started_ns,
         route=route.name if route is not None else "",
         backend=route.backend if route is not None else "",
         container=attempt.candidate.name if attempt is not None else "",
@@ -42,7 +48,29 @@ def record_of(
         reason=reason.value if reason is not None else "",
         request_id=request.identity.decode("latin-1"),
         cut=cut,
+        host=request.host.decode("latin-1"),
+        client_port=client.peer_port,
+        ended_ns=ended_ns,
+        generation=generation,
+        tries=tries,
+        detail=detail,
     )
+
+
+def outcome_of(reason: Reason | None, *, cut: bool) -> str:
+    """Return what the last attempt came to where the request ended so; see `Try.outcome`."""
+    return reason.value if reason is not None else CUT if cut else RESPONSE
+
+
+def late_to_accept(within_s: float) -> str:
+    """Return what there is to say where nobody accepted a connection in time."""
+    return f"it did not accept in {within_s:.3g} s"
+
+
+def why_refused(error: Exception) -> str:
+    """Return what the system says of a connection that could not be made."""
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number and number > 0 else type(error).__name__
 
 
 def answer_to_no_request(
@@ -63,9 +91,17 @@ def answer_to_no_request(
             latency_ns=now_ns - (began_ns or now_ns),
             reason=refused.reason.value,
             request_id=identity,
+            client_port=client.peer_port,
+            ended_ns=now_ns,
+            detail=refused.detail,
         )
     )
     return own
+
+
+SAID_408: Final = "it said 408, as to an idle connection"
+BROKE_OFF: Final = "its content broke off, or is malformed"
+"""What is said of attempts that both engines end so."""
 
 
 def date() -> bytes:

@@ -46,7 +46,7 @@ class RequestsUpstream:
         except requests.exceptions.RequestException as error:
             if not isinstance(error, requests.exceptions.ConnectionError):
                 log.exception("connecting to %s failed", sending.address)
-            raise UpstreamFailed(Failure.REFUSED, sent=False) from error
+            raise UpstreamFailed(Failure.REFUSED, sent=False, text=type(error).__name__) from error
         return _answered(sending, response)
 
 
@@ -89,6 +89,7 @@ class _Connection(HTTPConnection):
         reused = self.sock is not None
         if not reused:
             began_s = time.monotonic()
+            sending.connecting()
             self.sock = connect(sending)
             sending.accepted(time.monotonic() - began_s)
         self.conversation = Conversation(self.sock, sending, reused=reused)

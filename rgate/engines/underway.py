@@ -4,6 +4,7 @@ WSGI has no words for most of this. The view finds a `ServedRequest` in the envi
 that takes an `Answer` or an `OwnAnswer` for what it is; to others it is an iterable of content (PEP 3333).
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from rgate.core.onward import Request, Response
 from rgate.core.problem import CLIENT_CLOSED_REQUEST, OwnResponse
 from rgate.core.reasons import Reason
 from rgate.core.record import RequestLog
-from rgate.engines.records import record_of
+from rgate.core.trace import Trace
+from rgate.engines.records import outcome_of, record_of
 from rgate.engines.upstream import RequestContent, UpstreamCut, UpstreamResponse
 
 
@@ -40,6 +42,9 @@ class Underway:
         self.route: Route | None = None
         self.exchange: Exchange | None = None
         self.attempt: Attempt | None = None
+        self.trace = Trace()
+        self.generation = 0  # of the snapshot that the route is of
+        self.detail = ""  # of the problem that is answered
         self._log = log
         self._is_recorded = False
 
@@ -64,6 +69,9 @@ class Underway:
                 cut=cut,
                 route=self.route,
                 attempt=self.attempt,
+                generation=self.generation,
+                tries=self.trace.ended(time.monotonic_ns(), outcome_of(reason, cut=cut)),
+                detail=self.detail,
             )
         )
 

@@ -17,14 +17,16 @@ from rgate.core.upload import Upload
 class UpstreamFailed(Exception):
     """An attempt came to nothing before the response's head.
 
-    *sent*: a byte of the request may have reached it. *waited_s*: for its connection.
+    *sent*: a byte of the request may have reached it. *waited_s*: for its connection. *text*: what the
+    network, or who read the response, says of it.
     """
 
-    def __init__(self, failure: Failure, *, sent: bool, waited_s: float = 0.0) -> None:
+    def __init__(self, failure: Failure, *, sent: bool, waited_s: float = 0.0, text: str = "") -> None:
         super().__init__(failure.value)
         self.failure = failure
         self.sent = sent
         self.waited_s = waited_s
+        self.text = text
 
 
 class UpstreamCut(Exception):
@@ -78,8 +80,8 @@ class RequestContent:
 class Sending:
     """One request on its way to *address*.
 
-    *fresh*: not over a pooled connection. *accepted* is called with the seconds that a new connection took,
-    *interim* with each interim response for the client.
+    *fresh*: not over a pooled connection. *connecting* is called before a new connection is made, *accepted*
+    with the seconds that it took, *interim* with each interim response for the client.
     """
 
     request: Request
@@ -89,6 +91,7 @@ class Sending:
     timeouts: Timeouts
     connect_within_s: float
     fresh: bool
+    connecting: Callable[[], None]
     accepted: Callable[[float], None]
     interim: Callable[[bytes], None]
 

@@ -55,14 +55,14 @@ class Service:
 
 
 class Connection:
-    """One connection, of a client at the address *peer*."""
+    """One connection, of a client at *peer*, an address of the socket's family."""
 
-    def __init__(self, sock: socket.socket, peer: str, service: Service) -> None:
+    def __init__(self, sock: socket.socket, peer: tuple[Any, ...], service: Service) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = sock
         self.is_lingering = False
-        self._client = service.gateway.client(peer, sock.getsockname()[1])
+        self._client = service.gateway.client(peer[0], sock.getsockname()[1], peer[1])
         self._service = service
         self._reader = RequestReader()
         self._began_ns = 0

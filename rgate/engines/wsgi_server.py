@@ -106,7 +106,7 @@ class WsgiServer:
             return False
         try:
             accepted, address = listener.accept()
-            connection = Connection(accepted, address[0], self._service)
+            connection = Connection(accepted, address, self._service)
         except BlockingIOError:
             return False
         except OSError as error:

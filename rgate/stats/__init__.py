@@ -6,11 +6,10 @@
 from rgate.stats.figures import Counted, Figures, Grouping
 from rgate.stats.lasting import LastingStats, Stats, open_stats
 from rgate.stats.memory import MemoryStats
-from rgate.stats.query import BadQuery, StatsQuery, parse_stats_query
+from rgate.stats.query import StatsQuery, parse_stats_query
 from rgate.stats.store import StatsError
 
 __all__ = [
-    "BadQuery",
     "Counted",
     "Figures",
     "Grouping",

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import sqlalchemy as sa
 
-from rgate.core.record import Counter, Record, RequestLog
+from rgate.core.record import Counter, Record, RecordLog
 from rgate.stats.figures import Counted
 from rgate.stats.live_file import Arena, Counts, LiveFile, leftovers, unfolded_of_others
 from rgate.stats.queries import Queries
@@ -22,7 +22,7 @@ from rgate.stats.store import StatsError, Store, StoreUnavailableError, first_mi
 _log: Final = logging.getLogger("rgate")
 
 
-class Stats(RequestLog, Protocol):
+class Stats(RecordLog, Protocol):
     """Takes records, and gives their figures. Any thread may call; none of these raise.
 
     What `add` took is in whatever is asked for after it returned. A window of N minutes holds the

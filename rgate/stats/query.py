@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl
 
+from rgate.core.query import BadQuery, asked
 from rgate.stats.figures import Grouping
 
 LONGEST_WINDOW_MINUTES: Final = 366 * 24 * 60
@@ -12,14 +12,6 @@ LONGEST_WINDOW_MINUTES: Final = 366 * 24 * 60
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhd])")
-
-
-class BadQuery(Exception):  # the field's word, as in the reason `bad_query`
-    """The query asks for what is not there. *detail* is one sentence a person can act on."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +24,10 @@ class StatsQuery:
 
 def parse_stats_query(query: str) -> StatsQuery:
     """Return what *query*, the part of the target behind `?`, asks for. Raises BadQuery."""
-    asked: dict[str, str] = {}
-    for key, value in parse_qsl(query, keep_blank_values=True):
-        if key not in ("window", "by"):
-            raise BadQuery(f"The query may have `window` and `by`, and not {key!r}.")
-        if key in asked:
-            raise BadQuery(f"The query says `{key}` more than once.")
-        asked[key] = value
+    said = asked(query, ("window", "by"))
     return StatsQuery(
-        window_minutes=_window_minutes(asked["window"]) if "window" in asked else None,
-        by=_grouping(asked["by"]) if "by" in asked else None,
+        window_minutes=_window_minutes(said["window"]) if "window" in said else None,
+        by=_grouping(said["by"]) if "by" in said else None,
     )
 
 

@@ -27,7 +27,7 @@ def access_fields(record: Record) -> dict[str, str | int | float]:
         "container": record.container,
         "attempts": record.attempts,
         # A status alone would look as if all had gone well.
-        "reason": record.reason or ("cut" if record.cut else ""),
+        "reason": record.reason_or_cut,
         "request_id": record.request_id,
     }
 
@@ -67,7 +67,7 @@ class _Lines:
 
 
 class AccessLog:
-    """A `RequestLog` that writes lines to *path* (`-`: standard output) from a thread of its own.
+    """A `RecordLog` that writes lines to *path* (`-`: standard output) from a thread of its own.
 
     Raises OSError where the file cannot be opened. A disk that fails later is told of once.
     """

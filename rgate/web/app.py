@@ -5,6 +5,7 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
+from urllib.parse import unquote
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
@@ -17,8 +18,10 @@ from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
 from rgate.core.own import OwnPage
 from rgate.core.problem import OWN_FIELDS, Problem, page_problem
+from rgate.core.query import BadQuery
 from rgate.core.reasons import Reason
-from rgate.stats import BadQuery, Grouping, Stats, parse_stats_query
+from rgate.stats import Grouping, Stats, parse_stats_query
+from rgate.telling.rings import Rings
 from rgate.telling.siblings import Siblings
 from rgate.web.asked import asked_in
 from rgate.web.catch_all import catch_all
@@ -28,12 +31,18 @@ from rgate.web.documents import (
     ExplanationDocument,
     FiguresDocument,
 )
+from rgate.web.requests_page import RequestsPage
 
 log = logging.getLogger("rgate")
 
 
 def create_web(
-    gateway: Gateway, stats: Stats, knowledge: Callable[[], Sequence[Knowledge]], *, siblings: Siblings
+    gateway: Gateway,
+    stats: Stats,
+    knowledge: Callable[[], Sequence[Knowledge]],
+    *,
+    stories: Rings,
+    siblings: Siblings,
 ) -> Flask:
     """Return the application. Which paths come here is decided in core/own.py.
 
@@ -42,7 +51,7 @@ def create_web(
     app = Flask("rgate.web", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider, which this is
     catch_all(app, "own")  # as stats.path may change by a reload, and paths are compared undecoded
-    pages = _Pages(gateway, stats, knowledge, siblings)
+    pages = _Pages(gateway, stats, knowledge, RequestsPage(stories, siblings))
 
     @app.endpoint("own")
     def own(path: str) -> Response:  # noqa: ARG001 - what counts is the head as it came
@@ -73,10 +82,10 @@ class _Pages:
         gateway: Gateway,
         stats: Stats,
         knowledge: Callable[[], Sequence[Knowledge]],
-        siblings: Siblings,
+        requests: RequestsPage,
     ) -> None:
         self._gateway = gateway
-        self._siblings = siblings
+        self._requests = requests
         self._stats = stats
         self._knowledge = knowledge
         self._pages: dict[OwnPage, Callable[[], Response]] = {
@@ -84,20 +93,24 @@ class _Pages:
             OwnPage.BACKENDS: self._backends,
             OwnPage.EXPLAIN: self._explain,
             OwnPage.CONFIG: self._config,
+            OwnPage.REQUESTS: self._last_requests,
+            OwnPage.STORY: self._story,
         }
 
     def answer(self) -> Response:
         place = self._gateway.own_page(request.environ["rgate.head"], request.environ["rgate.client"])
-        return _problem(place) if isinstance(place, Problem) else self._pages[place]()
+        if isinstance(place, Problem):
+            return _problem(place)
+        try:
+            return self._pages[place]()
+        except BadQuery as error:
+            return _problem(Problem(Reason.BAD_QUERY, error.detail))
 
     def _stranger(self) -> Stranger | None:
         return self._gateway.stranger(request.environ["rgate.head"], request.environ["rgate.client"])
 
     def _stats_page(self) -> Response:
-        try:
-            asked = parse_stats_query(request.query_string.decode("latin-1"))
-        except BadQuery as error:
-            return _problem(Problem(Reason.BAD_QUERY, error.detail))
+        asked = parse_stats_query(_query())
         if asked.by is Grouping.CONTAINER and (stranger := self._stranger()):
             return _problem(Problem(Reason.FORBIDDEN, stranger.detail))
         counted = self._stats.counted(asked.window_minutes)
@@ -116,6 +129,14 @@ class _Pages:
         # Not by jsonify: the file that it is saved in can be used as a configuration.
         text = text_of(document_of(without_secrets(self._gateway.config)))
         return Response(text, content_type="application/json")
+
+    def _last_requests(self) -> Response:
+        return _answer(self._requests.requests(_query()))
+
+    def _story(self) -> Response:
+        path: str = request.environ["rgate.path"]
+        told = self._requests.story(unquote(path.removeprefix(OwnPage.STORY.value)), _query())
+        return _problem(told) if isinstance(told, Problem) else _answer(told)
 
     def _backends(self) -> Response:
         return _answer(BackendsDocument.of_views(self._knowledge(), self._gateway.views))
@@ -139,6 +160,11 @@ def _problem(problem: Problem) -> Response:
     for name, value in own.fields:
         answer.headers[name.decode("ascii")] = value.decode("latin-1")
     return answer
+
+
+def _query() -> str:
+    """Return the part of the target behind `?`, as it came."""
+    return request.query_string.decode("latin-1")
 
 
 def _request_id() -> str:

@@ -15,6 +15,18 @@ from rgate.core.explain import Ending, Level
 from rgate.core.health import Status
 from rgate.core.knowledge import Connection, Events, Knowledge
 from rgate.core.reasons import LeftOut, Reason
+from rgate.core.record import Record
+from rgate.core.story import (
+    By,
+    Story,
+    ToldCandidate,
+    by_whom,
+    client_of,
+    is_target_cut,
+    shown_host,
+    shown_method,
+    shown_target,
+)
 
 
 class Document(BaseModel):
@@ -353,6 +365,141 @@ class ConfigDocument(Document):
     stats: StatsDocument
     admin: AdminDocument
     limits: LimitsDocument
+
+
+# The requests that have been.
+
+
+class RequestDocument(Document):
+    """A request that has been, in a line."""
+
+    id: str = Field(description="X-Request-ID")
+    at: float = Field(description="when its first byte came, in Unix seconds")
+    method: str = Field(description="empty where what came was no request")
+    target: str = Field(description="as it came")
+    target_cut: bool = Field(description="whether it was longer than 2,048 bytes, and is cut")
+    host: str = Field(description="of the target or of the Host field, as it came")
+    status: int = Field(description="what the client got; 499: it went away first")
+    reason: str | None = Field(description="as in X-Rgate-Reason; cut: the response broke off; null: neither")
+    by: By = Field(description="who made the answer; client: nobody, as it went away")
+    route: str = Field(description="empty without one")
+    backend: str
+    container: str = Field(description="the one that was asked last, or its fixed address")
+    tries: int = Field(description="how many attempts there were")
+    ms: float = Field(description="from the first byte of the request to the last of the response")
+    bytes: int = Field(description="of the response's content")
+
+    @classmethod
+    def of_record(cls, record: Record, **more: object) -> Self:
+        """Return that of *record*, with what subclasses tell *more*."""
+        return cls.model_validate(
+            {
+                "id": record.request_id,
+                "at": round(record.began_at_s, 6),
+                "method": shown_method(record),
+                "target": shown_target(record),
+                "target_cut": is_target_cut(record),
+                "host": shown_host(record),
+                "status": record.status,
+                "reason": record.reason_or_cut or None,
+                "by": by_whom(record),
+                "route": record.route,
+                "backend": record.backend,
+                "container": record.container,
+                "tries": len(record.tries),
+                "ms": round(record.latency_ns / 1e6, 3),
+                "bytes": record.bytes_sent,
+                **more,
+            }
+        )
+
+    @property
+    def ended_at(self) -> float:
+        """When it ended, in Unix seconds."""
+        return self.at + self.ms / 1000
+
+
+class RequestsDocument(Document):
+    """The last requests, newest first."""
+
+    now: float = Field(description="Unix seconds")
+    failed: bool = Field(description="whether only those that failed were asked for")
+    missing_workers: int = Field(description="so many workers did not answer in time")
+    requests: list[RequestDocument]
+
+
+class CandidateThenDocument(Document):
+    """A container of the backend, as it was known when the request was served."""
+
+    name: str
+    address: str | None
+    is_in: bool = Field(alias="in", description="whether it was a candidate")
+    picked: int | None = Field(description="the number of its first attempt; null: it was not asked")
+    why: str
+
+    @classmethod
+    def of_told(cls, told: ToldCandidate) -> Self:
+        """Return that of *told*."""
+        then = told.then
+        return cls.model_validate(
+            {
+                "name": then.name,
+                "address": then.address or None,
+                "in": then.is_in,
+                "picked": told.picked,
+                "why": then.why,
+            }
+        )
+
+
+class AttemptDocument(Document):
+    """One attempt at one candidate."""
+
+    number: int = Field(alias="n")
+    container: str
+    address: str
+    reused: bool = Field(description="whether it went over a connection that was there")
+    start_ms: float = Field(description="since the request's first byte")
+    phases: list[tuple[str, float]] = Field(
+        description="connect, wait (for the head of a response) and receive, with their milliseconds"
+    )
+    end: str = Field(description="response, cut, client_closed, stopped, a failure, or why rgate ended it")
+    text: str
+
+
+class StoryDocument(RequestDocument):
+    """The story of one request."""
+
+    client: str = Field(description="the TCP peer's address and port")
+    generation: int = Field(
+        description="the number of what it was served by, counted from rgate's start; 0: it came to no route"
+    )
+    docker_age_s: float | None = Field(
+        description="how old the last full list of containers was; null: unknown"
+    )
+    told: str = Field(description="what happened")
+    do: str = Field(description="what to do about it")
+    command: str = Field(description="to copy into a shell; empty for none")
+    candidates: list[CandidateThenDocument]
+    attempts: list[AttemptDocument]
+    facts: list[FactDocument] = Field(description="the answer and the client last")
+
+    @classmethod
+    def of_story(cls, story: Story) -> Self:
+        """Return that of *story*."""
+        record, age_s = story.record, story.docker_age_s
+        return cls.of_record(
+            record,
+            client=client_of(record),
+            generation=record.generation,
+            docker_age_s=round(age_s, 1) if age_s is not None else None,
+            told=story.told,
+            do=story.do,
+            command=story.command,
+            candidates=[CandidateThenDocument.of_told(one) for one in story.candidates],
+            attempts=[AttemptDocument.of(one) for one in story.attempts],
+            facts=[FactDocument.of(one) for one in story.facts],
+        )
 
 
 # What goes wrong.

@@ -77,7 +77,8 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.engines.asyncio_engine.engine": ASYNCIO | {"rgate.web.pages", "uvloop"},
     "rgate.web": STANDARD
     | {"flask", "rgate.core", "rgate.discovery.watcher", "rgate.stats", "rgate.telling", "werkzeug"}
-    | {"rgate.web.asked", "rgate.web.catch_all", "rgate.web.documents", "rgate.web.environ"},
+    | {"rgate.web.asked", "rgate.web.catch_all", "rgate.web.documents", "rgate.web.environ"}
+    | {"rgate.web.requests_page"},
     "rgate.web.asked": CORE,
     "rgate.web.documents": CORE | {"pydantic"},
     "rgate.cli": CLI,
@@ -85,6 +86,7 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.cli.explain": CLI | {"rgate.web.documents"},
     "rgate.cli.explaining": CLI | {"pydantic", "rgate.web.documents"},
     "rgate.cli.text": CLI | {"rgate.web.documents"},
+    "rgate.cli.why": CLI | {"pydantic", "rgate.web.documents"},
     # The commands, by name, as none is imported before it is known which is meant.
     "rgate.cli.main": CLI | {"importlib.import_module"},
     "rgate.cli.asking_gateway": CLI | {"requests"},

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench import segments
+from bench import segments, stories
 from bench.fixed_rate import CONNECTIONS, FixedRate
 from bench.load import Load, LoadFailed
 from bench.loads import LOADS, PEOPLE
@@ -219,3 +219,9 @@ def test_what_others_meet_beside_an_attack_is_one_table() -> None:
     nginx = {"most_ms": 20.0, "p99_ms": 3.0, "grown_bytes": 0.0, "failed": 0.0}
     page = render({**results(ours=20.0), "deaf": {"rgate (asyncio)": ours, "nginx": nginx}})
     assert "| 5,100 ms, 4,000 ms, +3 MiB, **2 failed** | 20 ms, 3 ms, +0 MiB |" in page
+
+
+def test_the_cost_of_a_story_is_measured_on_the_path_that_keeps_it() -> None:
+    least = stories.measured(turns=1)
+    assert [*least] == ["no story", "a story that is not kept", "a story that is kept"]
+    assert all(0 < taken_ns < float("inf") for taken_ns in least.values())

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rgate.stats import BadQuery, Grouping, StatsQuery, parse_stats_query
+from rgate.core.query import BadQuery
+from rgate.stats import Grouping, StatsQuery, parse_stats_query
 
 
 @pytest.mark.clause("7.query.window")

@@ -17,6 +17,7 @@ from rgate.core.knowledge import Knowledge
 from rgate.core.message import parse_request_head
 from rgate.core.problem import OWN_FIELDS
 from rgate.stats import Stats
+from rgate.telling.rings import Rings
 from rgate.telling.siblings import Alone
 from rgate.web.app import create_web
 
@@ -31,7 +32,9 @@ def broken() -> tuple[Knowledge, ...]:
 def client() -> FlaskClient:
     """A client on whose side everything breaks that can: the figures, and Docker's status."""
     gateway = Gateway(Config(routes=(), backends=()), {}, lambda: 0.0)
-    return create_web(gateway, cast(Stats, None), broken, siblings=Alone()).test_client()
+    return create_web(
+        gateway, cast(Stats, None), broken, stories=Rings(broken), siblings=Alone()
+    ).test_client()
 
 
 def ask(client: FlaskClient, path: str, method: str = "GET", **fields: str) -> TestResponse:
@@ -102,7 +105,9 @@ def test_what_the_library_refuses_is_a_problem_document(client: FlaskClient) -> 
 def test_the_configuration_in_force_is_told_without_secrets() -> None:
     config = Config((), (), stats=StatsConfig("postgresql://user:secret@h/d?sslpassword=secret"))
     gateway = Gateway(config, {}, lambda: 0.0)
-    client = create_web(gateway, cast(Stats, None), broken, siblings=Alone()).test_client()
+    client = create_web(
+        gateway, cast(Stats, None), broken, stories=Rings(broken), siblings=Alone()
+    ).test_client()
     told = ask(client, "/_rgate/config")
     assert (told.status_code, told.content_type) == (200, "application/json")
     assert b"secret" not in told.data

@@ -10,6 +10,7 @@ from rgate.core.onward import NEVER, Response, Reuse
 from rgate.core.problem import Problem
 from rgate.core.reasons import Failure, Reason
 from rgate.engines.asyncio_engine.underway import Underway
+from rgate.engines.records import BROKE_OFF
 
 # Larger pieces are not copied behind the head: the kernel takes both from where they are.
 _LARGE_BYTES: Final = 16384
@@ -248,6 +249,7 @@ class Enveloping(_Receiving):
 
     def _broken(self) -> None:
         underway = self._underway
+        underway.tries(Failure.BAD_RESPONSE.value, BROKE_OFF)
         step = underway.route.exchange.after(
             underway.attempt, Failure.BAD_RESPONSE, time.monotonic(), repeatable=False
         )

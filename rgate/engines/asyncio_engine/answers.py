@@ -17,6 +17,7 @@ from rgate.core.message import Refused
 from rgate.core.onward import CLOSING, Request
 from rgate.core.own import ASKS_DATABASE
 from rgate.core.problem import OwnResponse, Problem
+from rgate.core.record import Try
 from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.ports import NEVER_NS
 from rgate.engines.asyncio_engine.shared import Shared
@@ -43,10 +44,12 @@ def answer(
     unread: bool,
     route: Route | None = None,
     attempt: Attempt | None = None,
+    generation: int = 0,
+    tries: tuple[Try, ...] = (),
 ) -> None:
     """Answer *request*, which goes no further for *place*, and count it. *unread*: content is still to come.
 
-    *route* and *attempt*: how far it came.
+    *route*, *attempt*, *generation* and *tries*: how far it came.
     """
     own = client.shared.gateway.own_response(place, request, client.connection)
     whole = _whole(client, request, own, unread=unread)
@@ -60,6 +63,9 @@ def answer(
             reason=own.reason,
             route=route,
             attempt=attempt,
+            generation=generation,
+            tries=tries,
+            detail=place.detail if isinstance(place, Problem) else "",
         )
     )
     client.write(whole.message)

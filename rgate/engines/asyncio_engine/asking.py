@@ -12,15 +12,18 @@ from rgate.core.exchange import Attempt
 from rgate.core.fields import SWITCHING_PROTOCOLS
 from rgate.core.message import BadResponse, Refused
 from rgate.core.onward import IDEMPOTENT, ORDINARY, Interim, Response, with_host
-from rgate.core.problem import Problem
+from rgate.core.problem import CLIENT_CLOSED_REQUEST, Problem
 from rgate.core.reading import is_unasked
 from rgate.core.reasons import Failure, Reason
+from rgate.core.record import SHORT_HEAD_BYTES
+from rgate.core.trace import Trace
 from rgate.core.upload import NO_CONTENT, may_be_repeated
 from rgate.engines.asyncio_engine.answering import Answering, Enveloping
 from rgate.engines.asyncio_engine.ports import NEVER_NS
 from rgate.engines.asyncio_engine.tunnel import Tunnel
 from rgate.engines.asyncio_engine.underway import Underway
 from rgate.engines.asyncio_engine.upstream import Upstream
+from rgate.engines.records import SAID_408, late_to_accept, why_refused
 
 log = logging.getLogger("rgate")
 
@@ -91,12 +94,14 @@ class Asking(Underway):
         if upstream is None:
             Connecting(self).start()
         else:
+            if self.trace is not None:
+                self.trace.began(self.attempt.candidate, time.monotonic_ns())
             self.send(upstream)
 
     def send(self, upstream: Upstream) -> None:
         """Send the request, with what of its content is there."""
         client, shared, request, upload = self.client, self.shared, self.request, self.upload
-        method, _, host, message, framing, _, manner, _, _, _ = request
+        method, _, host, message, framing, _, manner, _, _, _, _ = request
         self.upstream = upstream
         client.work = upstream.owner = self
         if not host and not manner.has_host_field:
@@ -105,17 +110,20 @@ class Asking(Underway):
             message = b"".join((message, *upload.from_its_start()))
         if upload.complete and method in IDEMPOTENT:
             self._asked_in, self._unwritten = shared.outbox.turn, 0
-            client.deadline_ns = time.monotonic_ns() + self.route.response_ns
+            self.asked_ns = asked_ns = time.monotonic_ns()
+            client.deadline_ns = asked_ns + self.route.response_ns
             shared.outbox.request(upstream.transport, message)
         else:  # more may follow, and what may not be sent twice goes while the connection is known to be open
             self._asked_in = -1
+            self.asked_ns = time.monotonic_ns()
             upstream.transport.write(message)
             self._wait()
         if framing:  # it was not read from while there was nobody to take more
             self.read_on()
 
-    def failed(self, failure: Failure, *, sent: bool, waited_s: float = 0.0) -> None:
-        """Go on after the attempt came to nothing."""
+    def failed(self, failure: Failure, *, sent: bool, waited_s: float = 0.0, text: str = "") -> None:
+        """Go on after the attempt came to nothing. *text*: what the network, or the reader, says of it."""
+        self.tries(failure.value, text)
         repeatable = not sent or self._repeatable
         step = self.route.exchange.after(
             self.attempt, failure, time.monotonic(), repeatable=repeatable, waited_s=waited_s
@@ -126,9 +134,9 @@ class Asking(Underway):
     def _repeatable(self) -> bool:
         return may_be_repeated(self.request, self.upload)
 
-    def _failed(self, failure: Failure) -> None:
+    def _failed(self, failure: Failure, text: str = "") -> None:
         self.upstream.discard()
-        self.failed(failure, sent=True)
+        self.failed(failure, sent=True, text=text)
 
     def _wait(self) -> None:
         """Set the time until which something has to happen: a response, or progress of the request."""
@@ -226,7 +234,7 @@ class Asking(Underway):
                 data, self.shared.routes.reading, self.request, reused=upstream.reused
             )
         except BadResponse as bad:
-            self._failed(bad.failure)
+            self._failed(bad.failure, str(bad))
             return None
 
     def _pass_interims(self, interim: Interim) -> None:
@@ -262,17 +270,31 @@ class Asking(Underway):
         ):
             self._begin_answer(response)
             return
-        upstream, client, counter = self.upstream, self.client, self.destination.counter
-        closes = False
-        if self.request.manner is not ORDINARY or self.shared.draining:
+        upstream, client, destination = self.upstream, self.client, self.destination
+        _, _, host, _, _, identity, manner, line, _, head_begin, head_end = self.request
+        counter, closes = destination.counter, False
+        if manner is not ORDINARY or self.shared.draining:
             delivery = deliver(self.request, response, closing=self.shared.draining)
             message, closes = response_bytes(response, delivery), delivery.closes
         now_ns = time.monotonic_ns()
         upstream.pool.give_back(upstream, now_ns, reuse)
-        if counter is None or self.route.counts_inflight:
+        if (
+            counter is None
+            or self.trace is not None
+            or self.route.counts_inflight
+            or head_end - head_begin > SHORT_HEAD_BYTES
+            or status >= CLIENT_CLOSED_REQUEST
+        ):
             self.count(status, framing, now_ns)
         else:
             counter.add(status, now_ns - self.began_ns, now_ns)
+            # As `count` does, spelt out: it is the path of nearly all requests.
+            self.shared.keep(
+                (
+                    now_ns, self.began_ns, self.asked_ns, 0, status, framing, line, host, identity,
+                    client.connection, destination.told, None,
+                )
+            )  # fmt: skip
         self.shared.outbox.response(client.transport, message + received[end:])
         client.ended(now_ns, closes=closes, unread=False)
 
@@ -282,8 +304,9 @@ class Asking(Underway):
             self._switch(response)
             return
         if is_unasked(response, reused=self.upstream.reused) and self._repeatable:
-            self._failed(Failure.STALE)
+            self._failed(Failure.STALE, SAID_408)
             return
+        self.answered_ns = time.monotonic_ns()
         if self.route.envelopes:
             envelope = envelope_of(self.request, response)
             if isinstance(envelope, Envelope):
@@ -300,6 +323,7 @@ class Asking(Underway):
             return
         client = self.client
         delivery = deliver(self.request, response, closing=False)
+        self.answered_ns = time.monotonic_ns()
         self.record(response.status, 0)
         client.write(response_bytes(response, delivery))
         tunnel = Tunnel(client, self.upstream, self.route.idle_ns)
@@ -318,10 +342,14 @@ class Connecting:
 
     def start(self) -> None:
         """Begin to connect to the candidate of the present attempt."""
-        client = self._asking.client
+        asking, client = self._asking, self._asking.client
         client.work = self
         client.deadline_ns = NEVER_NS
-        self._task = self._asking.shared.loop.create_task(self._connect())
+        if asking.trace is None:
+            asking.trace = Trace()
+        asking.trace.began(asking.attempt.candidate, time.monotonic_ns())
+        asking.trace.connecting()
+        self._task = asking.shared.loop.create_task(self._connect())
 
     async def _connect(self) -> None:
         asking = self._asking
@@ -334,13 +362,14 @@ class Connecting:
         except asyncio.CancelledError:
             if asking.client.work is not self:
                 raise  # the client is gone
-            self._refused(began_s)
+            self._refused(began_s, late_to_accept(exchange.connect_within_s(attempt)))
         except Exception as error:
             # Whatever it is, nobody was reached; what is no failure of the network is a defect of ours.
             if not isinstance(error, OSError):
                 log.exception("connecting to %s failed", attempt.candidate.address)
-            self._refused(began_s)
+            self._refused(began_s, why_refused(error))
         else:
+            asking.traced().connected(time.monotonic_ns())
             asking.attempt = exchange.accepted(attempt, time.monotonic() - began_s)
             if upstream.is_open:
                 asking.send(upstream)
@@ -349,8 +378,8 @@ class Connecting:
         finally:
             limit.cancel()
 
-    def _refused(self, began_s: float) -> None:
-        self._asking.failed(Failure.REFUSED, sent=False, waited_s=time.monotonic() - began_s)
+    def _refused(self, began_s: float, text: str) -> None:
+        self._asking.failed(Failure.REFUSED, sent=False, waited_s=time.monotonic() - began_s, text=text)
 
     def client_data(self, data: bytes) -> None:
         """Keep content to go with the head; more than that has to wait for it."""

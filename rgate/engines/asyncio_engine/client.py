@@ -76,7 +76,7 @@ class Client(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername") or ("", 0)  # None where it has left again
         here = transport.get_extra_info("sockname") or ("", 0)
-        self.connection = self.shared.gateway.client(peer[0], here[1])
+        self.connection = self.shared.gateway.client(peer[0], here[1], peer[1])
         self.is_open = True
         self.deadline_ns = time.monotonic_ns() + IDLE_NS
         self._answers.opened(self)

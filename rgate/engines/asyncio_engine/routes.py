@@ -5,35 +5,37 @@ from rgate.core.candidates import Candidate
 from rgate.core.config import Config, Policy, ResponseFormat
 from rgate.core.exchange import Attempt, Exchange
 from rgate.core.gateway import Snapshot
-from rgate.core.record import Counter, RequestLog
+from rgate.core.record import Counter, RequestLog, Told
 from rgate.engines.asyncio_engine.ports import NS
 from rgate.engines.asyncio_engine.upstream import Pool, Pools
 
 
 class Destination:
-    """One candidate of a route, with its connections, what counts its responses, and the attempt that asks it
-    first.
+    """One candidate of a route, with its connections, what counts its responses, what stories say of it, and
+    the attempt that asks it first.
     """
 
-    __slots__ = ("attempt", "counter", "pool")
+    __slots__ = ("attempt", "counter", "pool", "told")
 
-    def __init__(self, attempt: Attempt, pool: Pool, counter: Counter | None) -> None:
+    def __init__(self, attempt: Attempt, pool: Pool, counter: Counter | None, told: Told) -> None:
         self.attempt = attempt
         self.pool = pool
         self.counter = counter
+        self.told = told
 
 
 class RouteInForce:
     """A route with all that its requests need at once."""
 
     __slots__ = (
-        "counts_inflight", "destinations", "envelopes", "exchange", "idle_ns", "pick", "response_ns", "route",
-        "strips",
+        "counts_inflight", "destinations", "envelopes", "exchange", "generation", "idle_ns", "pick",
+        "response_ns", "route", "strips",
     )  # fmt: skip
 
     def __init__(
         self, snapshot: Snapshot, index: int, balancer: Balancer, pools: Pools, log: RequestLog
     ) -> None:
+        self.generation = snapshot.generation
         self.route = route = snapshot.route(index)
         self.exchange: Exchange = snapshot.exchange(route)
         backend, candidates = self.exchange.backend, self.exchange.view.candidates
@@ -47,8 +49,10 @@ class RouteInForce:
 
     def _destination(self, candidate: Candidate, pools: Pools, log: RequestLog) -> Destination:
         attempt = self.exchange.attempt(candidate)
-        counter = log.counter(self.route.name, self.route.backend, candidate.name)
-        return Destination(attempt, pools.of(candidate.address), counter)
+        name, backend = self.route.name, self.route.backend
+        counter = log.counter(name, backend, candidate.name)
+        told = Told(name, backend, candidate.name, str(candidate.address), self.generation)
+        return Destination(attempt, pools.of(candidate.address), counter, told)
 
     def destination(self, candidate: Candidate) -> Destination:
         """Return that of *candidate*, which is one of the view's."""

@@ -15,12 +15,13 @@ from rgate.engines.asyncio_engine.upstream import Pools
 class Shared:
     """One for each engine."""
 
-    __slots__ = ("draining", "gateway", "log", "loop", "next_id", "outbox", "pools", "routes")
+    __slots__ = ("draining", "gateway", "keep", "log", "loop", "next_id", "outbox", "pools", "routes")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, gateway: Gateway, log: RequestLog) -> None:
         self.loop = loop
         self.gateway = gateway
         self.log = log
+        self.keep = log.keep
         self.pools = Pools(loop)
         self.routes = Routes(gateway.snapshot, gateway.balancer, self.pools, log)
         self.outbox = Outbox(loop)

@@ -1,28 +1,35 @@
 """One request that has a route: what all its states need, and how it ends."""
 
+import time
+
 from rgate.core.exchange import Attempt
 from rgate.core.message import Refused
 from rgate.core.onward import NEVER, Request, Reuse
 from rgate.core.problem import CLIENT_CLOSED_REQUEST, Problem
 from rgate.core.reasons import Reason
+from rgate.core.record import LONGEST_HOST_TOLD, RESPONSE, Try, short_line
+from rgate.core.trace import Trace
 from rgate.core.upload import NO_CONTENT, Upload
 from rgate.engines.asyncio_engine.answers import answer
 from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.routes import Destination, RouteInForce
 from rgate.engines.asyncio_engine.upstream import Upstream
-from rgate.engines.records import record_of
+from rgate.engines.records import outcome_of, record_of
 
 
 class Underway:
     """A request with its client, its content, and the upstream of the moment.
 
-    *attempt*, *destination* and *upstream* are there from the first attempt on.
+    *attempt*, *destination* and *upstream* are there from the first attempt on. *trace* is there where the
+    attempts were more than one over a pooled connection, of which *asked_ns* and *answered_ns* tell all.
     """
 
     __slots__ = (
-        "attempt", "began_ns", "client", "destination", "request", "route", "shared", "upload", "upstream",
+        "answered_ns", "asked_ns", "attempt", "began_ns", "client", "destination", "request", "route",
+        "shared", "trace", "upload", "upstream",
     )  # fmt: skip
 
+    asked_ns: int  # when the request was sent, in the present attempt
     attempt: Attempt
     destination: Destination
     upstream: Upstream
@@ -33,6 +40,8 @@ class Underway:
         self.request = request
         self.route = route
         self.began_ns = client.began_ns
+        self.answered_ns = 0  # when the head of the response was there, where its content comes behind it
+        self.trace: Trace | None = None
         self.upload = (
             Upload(request.framing, shared.routes.config.limits.body_bytes) if request.framing else NO_CONTENT
         )
@@ -75,6 +84,7 @@ class Underway:
             self.request,
             problem,
             route=self.route.route,
+            generation=self.route.generation,
             unread=not self.upload.complete,
         )
 
@@ -87,8 +97,24 @@ class Underway:
             problem,
             route=self.route.route,
             attempt=self.attempt,
+            generation=self.route.generation,
+            tries=self.tries(problem.reason.value),
             unread=not self.upload.complete,
         )
+
+    def traced(self) -> Trace:
+        """Return the trace of the attempts; where there is none, the only one is over a pooled connection."""
+        if self.trace is None:
+            self.trace = Trace()
+            self.trace.began(self.attempt.candidate, self.asked_ns)
+        return self.trace
+
+    def tries(self, outcome: str, text: str = "") -> tuple[Try, ...]:
+        """Take it that the present attempt, unless it ended before, came to *outcome*; return all."""
+        trace = self.traced()
+        if self.answered_ns:
+            trace.answered(self.answered_ns)
+        return trace.ended(time.monotonic_ns(), outcome, text)
 
     def refuse_content(self, refused: Refused) -> None:
         """Answer content that is malformed, too large or too late; what is left of it is not wanted."""
@@ -112,13 +138,29 @@ class Underway:
         """Count a whole response that ends now: before its last byte, as who has that finds it in the
         figures.
         """
-        counter = self.destination.counter
-        if counter is None:
+        counter, request = self.destination.counter, self.request
+        if counter is None or status >= CLIENT_CLOSED_REQUEST:
             self.record(status, content_bytes)
             return
         counter.add(status, now_ns - self.began_ns, now_ns)
         if self.route.counts_inflight:
             self.route.exchange.ended(self.attempt)
+        self.shared.keep(
+            (
+                now_ns,
+                self.began_ns,
+                self.asked_ns,
+                self.answered_ns,
+                status,
+                content_bytes,
+                short_line(request.line),
+                request.host[: LONGEST_HOST_TOLD + 1],
+                request.identity,
+                self.client.connection,
+                self.destination.told,
+                self.tries(RESPONSE) if self.trace is not None else None,
+            )
+        )
 
     def record(
         self, status: int, bytes_sent: int, *, reason: Reason | None = None, cut: bool = False
@@ -136,5 +178,7 @@ class Underway:
                 cut=cut,
                 route=self.route.route,
                 attempt=self.attempt,
+                generation=self.route.generation,
+                tries=self.tries(outcome_of(reason, cut=cut)),
             )
         )

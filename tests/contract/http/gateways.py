@@ -14,7 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -168,6 +168,27 @@ class Gateway(ABC):
             told = json.loads(client.read_response().content)
         return {name: figures["requests_count"] for name, figures in told.items()}
 
+    def requests(self, query: str) -> list[dict[str, Any]]:
+        """Return the requests that `/_rgate/requests` tells of."""
+        return list(self._told(f"/_rgate/requests?{query}")["requests"])
+
+    def story(self, request_id: str) -> dict[str, Any]:
+        """Return the story of the request with that id, once it is told."""
+
+        def look() -> list[dict[str, Any]]:
+            return self.requests(f"id={request_id}")
+
+        wait_until(look, DEADLINE_S, f"a story of {request_id}")
+        return self._told(f"/_rgate/requests/{request_id}")
+
+    def _told(self, target: str) -> dict[str, Any]:
+        if not self.gives_reasons:
+            pytest.skip(f"{self.name} tells no stories")
+        with self.client() as client:
+            client.send(b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % target.encode())
+            told: dict[str, Any] = json.loads(client.read_response().content)
+        return told
+
     def logged(self, path: bytes) -> dict[str, str | int | float]:
         """Return what the access log says of the request for *path*, once it says so."""
         if not self.gives_reasons:
@@ -226,7 +247,7 @@ class Rgate(Gateway):
 
     def _find_port(self) -> int:
         said = (self.directory / "out").read_text(errors="replace")
-        matched = re.search(r"^rgate listening on http://\S+:(\d+)\b", said, re.MULTILINE)
+        matched = re.search(r"\blistening\b.*?http://\S+?:(\d+)\b", said)
         return int(matched[1]) if matched else 0
 
 
