@@ -134,6 +134,13 @@ def advice(record: Record) -> Advice:
     return Advice(told + _why_not_elsewhere(record), do, _with_container(command, record))
 
 
+def advice_on(reason: Reason, container: str) -> Advice:
+    """Return what *reason* means wherever it stands, and what to do; *container*: who was asked, or ""."""
+    told, do, command = _OF[reason]
+    named = container.isprintable() and container != ""
+    return Advice(told, do, _for_container(command, container) if named or "{}" not in command else "")
+
+
 def _of_the_container(record: Record) -> tuple[str, str, str]:
     """Return the same where rgate had no reason: a container answered, or the default response did."""
     if not record.tries:
@@ -177,8 +184,14 @@ def _with_container(command: str, record: Record) -> str:
     last = record.tries[-1]
     if record.container == last.address:  # a fixed address: nothing is known of what is behind it
         return f"curl --verbose {quoted(f'http://{last.address}/')}"
-    dashes = "-- " if record.container.startswith("-") else ""
-    return command.format(dashes + quoted(record.container))
+    return _for_container(command, record.container)
+
+
+def _for_container(command: str, container: str) -> str:
+    if "{}" not in command:
+        return command
+    dashes = "-- " if container.startswith("-") else ""
+    return command.format(dashes + quoted(container))
 
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_@%+=:,./-]+", re.ASCII)

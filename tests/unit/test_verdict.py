@@ -1,0 +1,276 @@
+"""Is it well, and if not, why: one level, a headline and findings (behaviour 10)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rgate.core.candidates import Address, BackendView, Candidate, ContainerView
+from rgate.core.config import Backend, Config, Route
+from rgate.core.explain import Level
+from rgate.core.knowledge import Connection, Events, Knowledge
+from rgate.core.near_misses import MissingLabel, NearMiss
+from rgate.core.reasons import LeftOut, Reason
+from rgate.core.verdict import (
+    RISES_AFTER_S,
+    Cause,
+    Held,
+    Lately,
+    Situation,
+    Standing,
+    Verdict,
+    freshness,
+    settled,
+    verdict,
+)
+
+HERE = Knowledge("docker", Connection.CONNECTED, 0.0, 12.0, Events.LIVE, 41, "27.3.1")
+AWAY = Knowledge("docker", Connection.AWAY, 840.0, 400.0, Events.BROKEN, 41, error="connection refused")
+NEVER = Knowledge("docker", Connection.NEVER, 0.0, None, Events.BROKEN, 0, error="there is no socket")
+
+
+def backend(name: str, urls: tuple[str, ...] = ()) -> Backend:
+    return Backend(name, urls=urls) if urls else Backend(name, match_labels=((("app", name)),))
+
+
+def fine(name: str, *containers: str) -> BackendView:
+    candidates = tuple(Candidate(c, c, Address("127.0.0.1", 1)) for c in containers or (f"{name}-1",))
+    return BackendView(name, candidates)
+
+
+def near(name: str) -> NearMiss:
+    return NearMiss(name, 1, 2, (MissingLabel("env", "prod", "production"),), f"{name} has 1 of 2 labels")
+
+
+def lacking(name: str, *near_misses: NearMiss) -> BackendView:
+    return BackendView(name, (), Reason.NO_CONTAINER, f"No running container for {name}.", (), near_misses)
+
+
+def lately(
+    requests: int = 1000, errors: int = 0, causes: Mapping[Cause, int] | None = None, ever: int | None = None
+) -> Lately:
+    return Lately(requests, errors, causes or {}, requests if ever is None else ever)
+
+
+def situation(*views: BackendView, **more: Any) -> Situation:
+    config = Config(
+        routes=tuple(Route(f"/{view.name}", view.name) for view in views),
+        backends=tuple(backend(view.name) for view in views),
+    )
+    values: dict[str, Any] = {
+        "config": config,
+        "views": {view.name: view for view in views},
+        "knowledge": (HERE,),
+        "lately": lately(),
+        "now": 1000.0,
+        "clock": lambda at: f"<{at:g}>",
+        "url": "http://127.0.0.1:8080",
+    }
+    return Situation(**(values | more))
+
+
+def told(*views: BackendView, **more: Any) -> Verdict:
+    return verdict(situation(*views, **more))[0]
+
+
+CLOSED = Cause(Reason.CLOSED_EARLY, "orders-2")
+
+
+@pytest.mark.parametrize(
+    ("views", "more", "standing", "headline"),
+    [
+        (
+            (fine("a"), fine("b")),
+            {},
+            Standing.WELL,
+            "All 2 backends have containers; 0 % errors in the last 15 min.",
+        ),
+        (
+            (fine("a"), fine("b")),
+            {"lately": lately(0)},
+            Standing.WAITING,
+            "All 2 backends have containers; nothing was asked yet.",
+        ),
+        (
+            (fine("a"),),
+            {"lately": lately(0, ever=5)},
+            Standing.WELL,
+            "The backend has containers; nothing was asked in the last 15 min.",
+        ),
+        (
+            (fine("a"), lacking("b")),
+            {},
+            Standing.DEGRADED,
+            "1 of 2 backends have containers, `b` has none; 0 % errors in the last 15 min.",
+        ),
+        (
+            (lacking("a"), lacking("b")),
+            {"lately": lately(100, 100, {Cause(Reason.NO_CONTAINER, ""): 100})},
+            Standing.DOWN,
+            "None of 2 backends has a container; "
+            "100 % errors in the last 15 min, all 100 are `no_container`.",
+        ),
+        (
+            (fine("a"), fine("orders")),
+            {"lately": lately(10000, 39, {CLOSED: 33, Cause(Reason.TIMEOUT, "x"): 2})},
+            Standing.DEGRADED,
+            "All 2 backends have containers; "
+            "0.4 % errors in the last 15 min, 33 of 39 are `closed_early` from `orders-2`.",
+        ),
+        (
+            (fine("a"), fine("b")),
+            {"lately": lately(10000, 8, {CLOSED: 4})},
+            Standing.WELL,
+            "All 2 backends have containers; 0.08 % errors in the last 15 min.",
+        ),
+        (
+            (fine("a"), fine("b")),
+            {
+                "lately": lately(
+                    100, 12, {CLOSED: 5, Cause(Reason.TIMEOUT, "x"): 6, Cause(Reason.TIMEOUT, "y"): 1}
+                )
+            },
+            Standing.DEGRADED,
+            "All 2 backends have containers; 12 % errors in the last 15 min, 6 of 12 are `timeout` from `x`.",
+        ),
+        (
+            (fine("a"), lacking("b")),
+            {"knowledge": (AWAY,)},
+            Standing.STALE,
+            "Docker does not answer since <840>, containers are as of then; 0 % errors in the last 15 min.",
+        ),
+        (
+            (BackendView("a", (), Reason.DOCKER_UNAVAILABLE, "Docker has not answered."),),
+            {"knowledge": (NEVER,), "lately": lately(0)},
+            Standing.STALE,
+            "Docker has not answered since rgate started; nothing was asked yet.",
+        ),
+        (
+            (fine("a"),),
+            {"knowledge": (HERE, AWAY)},
+            Standing.DEGRADED,
+            "The backend has containers; 0 % errors in the last 15 min.",
+        ),
+    ],
+)
+def test_the_first_rule_that_holds_gives_the_level(
+    views: tuple[BackendView, ...], more: dict[str, Any], standing: Standing, headline: str
+) -> None:
+    found = told(*views, **more)
+    assert (found.standing, found.headline) == (standing, headline)
+
+
+def test_where_no_backend_has_labels_docker_is_not_asked_for() -> None:
+    fixed = Config(routes=(), backends=(backend("a", ("http://127.0.0.1:1",)),))
+    assert told(fine("a"), config=fixed, knowledge=(NEVER,)).standing is Standing.WELL
+
+
+def test_nothing_configured_is_no_trouble() -> None:
+    assert told().headline == "No backend is configured; 0 % errors in the last 15 min."
+    assert told().standing is Standing.WELL
+
+
+def test_a_near_miss_is_the_finding_where_nobody_is_there() -> None:
+    (finding,) = told(fine("a"), lacking("orders", near("orders-1"))).findings
+    assert finding.level is Level.BAD
+    assert finding.text == "`orders` has no container: orders-1: `env=prod`, wanted `env=production`."
+    assert finding.command == "python rgate.py explain /orders"
+    assert finding.show is not None
+    assert (finding.show.reason, finding.show.backend) == ("no_container", "orders")
+
+
+def test_backends_that_lack_the_same_are_one_finding() -> None:
+    (finding,) = told(fine("a"), lacking("b", near("x")), lacking("c", near("x"))).findings
+    assert finding.text.startswith("`b`, `c` have no container: x: `env=prod`")
+
+
+def test_the_leading_cause_has_its_command() -> None:
+    causes = {"lately": lately(100, 40, {CLOSED: 40})}
+    (finding,) = told(fine("orders", "orders-1", "orders-2"), **causes).findings
+    assert finding.command == "docker logs --since 15m orders-2"
+    assert finding.text.startswith("`orders-2`: The container accepted")
+    assert "`orders` has 1 more" in finding.text
+    assert finding.show is not None
+    assert (finding.show.reason, finding.show.container) == ("closed_early", "orders-2")
+
+
+def test_findings_stand_in_their_order() -> None:
+    sick = ContainerView("c-2", "2", "running", "unhealthy", None, LeftOut.UNHEALTHY, "c-2 is unhealthy")
+    c = BackendView("c", fine("c").candidates, containers=(sick,), near_misses=(near("c-3"),))
+    found = told(
+        c, lacking("b"), fine("a"), knowledge=(AWAY,), lately=lately(100, 40, {CLOSED: 40}), now=1000.0
+    ).findings
+    assert [finding.text.partition(" ")[0] for finding in found] == [
+        "Docker",
+        "`b`",
+        "`orders-2`:",
+        "c-2",
+        "`c-3`",
+    ]
+    assert found[0].text.startswith("Docker does not answer (connection refused): containers last known stay")
+
+
+def test_what_was_never_asked_is_told_how_to_be() -> None:
+    found = told(fine("a"), fine("b"), fine("c"), lately=lately(0)).findings
+    assert [finding.command for finding in found] == [
+        "curl -i http://127.0.0.1:8080/a",
+        "curl -i http://127.0.0.1:8080/b",
+        "curl -i http://127.0.0.1:8080/elsewhere",
+    ]
+
+
+def test_a_name_cannot_end_what_is_shown_as_code() -> None:
+    assert "`a\u02cb<b`" in told(fine("x"), lacking("a`<b")).headline
+
+
+def test_a_level_sinks_at_once_and_rises_late() -> None:
+    holds = settled(Standing.WELL, None, 0.0)
+    holds = settled(Standing.DOWN, holds, 1.0)
+    assert holds == Held(Standing.DOWN)
+    holds = settled(Standing.WELL, holds, 10.0)
+    assert holds == Held(Standing.DOWN, 10.0)
+    assert settled(Standing.DOWN, holds, 20.0) == Held(Standing.DOWN)  # it begins anew
+    assert settled(Standing.WELL, holds, 10.0 + RISES_AFTER_S) == Held(Standing.WELL)
+    assert settled(Standing.WELL, Held(Standing.STALE), 1.0) == Held(Standing.WELL)
+    assert settled(Standing.STALE, Held(Standing.WAITING), 1.0) == Held(Standing.STALE)
+
+
+@given(st.lists(st.tuples(st.sampled_from(Standing), st.integers(0, 40)), min_size=1, max_size=30))
+def test_a_better_level_than_was_told_is_told_only_after_a_minute_of_it(
+    steps: list[tuple[Standing, int]],
+) -> None:
+    rank = {Standing.DOWN: 0, Standing.DEGRADED: 1}
+    now, held, since_better = 0.0, None, 0.0
+    for standing, wait_s in steps:
+        now += wait_s
+        before, held = held, settled(standing, held, now)
+        if before is None or rank.get(standing, 2) <= rank.get(before.standing, 2):
+            since_better = -1.0
+            assert held.standing is standing
+            continue
+        since_better = now if since_better < 0 else since_better
+        rises = now - since_better >= RISES_AFTER_S
+        assert held.standing is (standing if rises else before.standing)
+        if rises:
+            since_better = -1.0
+
+
+def test_freshness_tells_the_age_of_each_thing_that_is_known() -> None:
+    facts = freshness(situation(fine("a")), config_loaded=500.0, config_error="", last_event=990.0)
+    assert [(fact.level.value, fact.about, fact.text, fact.at) for fact in facts] == [
+        ("ok", "Docker", "connected, 27.3.1", None),
+        ("ok", "Full list", "{ago} ago", 988.0),
+        ("ok", "Events", "live, last {ago} ago", 990.0),
+        ("ok", "Config", "loaded {ago} ago, gen 41", 500.0),
+    ]
+    facts = freshness(
+        situation(fine("a"), knowledge=(AWAY,)), config_loaded=500.0, config_error="line 3", last_event=None
+    )
+    assert [(fact.level.value, fact.text, fact.at) for fact in facts] == [
+        ("bad", "away for {ago}", 840.0),
+        ("warn", "{ago} ago, stale", 600.0),
+        ("bad", "broken, trying again", None),
+        ("bad", "not taken: line 3", 500.0),
+    ]
