@@ -216,6 +216,7 @@ def test_a_container_that_shares_the_network_of_another_has_its_address() -> Non
         ("0", "its label rgate.port=0 is no port number"),
         ("65536", "its label rgate.port=65536 is no port number"),
         ("80a", "its label rgate.port=80a is no port number"),
+        ("1" * 5000, f"its label rgate.port={'1' * 80}… is no port number"),
         ("\u0663", "its label rgate.port=\u0663 is no port number"),
     ],
 )
