@@ -246,7 +246,15 @@ def test_one_that_is_starting_is_shown_as_used_only_where_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("state", "told"),
-    [(State.PAUSED, "orders-1 is paused: unpause it"), (State.EXITED, "orders-1 is exited: start it")],
+    [
+        (State.PAUSED, "orders-1 is paused: unpause it"),
+        (State.EXITED, "orders-1 is exited: start it"),
+        (
+            State.RESTARTING,
+            "orders-1 is restarting: it ends again and again, and `docker logs orders-1` shows why",
+        ),
+        (State.DEAD, "orders-1 is dead: remove it, and start another"),
+    ],
 )
 def test_what_brings_one_back_is_told(state: State, told: str) -> None:
     assert view_of(BACKEND, [replace(UP, state=state)], HERE).containers[0].detail == told
