@@ -3,10 +3,13 @@
 Whoever restarts it asks every few seconds: so nothing is imported here but the standard library.
 """
 
-import http.client
 import sys
 from argparse import Namespace
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from typing import Final
+
+from rgate.cli.fetching import fetch
 
 _WITHIN_S: Final = 5.0
 _PATH: Final = "/_rgate/healthz"
@@ -17,22 +20,14 @@ def health(options: Namespace) -> int:
     shown = f"[{options.host}]" if ":" in options.host else options.host
     url = f"http://{shown}:{options.port}{_PATH}"
     try:
-        status = _status(options.host, options.port)
-    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: it can be no host's name
+        connection = HTTPConnection(options.host, options.port)
+        status, _ = fetch(connection, _PATH, within_s=_WITHIN_S, most_bytes=0, headers={})
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: it can be no host's name
         why = " ".join(f"{getattr(error, 'strerror', None) or error}".split()) or type(error).__name__
         print(f"rgate: {url} does not answer: {why}; see that it runs there", file=sys.stderr)
         return 1
-    if status != http.client.OK:
+    if status != HTTPStatus.OK:
         print(f"rgate: {url} answers {status}; see that it is rgate that runs there", file=sys.stderr)
         return 1
     print(f"{url}: ok")
     return 0
-
-
-def _status(host: str, port: int) -> int:
-    connection = http.client.HTTPConnection(host, port, timeout=_WITHIN_S)
-    try:
-        connection.request("GET", _PATH, headers={"Connection": "close"})
-        return connection.getresponse().status
-    finally:
-        connection.close()

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
+from typing import Final
 
 from rgate.core.candidates import Address
 from rgate.core.config import AddressKind, Backend
 from rgate.core.containers import Container, PublishedPort
 
-PORT_LABEL = "rgate.port"
+PORT_LABEL: Final = "rgate.port"
+_LONGEST_SHOWN: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +92,23 @@ def _port(container: Container, backend: Backend) -> int | NoAddress:
         return ports[0]
     label = container.labels.get(PORT_LABEL, "")
     if label:
-        if label.isascii() and label.isdigit() and 0 < int(label) < 65536:
-            return int(label)
-        return NoAddress(f"its label {PORT_LABEL}={label} is no port number")
+        return port_in(label) or NoAddress(f"its label {PORT_LABEL}={_cut(label)} is no port number")
     if len(published) == 1:
         return published[0]
     if not ports:
         return NoAddress(f"it has no port: publish or expose one, or set `port` or the label {PORT_LABEL}")
     listed = ", ".join(map(str, ports))
     return NoAddress(f"it has the ports {listed}: set `port` in the backend or the label {PORT_LABEL}")
+
+
+def port_in(label: str) -> int | None:
+    """Return the port that a *label* says; None where that is none. Labels may hold megabytes of digits."""
+    is_port = label.isascii() and label.isdigit() and len(label) <= 5 and 0 < int(label) < 65536
+    return int(label) if is_port else None
+
+
+def _cut(label: str) -> str:
+    return label if len(label) <= _LONGEST_SHOWN else f"{label[:_LONGEST_SHOWN]}…"
 
 
 def _published(container: Container, port: int, host: HostView) -> Located | None:

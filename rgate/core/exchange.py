@@ -157,8 +157,8 @@ class Exchange:
         if attempt.closed_early is not None:
             return self._problem(
                 Reason.CLOSED_EARLY,
-                f"{_named(attempt.closed_early)} accepted the connection and closed it without one byte of "
-                "a response: look at its log, and check that the application listens on that port.",
+                f"{self._located(attempt.closed_early)} accepted the connection and closed it without one "
+                "byte of a response: look at its log, and check that the application listens on that port.",
             )
         tried = ", ".join(map(_named, attempt.tried))
         untried = len(self.view.candidates) - attempt.number
@@ -168,6 +168,14 @@ class Exchange:
             f"Nothing accepted a connection within {self.backend.timeouts.connect:g} s at {tried}{rest}: "
             "check that the application is up and listens on that port.",
         )
+
+    def _located(self, candidate: Candidate) -> str:
+        """Return the candidate's name and address, and how that was chosen: behind a published port it is
+        Docker that accepts, and another port that the application should listen on.
+        """
+        found = (one for one in self.view.containers if one.container_id == candidate.container_id)
+        how = next((one.address_from for one in found), "")
+        return f"{candidate.name} ({candidate.address}, {how})" if how else _named(candidate)
 
     def _problem(self, reason: Reason, detail: str) -> Problem:
         if self.view.stale and reason in _REST_ON_THE_VIEW:

@@ -281,9 +281,11 @@ def _facts_of(forwarded: Forwarded, route: Route, exchange: Exchange, first: Att
 def _nobody_accepts(exchange: Exchange, first: Attempt) -> Problem:
     """Return what *exchange* comes to where every candidate refuses.
 
-    The last one refuses here: to let a thousand refuse, one after the other, would take seconds.
+    The last one refuses here, where no other is there: to let a thousand refuse, one after the other, or to
+    look for one among a thousand that was not tried, would take seconds.
     """
     candidates = exchange.view.candidates
+    exchange = replace(exchange, view=replace(exchange.view, candidates=candidates[-1:]))
     step: Attempt | Problem = replace(first, candidate=candidates[-1], tried=candidates)
     while isinstance(step, Attempt):
         step = exchange.after(step, Failure.REFUSED, 0.0, repeatable=True)

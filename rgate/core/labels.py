@@ -91,7 +91,7 @@ class Labelled:
 
     def _look_near(self, wanted_key: str, wanted_value: str) -> dict[Label, int]:
         found: dict[Label, int] = {}
-        if _names_something(wanted_value):
+        if names_something(wanted_value):
             found = {(key, wanted_value): OTHER_KEY for key in self._keys.get(wanted_value, ())}
         if self._key_spellings is None:
             self._key_spellings = Spellings(self._values)
@@ -124,5 +124,6 @@ def _kind(container: Container) -> Hashable:
     return frozenset(container.labels.items())
 
 
-def _names_something(value: str) -> bool:
+def names_something(value: str) -> bool:
+    """Whether a label's *value* may name one thing, and not only a state or stage of many."""
     return value.casefold() not in _NAMES_NOTHING and sum(map(str.isalpha, value[:100])) > 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rgate.core.containers import Container, State
-from rgate.core.labels import OTHER_KEY, Label, Labelled
+from rgate.core.labels import OTHER_KEY, Label, Labelled, names_something
 
 MOST: Final = 5
 """So many near misses of a backend are told."""
@@ -101,6 +101,8 @@ def near_misses(
             distance = sum(one.distance for one in in_place)
             found.append((-has, distance, _kinds(container, wanted, in_place, labelled), number, in_place))
     best = sorted(found, key=lambda one: one[:4])[:MOST]
+    if best and all(one.distance < OTHER_KEY for one in best[0][-1]):  # slips explain it
+        best = [one for one in best if _is_telling(wanted, one[-1])]
     return [
         (labelled.containers[number], _near_miss(labelled.containers[number], len(wanted), in_place))
         for _, _, _, number, in_place in best
@@ -127,6 +129,15 @@ def _in_place(container: Container, wanted: Label, labelled: Labelled) -> _InPla
     value = container.labels.get(wanted[0])
     told = nearest if value is None else (wanted[0], value)
     return _InPlace(wanted, told, nearest, distance)
+
+
+def _is_telling(wanted: Collection[Label], in_place: Collection[_InPlace]) -> bool:
+    """Whether all that is missing has something in its place, or what is there names something, and is not
+    only what others have too, as `env=production`.
+    """
+    missing = {one.wanted for one in in_place}
+    has = (value for key, value in wanted if (key, value) not in missing)
+    return all(one.label is not None for one in in_place) or any(map(names_something, has))
 
 
 def _kinds(

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rgate.core.address import PORT_LABEL
+from rgate.core.address import PORT_LABEL, port_in
 from rgate.core.config import Backend
 from rgate.core.containers import Attachment, Container, Health, PublishedPort, State
 
 _PORT: Final = 80
 _ADDRESS: Final = "192.0.2.1"  # of nobody (RFC 5737); a plan shows names alone
 _NETWORK: Final = "assumed"
-_HIGHEST_PORT: Final = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +65,7 @@ def _started(container: Container, planned: PlannedContainer, backends: Iterable
 
 
 def _port(labels: Mapping[str, str], backends: Iterable[Backend]) -> int:
-    label = labels.get(PORT_LABEL, "")
-    if label.isascii() and label.isdigit() and 0 < int(label[:6]) <= _HIGHEST_PORT:
-        return int(label)
+    if (port := port_in(labels.get(PORT_LABEL, ""))) is not None:
+        return port
     asking = (backend for backend in backends if all(labels.get(k) == v for k, v in backend.match_labels))
     return next((backend.port for backend in asking if backend.match_labels and backend.port), _PORT)

@@ -16,6 +16,13 @@ from rgate.core.reasons import LeftOut, Reason
 _HINTS: Final = 3
 """So many near misses stand in the sentence that says why a backend has no candidate."""
 
+_REMEDIES: Final = {
+    State.PAUSED: "unpause it",
+    State.RESTARTING: "it ends again and again, and `docker logs {name}` shows why",
+    State.REMOVING: "start another",
+    State.DEAD: "remove it, and start another",
+}
+
 
 def views_of(
     backends: Iterable[Backend], containers: Iterable[Container], host: HostView, *, stale: str = ""
@@ -123,7 +130,7 @@ def _left_out(container: Container) -> tuple[LeftOut | None, str]:
     """Return why *container* is no candidate, but for its address; None where it may be one."""
     name = container.name
     if container.state is not State.RUNNING:
-        remedy = "unpause it" if container.state is State.PAUSED else "start it"
+        remedy = _REMEDIES.get(container.state, "start it").format(name=name)
         return LeftOut.NOT_RUNNING, f"{name} is {container.state.value}: {remedy}"
     if container.stopping:
         return LeftOut.STOPPING, f"{name} is being stopped"

@@ -26,7 +26,7 @@ FOREIGN: Final = (
 )
 """What the SDK raises, and the libraries below it."""
 
-NOT_UNDERSTOOD: Final = (KeyError, TypeError, AttributeError)
+NOT_UNDERSTOOD: Final = (KeyError, TypeError, AttributeError, RecursionError)
 """What comes of reading an answer that is not as the API has it."""
 
 _LONGEST: Final = 200
@@ -82,7 +82,7 @@ def _told(error: BaseException, host: str, timeout_s: float) -> str | None:
             return f"there is no way to {host}: check DOCKER_HOST, and the network"
         case JSONDecodeError():
             return f"who answers at {host} is not Docker: check DOCKER_HOST"
-        case KeyError() | TypeError() | AttributeError():
+        case KeyError() | TypeError() | AttributeError() | RecursionError():
             return f"what Docker at {host} answers is not understood: check its version"
         case _:
             return None

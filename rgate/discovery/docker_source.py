@@ -26,6 +26,7 @@ _CONTAINER_ACTIONS: Final = (
     "create", "destroy", "die", "health_status", "kill", "oom", "pause", "rename", "restart", "start", "stop",
     "unpause", "update",
 )  # fmt: skip
+_INSPECTED: Final = ("running", "paused", "restarting")
 _NETWORK_ACTIONS: Final = ("connect", "disconnect")
 
 
@@ -75,11 +76,10 @@ class DockerSource:
     def containers(self) -> tuple[Details, ...]:
         """Return all containers. Those that are up are inspected, as rows lack health and ports."""
         with _foreign_errors():
-            rows = self._api().containers(all=True)
-        found = [
-            self.container(row["Id"]) if row["State"] in ("running", "paused", "restarting") else _of_row(row)
-            for row in rows
-        ]
+            found = [
+                self.container(row["Id"]) if row["State"] in _INSPECTED else _of_row(row)
+                for row in self._api().containers(all=True)
+            ]
         return tuple(details for details in found if details is not None)
 
     def container(self, container_id: str) -> Details | None:
@@ -167,7 +167,7 @@ def signal_number(name: str) -> int:
 def _of_row(row: Mapping[str, Any]) -> Details:
     """Return a container that does not run, from its row of ContainerList."""
     name = next((name for name in row.get("Names") or () if name.count("/") == 1), row["Id"][:12])
-    return Details(Container(row["Id"], name.lstrip("/"), row.get("Labels") or {}, _state(row["State"])))
+    return Details(Container(row["Id"], name.lstrip("/"), _labels(row.get("Labels")), _state(row["State"])))
 
 
 def _of_inspect(found: Mapping[str, Any]) -> Details:
@@ -175,7 +175,7 @@ def _of_inspect(found: Mapping[str, Any]) -> Details:
     container = Container(
         id=found["Id"],
         name=found["Name"].lstrip("/"),
-        labels=config.get("Labels") or {},
+        labels=_labels(config.get("Labels")),
         state=_state("paused" if state.get("Paused") else state["Status"]),
         health=_health((state.get("Health") or {}).get("Status", "none")),
         published=_published(network.get("Ports") or {}),
@@ -186,6 +186,14 @@ def _of_inspect(found: Mapping[str, Any]) -> Details:
     stop_signal = signal_number(config.get("StopSignal") or "SIGTERM") or int(signal.SIGTERM)
     timeout_s = config.get("StopTimeout")
     return Details(container, stop_signal, float(timeout_s if timeout_s is not None else 10))
+
+
+def _labels(found: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return labels as they were *found*. Raises TypeError where a value is no text."""
+    labels = dict(found or {})
+    if not all(isinstance(value, str) for value in labels.values()):
+        raise TypeError("a label's value is no text")
+    return labels
 
 
 def _state(status: str) -> State:

@@ -233,8 +233,8 @@ class LastingStats:
         # In a thread, as nothing bounds what a database takes that hangs: the process ends all the same.
         ending = threading.Thread(target=self._end, name="rgate-stats-end", daemon=True)
         ending.start()
-        self._queries.close()
         ending.join(CLOSE_WITHIN_S)
+        self._queries.close()  # not before: the last fold may ask
         if ending.is_alive():
             kept = "in_the_live_file" if self._live_file is not None else "nowhere"
             _log.warning("stats_not_stored why=the_database_does_not_answer what_is_new_waits=%s", kept)

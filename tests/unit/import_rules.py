@@ -89,7 +89,6 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.cli.why": CLI | {"pydantic", "rgate.web.documents"},
     # The commands, by name, as none is imported before it is known which is meant.
     "rgate.cli.main": CLI | {"importlib.import_module"},
-    "rgate.cli.asking_gateway": CLI | {"requests"},
     "rgate.cli.looking": CLI | {"rgate.discovery.docker_source", "rgate.discovery.source"},
     # Where all parts meet.
     "rgate.cli.wiring": CLI

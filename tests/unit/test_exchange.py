@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from rgate.core.balance import FIRST_PAUSE_S, LONGEST_PAUSE_S, Balancer
-from rgate.core.candidates import Address, BackendView, Candidate
+from rgate.core.candidates import Address, BackendView, Candidate, ContainerView
 from rgate.core.config import Backend, Policy, Timeouts
 from rgate.core.exchange import Attempt, Exchange
 from rgate.core.patience import CONNECTS
@@ -252,6 +252,18 @@ def test_the_wait_for_a_connection_that_was_accepted_counts_too() -> None:
     other = exchange.after(slow, Failure.CLOSED_EARLY, 0.0, repeatable=True)
     assert isinstance(other, Attempt)
     assert other.left_s == CONNECTS * CONNECT_S - 1.5
+
+
+def test_who_closed_early_is_told_with_its_own_port_where_another_is_published() -> None:
+    """Docker accepts at the published one, whatever the application listens on."""
+    exchange = exchange_of(1)
+    (one,) = exchange.view.candidates
+    how = "published port 1000 of 8000"
+    seen = ContainerView("c0", "id0", "running", "none", one.address, None, "", how)
+    exchange = replace(exchange, view=replace(exchange.view, containers=(seen,)))
+    step = exchange.after(first(exchange), Failure.CLOSED_EARLY, 0.0, repeatable=False)
+    assert isinstance(step, Problem)
+    assert step.detail.startswith(f"c0 (127.0.0.1:1000, {how}) accepted the connection and closed it")
 
 
 @pytest.mark.parametrize(

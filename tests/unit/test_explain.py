@@ -208,7 +208,7 @@ def test_a_thousand_containers_are_told_with_little_work() -> None:
     finally:
         sys.setprofile(before)
     assert len(explanation.candidates) == 1000
-    assert compared < 2_000_000  # and not that many for each that refuses
+    assert compared < 10_000  # not each with each
 
 
 @pytest.mark.clause("9.explain.outcome", "9.explain.yes")

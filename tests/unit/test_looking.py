@@ -250,7 +250,7 @@ def test_what_speaks_no_http_is_no_rgate() -> None:
         answered = threading.Thread(target=_greet, args=(listener, b"SSH-2.0-x\r\n"))
         answered.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(NoAnswer, match=rf"^what answers at {url} is no rgate \(ConnectionError\): name "):
+        with pytest.raises(NoAnswer, match=rf"^what answers at {url} is no rgate \(BadStatusLine\): name "):
             ask_gateway(url, "/x")
         answered.join()
 
@@ -261,10 +261,72 @@ def _greet(listener: socket.socket, greeting: bytes) -> None:
         connection.sendall(greeting)
 
 
-def test_one_that_does_not_answer_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rgate.cli.asking_gateway._ANSWER_S", 0.01)
-    with listening() as listener, pytest.raises(NoAnswer, match="did not answer in time"):
-        ask_gateway(f"http://127.0.0.1:{listener.getsockname()[1]}", "/x")
+# A limit for each read never comes to an end with these: they say nothing, or something now and then.
+_NEVER_ENDING: Final = {
+    "silent": (b"", b""),
+    "head": (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+    "content": (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", b" "),
+    "interim": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "redirect": (b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 99999999\r\n\r\n", b" "),
+}
+
+
+@contextlib.contextmanager
+def never_ending(kind: str) -> Iterator[int]:
+    """Serve one connection with what never ends, until the other side has gone; gives the port."""
+    start, more = _NEVER_ENDING[kind]
+    over = threading.Event()
+
+    def serve() -> None:
+        with contextlib.suppress(OSError), listener.accept()[0] as connection:
+            connection.recv(65536)
+            connection.sendall(start)
+            while not over.wait(0.001):
+                connection.sendall(more)
+
+    with listening() as listener:
+        serving = threading.Thread(target=serve)
+        serving.start()
+        yield listener.getsockname()[1]
+        over.set()
+        serving.join()
+
+
+@pytest.mark.parametrize("kind", _NEVER_ENDING)
+def test_what_never_ends_is_not_waited_for_for_ever(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rgate.cli.asking_gateway._WITHIN_S", 0.1)
+    with never_ending(kind) as port, pytest.raises(NoAnswer, match="did not answer in time"):
+        ask_gateway(f"http://127.0.0.1:{port}", "/x")
+
+
+@pytest.mark.clause("8.pages.health")
+@pytest.mark.parametrize("kind", ["silent", "head", "interim"])
+def test_health_does_not_wait_for_ever(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rgate.cli.health._WITHIN_S", 0.1)
+    with never_ending(kind) as port:
+        status, said = told(capsys, "health", "--port", str(port))
+    assert (status, said) == (
+        1,
+        f"rgate: http://127.0.0.1:{port}/_rgate/healthz does not answer: timed out; see that it runs there\n",
+    )
+
+
+@pytest.mark.clause("9.looks.status")
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..b", "."])
+def test_a_gateway_of_a_name_that_can_be_none_cannot_be_told(
+    host: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, said = told(capsys, "explain", "/x", "--gateway", f"http://{host}")
+    assert (status, said.count("\n")) == (2, 1)
+    assert said.startswith(f"rgate: nobody answers at http://{host} (")
+
+
+def test_a_redirect_to_nowhere_is_no_rgates(peer: _Server) -> None:
+    peer.answer = (302, {"Location": "http://["}, b"")
+    with pytest.raises(NoAnswer, match="is no rgate, or an older one"):
+        ask_gateway(peer.url, "/x")
 
 
 def test_an_answer_that_does_not_end_is_not_kept(peer: _Server, monkeypatch: pytest.MonkeyPatch) -> None:

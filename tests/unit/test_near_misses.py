@@ -214,6 +214,15 @@ def test_the_only_near_one_does_not_drown_among_thirty_services_with_the_same_en
     assert names(near(ORDERS, *others, container("x-1", composed("orders", env="production")))) == ["x-1"]
 
 
+def test_where_a_slip_explains_it_those_without_a_label_are_not_told_besides() -> None:
+    slip = container("orders-1", ORDERS | {"env": "prodution"})
+    others = [container(name, {"env": "production", "is": name}) for name in ("a", "b")]
+    assert names(near(ORDERS, *others, slip)) == ["orders-1"]
+    assert names(near(ORDERS, *others)) == ["a", "b"]
+    named = container("orders-2", {"app_name": "orders"})
+    assert names(near(ORDERS, *others, named, slip)) == ["orders-1", "orders-2"]
+
+
 def test_replicas_are_one_kind_however_many_they_are() -> None:
     scaled = [
         container(f"r{n}", composed("orders", number=str(n), app_name="orders", env="prod"))

@@ -40,7 +40,7 @@ def test_a_container_that_is_there_gets_other_labels_and_keeps_its_ports() -> No
 @pytest.mark.parametrize(
     ("port", "labels"),
     [(None, {}), (8000, {}), (None, {"rgate.port": "9000"}), (None, {"rgate.port": "none"}),
-     (None, {"rgate.port": "0"}), (None, {"rgate.port": "9" * 99})],
+     (None, {"rgate.port": "0"}), (None, {"rgate.port": "9" * 99}), (None, {"rgate.port": "000001234567"})],
 )  # fmt: skip
 @pytest.mark.parametrize("containers", [(), (Container("id", "new", {}, State.EXITED),)], ids=["new", "down"])
 def test_one_that_is_not_up_is_taken_to_run_with_an_address(
@@ -54,6 +54,7 @@ def test_one_that_is_not_up_is_taken_to_run_with_an_address(
     planned = PlannedContainer("new", LABELS | labels)
     view = views_of([backend], with_planned(containers, planned, [OTHERS, backend]), host)["a"]
     assert [candidate.name for candidate in view.candidates] == ["new"]
+    assert all(0 < candidate.address.port < 65536 for candidate in view.candidates)
     assert "one port" in assumed(containers, planned)
 
 

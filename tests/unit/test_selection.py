@@ -216,6 +216,7 @@ def test_a_container_that_shares_the_network_of_another_has_its_address() -> Non
         ("0", "its label rgate.port=0 is no port number"),
         ("65536", "its label rgate.port=65536 is no port number"),
         ("80a", "its label rgate.port=80a is no port number"),
+        ("1" * 5000, f"its label rgate.port={'1' * 80}… is no port number"),
         ("\u0663", "its label rgate.port=\u0663 is no port number"),
     ],
 )
@@ -245,7 +246,15 @@ def test_one_that_is_starting_is_shown_as_used_only_where_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("state", "told"),
-    [(State.PAUSED, "orders-1 is paused: unpause it"), (State.EXITED, "orders-1 is exited: start it")],
+    [
+        (State.PAUSED, "orders-1 is paused: unpause it"),
+        (State.EXITED, "orders-1 is exited: start it"),
+        (
+            State.RESTARTING,
+            "orders-1 is restarting: it ends again and again, and `docker logs orders-1` shows why",
+        ),
+        (State.DEAD, "orders-1 is dead: remove it, and start another"),
+    ],
 )
 def test_what_brings_one_back_is_told(state: State, told: str) -> None:
     assert view_of(BACKEND, [replace(UP, state=state)], HERE).containers[0].detail == told

@@ -11,6 +11,8 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import docker
 import pytest
@@ -115,6 +117,44 @@ def test_what_is_no_docker_or_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
         assert told(monkeypatch, host) == (
             f"Docker at {host} answers 403 Forbidden: check what stands in front of it, and its log"
         )
+
+
+class Api:
+    """What the SDK says of containers: these rows, and of each that runs this."""
+
+    def __init__(self, rows: object, found: object = None) -> None:
+        self.rows, self.found = rows, found
+
+    def containers(self, **_: bool) -> object:
+        if isinstance(self.rows, Exception):
+            raise self.rows
+        return self.rows
+
+    def inspect_container(self, _: str) -> object:
+        return self.found
+
+
+RUNS = {"Id": "1", "Names": ["/a"], "Labels": {}, "State": "running"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        (None, None),
+        ({"message": "x"}, None),
+        ([5], None),
+        ([{}], None),
+        ([RUNS], None),
+        ([RUNS], {"Id": "1"}),
+        ([{**RUNS, "State": "exited", "Labels": {"app": 5}}], None),
+        ([{**RUNS, "State": "exited", "Labels": {"app": None}}], None),
+        (RecursionError("maximum recursion depth exceeded"), None),
+    ],
+)
+def test_a_list_that_is_none_of_dockers_is_told(rows: object, found: object) -> None:
+    source = DockerSource(lambda: cast(docker.DockerClient, SimpleNamespace(api=Api(rows, found))))
+    with pytest.raises(SourceError, match="answers is not understood: check its version"):
+        source.containers()
 
 
 def test_tls_where_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -120,3 +120,16 @@ def test_it_ends_though_queries_hang_and_nothing_is_lost(
     again = world.open()
     assert again.counted().totals().success == 1
     again.close()
+
+
+def test_a_database_that_answers_is_not_said_to_be_silent_at_an_end_in_another_minute(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now_s = [NOON_S]
+    url = f"sqlite:///{tmp_path / 'stats.db'}"
+    stats = open_stats(url, now=lambda: now_s[0], fold_every_s=None)
+    stats.add(record())
+    now_s[0] += 60
+    stats.close()
+    assert "silent" not in caplog.text
+    assert "stats_not_stored" not in caplog.text
