@@ -1,8 +1,11 @@
 """The command's words. Nothing heavy is imported before it is known which command is meant."""
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final, NamedTuple, NoReturn
@@ -52,13 +55,23 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with its status."""
     _open_what_is_closed()
     options = parse(sys.argv[1:] if arguments is None else arguments)
+    is_gateway = options.command == "serve"
     try:
-        if options.command == "serve":
+        if is_gateway:
+            # It catches its signals once it has read its configuration: up to there both end it alike.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
             sys.exit(_run(options))  # it goes on where nobody reads
         sys.exit(_told(options))
     except KeyboardInterrupt:
-        # A gateway catches its signals, and before that nothing was under way; others have not told yet.
-        sys.exit(0 if options.command == "serve" else _INTERRUPTED)
+        # Of a gateway nothing was under way; others have not told yet.
+        sys.exit(0 if is_gateway else _INTERRUPTED)
+    except Exception:
+        if is_gateway:
+            raise
+        # A defect, or nobody takes what is said: 1 would mean no.
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+        sys.exit(CANNOT_TELL)
 
 
 def _open_what_is_closed() -> None:

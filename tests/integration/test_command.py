@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -122,6 +123,24 @@ def test_a_signal_ends_it_while_it_still_waits_for_docker(
         docker.wait_until_asked()
         process.send_signal(number)
         _, errors = process.communicate(timeout=CALL_TIMEOUT_S / 2)
+    assert process.returncode == 0
+    assert "Traceback" not in errors
+
+
+@pytest.mark.clause("1.exit.signal")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("options", [[], ["--workers", "2"]], ids=["one process", "workers"])
+def test_a_signal_ends_it_with_0_before_it_has_read_its_configuration(
+    tmp_path: Path, number: signal.Signals, options: list[str]
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with (
+        started("--config", str(fifo), *options, cwd=tmp_path, environment=NO_DOCKER) as process,
+        open(fifo, "wb"),  # which waits until it is being read
+    ):
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=CALL_TIMEOUT_S)
     assert process.returncode == 0
     assert "Traceback" not in errors
 

@@ -360,3 +360,29 @@ def test_globs_may_stand_together_and_apart() -> None:
     options = parse(words.split())
     assert (options.output, options.keep_labels) == ("s.json", ["a.*", "b", "c"])
     assert vars(parse(["snapshot"])) == {"command": "snapshot", "output": "-", "keep_labels": []}
+
+
+@pytest.mark.clause("9.looks.status")
+@pytest.mark.parametrize("words", [("explain", "/x"), ("test", "cases.yml"), ("snapshot",)])
+def test_a_defect_is_no_answer(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> int:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr("rgate.cli.main._run", broken)
+    status, said = told(capsys, *words)
+    assert status == 2
+    assert said.endswith("ZeroDivisionError: a defect\n")
+
+
+@pytest.mark.clause("9.looks.status")
+def test_an_error_that_nobody_takes_changes_no_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w", buffering=1) as full:
+        monkeypatch.setattr("sys.stderr", full)
+        with pytest.raises(SystemExit) as exit_:
+            run(["explain", "/x", "--config", "/nowhere.yml"])
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            full.close()
+    assert exit_.value.code == 2
