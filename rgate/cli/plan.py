@@ -151,13 +151,14 @@ def _named(taker: Taker) -> str:
 def _what_becomes(change: BackendChange) -> str:
     if not change.candidates:
         return "none"
-    return "changed" if change.loses else "gained"
+    return "changed" if change.loses or change.moves else "gained"
 
 
 def _backend_line(change: BackendChange) -> str:
     told = [f"gains {', '.join(change.gains)}"] if change.gains else []
     if change.loses:
         told.append(f"loses {', '.join(change.loses)}")
+    told += [f"asks {one.name} at {one.new}, and no more at {one.old}" for one in change.moves]
     if change.candidates:
         told.append(f"has {', '.join(change.candidates)}")
     else:

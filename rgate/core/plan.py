@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from rgate.core.candidates import BackendView
+from rgate.core.candidates import Address, BackendView
 from rgate.core.config import Config
 from rgate.core.config_warnings import Never, never_matching
 from rgate.core.owners import OwnerChange, owner_changes
@@ -25,8 +25,17 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """A container that is asked at another address afterwards, as with another `port` of its backend."""
+
+    name: str
+    old: Address
+    new: Address
+
+
+@dataclass(frozen=True, slots=True)
 class BackendChange:
-    """A backend that gains or loses containers, by name, or has none afterwards.
+    """A backend that gains or loses containers, by name, asks some elsewhere, or has none afterwards.
 
     *candidates*: those it has afterwards. *detail*: why it has none, for people; "" where it is gone.
     """
@@ -34,6 +43,7 @@ class BackendChange:
     name: str
     gains: tuple[str, ...]
     loses: tuple[str, ...]
+    moves: tuple[Move, ...]
     candidates: tuple[str, ...]
     detail: str = ""
 
@@ -78,6 +88,9 @@ class Plan:
                     "name": change.name,
                     "gains": list(change.gains),
                     "loses": list(change.loses),
+                    "moves": [
+                        {"name": one.name, "from": str(one.old), "to": str(one.new)} for one in change.moves
+                    ],
                     "candidates": list(change.candidates),
                 }
                 for change in self.backends
@@ -106,18 +119,24 @@ def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
 
 def _backend_changes(old: Situation, new: Situation) -> Iterator[BackendChange]:
     for name in {**old.views, **new.views}:
-        before, after = _candidates(old, name), _candidates(new, name)
-        gains, loses = sorted({*after} - {*before}), sorted({*before} - {*after})
-        if gains or loses or (name in new.views and not after):
+        before, after = _addresses(old, name), _addresses(new, name)
+        gains, loses = sorted(after.keys() - before.keys()), sorted(before.keys() - after.keys())
+        moves = [
+            Move(one, before[one], address)
+            for one, address in after.items()
+            if before.get(one, address) != address
+        ]
+        if gains or loses or moves or (name in new.views and not after):
             detail = new.views[name].detail if name in new.views else ""
-            yield BackendChange(name, tuple(gains), tuple(loses), after, detail)
+            yield BackendChange(name, tuple(gains), tuple(loses), tuple(moves), tuple(after), detail)
 
 
-def _candidates(situation: Situation, name: str) -> tuple[str, ...]:
-    view = situation.views.get(name)
-    return tuple(candidate.name for candidate in view.candidates) if view is not None else ()
+def _addresses(situation: Situation, backend: str) -> dict[str, Address]:
+    """Return where each candidate of *backend* is asked, by its name."""
+    view = situation.views.get(backend)
+    return {one.name: one.address for one in view.candidates} if view is not None else {}
 
 
 def _importance(change: BackendChange) -> tuple[int, str]:
-    rank = 0 if change.is_lost else 1 if not change.candidates else 2 if change.loses else 3
+    rank = 0 if change.is_lost else 1 if not change.candidates else 2 if change.loses or change.moves else 3
     return rank, change.name

@@ -102,7 +102,9 @@ def test_what_is_lost_is_told_first_with_an_example_and_is_status_1(directory: P
         ("pay", "orders", "/"),
         (None, "pay", "/new"),
     ]
-    assert document["backends"] == [{"name": "pay", "gains": [], "loses": ["pay-1"], "candidates": []}]
+    assert document["backends"] == [
+        {"name": "pay", "gains": [], "loses": ["pay-1"], "moves": [], "candidates": []}
+    ]
     assert document["restart"] == ["stats.database"]
 
 
@@ -136,8 +138,8 @@ def test_a_container_that_is_to_be_relabelled_is_planned_for(directory: Path) ->
     told = planned(directory, *options)
     assert told.returncode == 1
     assert json.loads(told.stdout)["backends"] == [
-        {"name": "orders", "gains": [], "loses": ["orders-1"], "candidates": []},
-        {"name": "pay", "gains": ["orders-1"], "loses": [], "candidates": ["orders-1", "pay-1"]},
+        {"name": "orders", "gains": [], "loses": ["orders-1"], "moves": [], "candidates": []},
+        {"name": "pay", "gains": ["orders-1"], "loses": [], "moves": [], "candidates": ["orders-1", "pay-1"]},
     ]
     # Another after it makes good what is lost.
     assert planned(directory, *options, "--labels", "orders-2 app=orders").returncode == 0

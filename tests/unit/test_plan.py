@@ -1,11 +1,13 @@
 """What a plan says of backends, settings and routes that can never match (behaviour 9)."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rgate.cli.plan import lines
 from rgate.core.address import HostView
 from rgate.core.config import Backend, Config, Match, Route, Stats
 from rgate.core.config_warnings import Never, never_matching, warnings
@@ -41,18 +43,42 @@ def test_backends_that_gain_lose_or_have_no_container_are_told_the_lost_first() 
     more = (Backend("new", match_labels=(("app", "n"),)), FIXED)
     found = plan(situation(config_of(A, B), *before), situation(config_of(A, B, *more), *after))
     assert found.as_json()["backends"] == [
-        {"name": "b", "gains": [], "loses": ["b-1"], "candidates": []},
-        {"name": "new", "gains": [], "loses": [], "candidates": []},
-        {"name": "a", "gains": ["a-3"], "loses": ["a-1"], "candidates": ["a-2", "a-3"]},
-        {"name": "fixed", "gains": ["h:1", "h:2"], "loses": [], "candidates": ["h:1", "h:2"]},
+        {"name": "b", "gains": [], "loses": ["b-1"], "moves": [], "candidates": []},
+        {"name": "new", "gains": [], "loses": [], "moves": [], "candidates": []},
+        {"name": "a", "gains": ["a-3"], "loses": ["a-1"], "moves": [], "candidates": ["a-2", "a-3"]},
+        {"name": "fixed", "gains": ["h:1", "h:2"], "loses": [], "moves": [], "candidates": ["h:1", "h:2"]},
     ]
     assert "b-1 is exited" in found.backends[0].detail
+
+
+@pytest.mark.clause("9.plan.backends")
+def test_a_container_that_is_asked_at_another_address_is_told() -> None:
+    one = Container(
+        "a-1", "a-1", {"app": "a"}, State.RUNNING,
+        published=(PublishedPort(80, "127.0.0.1", 8000), PublishedPort(90, "127.0.0.1", 9000)),
+    )  # fmt: skip
+    old, new = config_of(replace(A, port=80)), config_of(replace(A, port=90))
+    assert plan(situation(old, one), situation(old, one)).backends == ()
+    found = plan(situation(old, one), situation(new, one))
+    assert found.as_json()["backends"] == [
+        {
+            "name": "a",
+            "gains": [],
+            "loses": [],
+            "moves": [{"name": "a-1", "from": "127.0.0.1:8000", "to": "127.0.0.1:9000"}],
+            "candidates": ["a-1"],
+        }
+    ]
+    assert list(lines(found)) == [
+        "nothing is lost",
+        "changed  backend a: asks a-1 at 127.0.0.1:9000, and no more at 127.0.0.1:8000; has a-1",
+    ]
 
 
 def test_a_backend_that_is_gone_has_lost_all() -> None:
     found = plan(situation(config_of(FIXED)), situation(config_of()))
     assert found.as_json()["backends"] == [
-        {"name": "fixed", "gains": [], "loses": ["h:1", "h:2"], "candidates": []}
+        {"name": "fixed", "gains": [], "loses": ["h:1", "h:2"], "moves": [], "candidates": []}
     ]
     assert found.lost
 
