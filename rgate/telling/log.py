@@ -9,6 +9,7 @@ import json
 import logging
 import re
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -209,16 +210,27 @@ class LogHandler(logging.Handler):
 def tell_on_stderr(
     level: str, log_format: str, *, threads: bool, descriptor: int | None = None
 ) -> LogHandler:
-    """Let all that rgate tells go to standard error, or to *descriptor*, in place of where it went before.
+    """Let all that rgate tells, and the libraries that it uses, go to standard error, or to *descriptor*, in
+    place of where it went before.
 
     Return the handler.
     """
-    logger = logging.getLogger("rgate")
-    for old in [one for one in logger.handlers if isinstance(one, LogHandler)]:
-        logger.removeHandler(old)
+    rgate, everybody = logging.getLogger("rgate"), logging.getLogger()
     descriptor = sys.stderr.fileno() if descriptor is None else descriptor
     handler = LogHandler(json_line if log_format == "json" else text_line, descriptor, threads=threads)
-    logger.addHandler(handler)
-    logger.setLevel(level.upper())
-    logger.propagate = False
+    handler.setLevel(level.upper())
+    for logger in (rgate, everybody):
+        for old in [one for one in logger.handlers if isinstance(one, LogHandler)]:
+            logger.removeHandler(old)
+        logger.addHandler(handler)
+    rgate.setLevel(level.upper())
+    rgate.propagate = False
+    threading.excepthook = _tell_of_thread
     return handler
+
+
+def _tell_of_thread(failed: threading.ExceptHookArgs) -> None:
+    """Tell of an exception that nobody caught, which Python would write in many lines."""
+    name = failed.thread.name if failed.thread is not None else ""
+    exception = failed.exc_value or failed.exc_type()
+    logging.getLogger("rgate").error("a thread failed thread=%s", name, exc_info=exception)

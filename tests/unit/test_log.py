@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -130,9 +131,12 @@ def logger() -> Iterator[logging.Logger]:
     """The logger of all of rgate, which is left as it was."""
     logger = logging.getLogger("rgate")
     level, propagate = logger.level, logger.propagate
+    hook = threading.excepthook
     yield logger
-    for handler in [one for one in logger.handlers if isinstance(one, LogHandler)]:
-        logger.removeHandler(handler)
+    threading.excepthook = hook
+    for one in (logger, logging.getLogger()):
+        for handler in [handler for handler in one.handlers if isinstance(handler, LogHandler)]:
+            one.removeHandler(handler)
     logger.setLevel(level)
     logger.propagate = propagate
 
@@ -148,6 +152,22 @@ def test_what_is_below_the_level_is_not_told(
     logger.warning("%d things", "wrongly meant")
     handler.close()
     assert os.read(pipe[0], 4096) == b"rgate: told\nrgate: %d things\n"
+
+
+@pytest.mark.clause("10.logs.line")
+@pytest.mark.usefixtures("logger")
+def test_what_libraries_and_threads_say_is_an_event_too(pipe: tuple[int, int]) -> None:
+    handler = tell_on_stderr("warning", "json", threads=True, descriptor=pipe[1])
+    logging.getLogger("asyncio").warning("one\ntwo")
+    logging.getLogger("asyncio").info("not told")
+    failing = threading.Thread(target=divmod, args=(1, 0), name="t")
+    failing.start()
+    failing.join()
+    handler.close()
+    library, thread = map(json.loads, os.read(pipe[0], 65536).splitlines())
+    assert (library["logger"], library["level"], library["message"]) == ("asyncio", "warning", "one\ntwo")
+    assert (thread["message"], thread["thread"]) == ("a thread failed", "t")
+    assert thread["exception"].endswith("ZeroDivisionError: integer division or modulo by zero")
 
 
 @pytest.mark.clause("10.logs.lost")
