@@ -116,7 +116,7 @@ def test_a_backend_that_does_not_read_an_upload_is_504_timeout_and_told_so(
     line = b"Content-Length: %d" % (64 << 20)
     if framing == "chunks":
         line, upload = b"Transfer-Encoding: chunked", [b"100000\r\n%b\r\n" % piece for piece in upload]
-    client.send(get(hasty.path, line, method=b"POST"))
+    client.send(get(hasty.path, line, method=b"POST", host=b"localhost"))
     with Pouring(client, upload):
         hasty.accept_for(client).read_head()
         started = time.monotonic()
