@@ -4,9 +4,11 @@
   const seen = window.seen = { heard: {}, liveAt: null, refused: [], shifts: [] };
   // What the Content-Security-Policy refuses.
   addEventListener("securitypolicyviolation", e => seen.refused.push(`${e.effectiveDirective} ${e.blockedURI}`));
-  // What moved, unless somebody had just pressed something; when, in ms since the page was opened.
+  // What moved, unless somebody had just pressed something; when, in ms since the page was opened. That what came
+  // last stands above what came before, in a list, is no move.
+  const isNews = source => source.node?.parentElement?.closest("#failures-list, #timeline-list");
   new PerformanceObserver(list => {
-    for (const e of list.getEntries().filter(e => !e.hadRecentInput)) {
+    for (const e of list.getEntries().filter(e => !e.hadRecentInput && !e.sources.every(isNews))) {
       seen.shifts.push({ at: e.startTime, by: e.value, of: e.sources.map(s => s.node?.outerHTML ?? s.node?.data) });
     }
   }).observe({ type: "layout-shift", buffered: true });
