@@ -1,11 +1,12 @@
-"""What all suites share: tests that need Docker are skipped where it does not answer, and how many examples
-hypothesis tries.
+"""What all suites share: tests that need Docker or a browser are skipped where there is none, and how many
+examples hypothesis tries.
 """
 
 import functools
 import gc
 import os
 import warnings
+from collections.abc import Callable
 
 import docker
 import pytest
@@ -20,13 +21,28 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    needing = [item for item in items if item.get_closest_marker("docker")]
-    if not needing or (why_not := why_docker_cannot_be_used()) is None:
+    _leave_out(items, "docker", "RGATE_REQUIRE_DOCKER", why_docker_cannot_be_used)
+    _leave_out(items, "browser", "RGATE_REQUIRE_BROWSER", why_no_browser_can_be_used)
+
+
+def _leave_out(
+    items: list[pytest.Item], mark: str, required_by: str, why_it_cannot_be_used: Callable[[], str | None]
+) -> None:
+    """Skip the tests with *mark* where what they need is missing; fail where *required_by* is 1."""
+    needing = [item for item in items if item.get_closest_marker(mark)]
+    if not needing or (why_not := why_it_cannot_be_used()) is None:
         return
-    if os.environ.get("RGATE_REQUIRE_DOCKER") == "1":
-        raise pytest.UsageError(f"RGATE_REQUIRE_DOCKER=1, and Docker does not answer: {why_not}")
+    if os.environ.get(required_by) == "1":
+        raise pytest.UsageError(f"{required_by}=1, and {why_not}")
     for item in needing:
-        item.add_marker(pytest.mark.skip(reason=f"Docker does not answer: {why_not}"))
+        item.add_marker(pytest.mark.skip(reason=why_not))
+
+
+@functools.cache
+def why_no_browser_can_be_used() -> str | None:
+    from tests.browser import chromium  # only where it is needed: Playwright is heavy
+
+    return chromium.why_it_cannot_be_used()
 
 
 @functools.cache
@@ -37,7 +53,7 @@ def why_docker_cannot_be_used() -> str | None:
         warnings.simplefilter("ignore", ResourceWarning)
         why_not = _ask_docker()
         gc.collect()
-    return why_not
+    return why_not and f"Docker does not answer: {why_not}"
 
 
 def _ask_docker() -> str | None:

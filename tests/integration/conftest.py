@@ -2,6 +2,7 @@
 
 import contextlib
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from rgate.engines import ENGINES
 from tests.integration import gateway as gateway_process
 from tests.integration.backend import Backend, running_backend
 from tests.integration.containers import Containers
+from tests.integration.daemon import Daemon, real_socket
 from tests.integration.gateway import ROOT, Gateway, backend_config, running
 
 
@@ -47,6 +49,20 @@ def containers(docker_client: docker.DockerClient) -> Iterator[Containers]:
         yield started
     finally:
         started.remove()
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    """A daemon that can be lost; it is not started yet."""
+    real = real_socket()
+    if real is None:
+        pytest.skip("DOCKER_HOST names no socket that another could stand in front of")
+    with tempfile.TemporaryDirectory(prefix="rgate-") as directory:
+        daemon = Daemon(Path(directory), real)
+        try:
+            yield daemon
+        finally:
+            daemon.kill()
 
 
 @pytest.fixture

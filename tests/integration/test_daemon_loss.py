@@ -3,9 +3,8 @@
 The real daemon is not touched: a socket in front of it is (daemon.py).
 """
 
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from rgate.core.knowledge import stale_since
 from rgate.discovery.docker_source import CALL_TIMEOUT_S
 from rgate.discovery.watcher import LONGEST_PAUSE_S, PING_S
 from tests.integration.containers import Containers, short_id
-from tests.integration.daemon import Daemon, real_socket
+from tests.integration.daemon import Daemon
 from tests.integration.gateway import NO_SERVICE_URLS, Gateway, Response, backend_config, running, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.docker]
@@ -28,19 +27,6 @@ FROZEN_IS_NOTICED_WITHIN_S = PING_S + CALL_TIMEOUT_S + 2
 AT_ONCE_S = CALL_TIMEOUT_S / 2
 
 Start = Callable[[], AbstractContextManager[Gateway]]
-
-
-@pytest.fixture
-def daemon() -> Iterator[Daemon]:
-    real = real_socket()
-    if real is None:
-        pytest.skip("DOCKER_HOST names no socket that another could stand in front of")
-    with tempfile.TemporaryDirectory(prefix="rgate-") as directory:
-        daemon = Daemon(Path(directory), real)
-        try:
-            yield daemon
-        finally:
-            daemon.kill()
 
 
 @pytest.fixture
