@@ -26,6 +26,7 @@ import re
 import secrets
 import struct
 import zlib
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,13 +92,16 @@ class Row:
 
     def histogram(self) -> Histogram:
         """Return what was counted here."""
-        counted: dict[int, int] = {}
         written = self.counts.tobytes()
-        for first in range(0, BUCKETS, _OCTAVE):  # most powers of two are empty, and passed over at once
-            if written[4 * first : 4 * (first + _OCTAVE)] != _EMPTY_OCTAVE:
-                counts = self.counts[first : first + _OCTAVE].tolist()
-                counted.update((first + number, count) for number, count in enumerate(counts) if count)
-        return Histogram.of_counts(counted, self.sum[0])
+        octaves = [  # most powers of two are empty, and passed over at once
+            first
+            for first in range(0, BUCKETS, _OCTAVE)
+            if written[4 * first : 4 * (first + _OCTAVE)] != _EMPTY_OCTAVE
+        ]
+        if not octaves:
+            return Histogram()
+        counts = array("Q", self.counts[octaves[0] : octaves[-1] + _OCTAVE].tolist())
+        return Histogram.of_counts(octaves[0], counts, self.sum[0])
 
 
 class Arena:
