@@ -7,13 +7,14 @@ Sentences may hold `code`; `{ago}` in a fact stands for the live age of its `at`
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
 from rgate.core.advice import Advice, advice_on, quoted
 from rgate.core.candidates import BackendView, ContainerView
 from rgate.core.config import Config
 from rgate.core.explain import Fact, Level
 from rgate.core.knowledge import Connection, Events, Knowledge
+from rgate.core.lately import Cause, Lately
 from rgate.core.near_misses import NearMiss
 from rgate.core.reasons import LeftOut, Reason
 
@@ -49,23 +50,6 @@ _RANK: Final = {
     Standing.WAITING: 2,
     Standing.WELL: 2,
 }
-
-
-class Cause(NamedTuple):
-    """Why rgate itself answered. *container*: "" where none was asked."""
-
-    reason: Reason
-    container: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lately:
-    """What was counted in the last `WINDOW_S` seconds. *causes*: of the errors that rgate itself answered."""
-
-    requests: int
-    errors: int
-    causes: Mapping[Cause, int]
-    ever: int  # requests since the figures began
 
 
 @dataclass(frozen=True, slots=True)

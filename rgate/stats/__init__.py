@@ -3,18 +3,23 @@
 `open_stats` gives what rgate runs with; `MemoryStats` holds the same contract in tests.
 """
 
+from rgate.stats.database import StatsError
 from rgate.stats.figures import Counted, Figures, Grouping
 from rgate.stats.lasting import LastingStats, Stats, open_stats
 from rgate.stats.memory import MemoryStats
 from rgate.stats.query import StatsQuery, parse_stats_query
-from rgate.stats.store import StatsError
+from rgate.stats.series import STEPS_S, ContainerFigures, RouteSeries, Series
 
 __all__ = [
+    "STEPS_S",
+    "ContainerFigures",
     "Counted",
     "Figures",
     "Grouping",
     "LastingStats",
     "MemoryStats",
+    "RouteSeries",
+    "Series",
     "Stats",
     "StatsError",
     "StatsQuery",

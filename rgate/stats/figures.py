@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
+from rgate.core.problem import CLIENT_CLOSED_REQUEST
+from rgate.core.reasons import Reason
 from rgate.core.record import Outcome, outcome
 from rgate.stats.histogram import Histogram
 
 OTHER: Final = "(other)"
 """Stands for the names of containers that are too many to be kept apart."""
+
+
+_CLIENT_CLOSED: Final = Reason.CLIENT_CLOSED.value
 
 
 class Grouping(Enum):
@@ -29,6 +34,14 @@ class Label(NamedTuple):
     container: str
     status: int
     cut: bool
+    reason: str = ""  # a Reason's value where rgate answered by itself, or ended it
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this is an error that rgate itself answered: no container did, and the client waited."""
+        if self.status == CLIENT_CLOSED_REQUEST or self.reason == _CLIENT_CLOSED:
+            return False
+        return outcome(self.status, cut=self.cut) is Outcome.ERROR and bool(self.reason or not self.container)
 
     def named(self, by: Grouping | None) -> str:
         """Return the name of the group that this belongs to; "" for none."""

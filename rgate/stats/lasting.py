@@ -6,18 +6,35 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
 import sqlalchemy as sa
 
+from rgate.core.lately import Lately
 from rgate.core.record import Counter, Record, RecordLog
-from rgate.stats.figures import Counted
+from rgate.stats.database import StatsError
+from rgate.stats.figures import Counted, Grouping, Label, grouped_figures
+from rgate.stats.histogram import Histogram
 from rgate.stats.live_file import Arena, Counts, LiveFile, leftovers, unfolded_of_others
-from rgate.stats.queries import Queries
+from rgate.stats.over_time import OverTime
+from rgate.stats.queries import Answer, Queries
+from rgate.stats.reading import EVER, History, Moment, Wanted, Window, first_minute
 from rgate.stats.recorder import Recorder
-from rgate.stats.store import StatsError, Store, StoreUnavailableError, first_minute, open_store
+from rgate.stats.running import Running
+from rgate.stats.series import (
+    ContainerFigures,
+    Frame,
+    OfMinute,
+    RouteSeries,
+    Series,
+    by_container_of,
+    frame_of,
+    lately_of,
+)
+from rgate.stats.store import Store, StoreUnavailableError, open_store
 
 _log: Final = logging.getLogger("rgate")
 
@@ -31,6 +48,21 @@ class Stats(RecordLog, Protocol):
 
     def counted(self, window_minutes: int | None = None) -> Counted:
         """Return what was counted in the window; None: in the whole lifetime, restarts included."""
+
+    def series(self, window_s: int) -> Series:
+        """Return the figures of the window over time, and of the window before.
+
+        *window_s* is one of `series.STEPS_S`. The running bucket is exact, whatever worker counted.
+        """
+
+    def series_by_route(self, window_s: int) -> tuple[Series, dict[str, RouteSeries]]:
+        """Return the same, and the figures of each route by its name; "" is the default response."""
+
+    def by_container(self, window_s: int) -> dict[tuple[str, str], ContainerFigures]:
+        """Return the figures of each (backend, container) in the buckets of `series`, by these names."""
+
+    def lately(self, seconds: int = 900) -> Lately:
+        """Return what a verdict needs to know of the last *seconds*: whole minutes, the last running."""
 
     def close(self) -> None:
         """Store what was counted. What is added later is not kept."""
@@ -59,7 +91,7 @@ def open_stats(
     if passing:
         _log.warning("stats_database_unavailable error=%r counting_goes_on=true", passing)
     try:
-        prefix = _live_prefix(sa.make_url(database_url), state_dir)
+        prefix = live_prefix(sa.make_url(database_url), state_dir)
     except OSError as error:
         store.close()
         raise StatsError(
@@ -68,7 +100,7 @@ def open_stats(
     return LastingStats(store, prefix, now, fold_every_s)
 
 
-def _live_prefix(url: sa.URL, state_dir: Path | None) -> Path:
+def live_prefix(url: sa.URL, state_dir: Path | None) -> Path:
     """Return what the names of live files begin with: one prefix a database. Raises OSError."""
     if url.get_backend_name() == "sqlite":
         return Path(url.database or "").absolute()
@@ -95,9 +127,11 @@ class LastingStats:
         self._recorder = Recorder(*(self._live_file.arenas if self._live_file else _in_memory()))
         self._leftovers: list[LiveFile] = []
         self._queries = Queries(store.read, self._read_failed)
+        self._stop = threading.Event()
+        self._over_time = OverTime()
+        self._running = Running(self._now_minute())
         self._minute_done = -1
         self.fold()
-        self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         if fold_every_s is not None:
             self._thread = threading.Thread(
@@ -115,25 +149,53 @@ class LastingStats:
 
     def counted(self, window_minutes: int | None = None) -> Counted:
         """Return what was counted in the window, or ever."""
+        return self._counted_since(window_minutes, first_minute(window_minutes, self._now_minute()))
+
+    def series(self, window_s: int) -> Series:
+        """Return the figures of the window over time, and of the window before."""
+        frame = frame_of(window_s, self._now())
+        return self._series(frame, self._ask(Wanted(history=True)))
+
+    def series_by_route(self, window_s: int) -> tuple[Series, dict[str, RouteSeries]]:
+        """Return the same, and the figures of each route."""
+        frame = frame_of(window_s, self._now())
+        asked = self._ask(Wanted(("series", window_s), frame.start // 60, history=True))
+        history = asked.history()
+        whole = self._series(frame, asked)
+        totals = grouped_figures(asked.counted(("series", window_s), frame.start // 60), Grouping.ROUTE)
+        return whole, self._over_time.by_route(frame, history, asked.unsettled(history.at), whole, totals)
+
+    def _series(self, frame: Frame, asked: "_Asked") -> Series:
+        history = asked.history()
+        newer = asked.unsettled(history.at)
+        ran = self._running.until(int(frame.now) // 60)
+        series = self._over_time.series(frame, history, newer, ran)
+        return replace(series, silent_s=asked.silent_s)
+
+    def by_container(self, window_s: int) -> dict[tuple[str, str], ContainerFigures]:
+        """Return the figures of each container."""
+        first = frame_of(window_s, self._now()).start // 60
+        return by_container_of(self._counted_since(("series", window_s), first).counts)
+
+    def lately(self, seconds: int = 900) -> Lately:
+        """Return what was counted lately."""
+        first = self._now_minute() - seconds // 60 + 1
+        counts = self._counted_since(("lately", seconds), first).counts
+        return lately_of(counts, sum(latencies.count for _, latencies in self.counted().counts))
+
+    def _counted_since(self, name: object, first: int) -> Counted:
+        asked = self._ask(Wanted(name, first))
+        return Counted(asked.counted(name, first), asked.silent_s)
+
+    def _ask(self, wanted: Wanted) -> "_Asked":
         # Memory first: what is folded in between is then known from the generations, and is
         # neither counted twice nor missed.
-        unfolded = self._recorder.unfolded()
+        live = {(part.live_id, part.generation): part.counts for part in self._recorder.unfolded()}
         others = self._unfolded_of_others()
-        now_minute = int(self._now()) // 60
-        stored, silent_s = self._queries.stored(window_minutes, now_minute)
-        first = 0 if window_minutes is None else first_minute(window_minutes, now_minute)
-        live = [
-            *((part.live_id, part.generation, part.counts) for part in unfolded),
-            # A file that is gone was folded before, and its generations forgotten.
-            *((live_id, generation, counts) for path, live_id, generation, counts in others if path.exists()),
-        ]
-        counts = list(stored.counts.items())
-        for live_id, generation, parts in live:
-            if generation > stored.folded.get(live_id, 0):
-                counts += (
-                    (label, histogram) for (minute, label), histogram in parts.items() if minute >= first
-                )
-        return Counted(counts, silent_s)
+        answer = self._queries.ask(wanted)
+        # A file that is gone was folded before, and its generations forgotten.
+        live |= {(part[1], part[2]): part[3] for part in others if part[0].exists()}
+        return _Asked(answer, live)
 
     def _unfolded_of_others(self) -> list[tuple[Path, str, int, Counts]]:
         """Return what other processes on the same database counted, and did not fold yet."""
@@ -144,12 +206,16 @@ class LastingStats:
             self._tell("others", "stats_of_others_unreadable error=%r", str(error))
             return []
 
+    def _now_minute(self) -> int:
+        return int(self._now()) // 60
+
     def _read_failed(self, error: str) -> None:
         self._tell("read", "stats_read_failed error=%r figures=as_last_known", error)
 
     def fold(self) -> bool:
         """Bring the database up to date; False where that must be tried again later."""
         with self._folding:
+            self._running.tick(self._now_minute())
             try:
                 return self._fold()
             except (StoreUnavailableError, StatsError) as error:
@@ -157,17 +223,20 @@ class LastingStats:
                 return False
 
     def _fold(self) -> bool:
-        now_minute = int(self._now()) // 60
+        now_minute = self._now_minute()
         arena = self._recorder.seal()
         if arena is not None:
             counts = arena.histograms()
-            revision = self._store.fold(arena.live_id, arena.generation, counts, now_minute)
-            self._queries.folded(arena.live_id, arena.generation, counts, revision)
+            self._store.fold(arena.live_id, arena.generation, counts, now_minute)
+            self._queries.folded(arena.live_id, arena.generation, counts)
             self._recorder.clear(arena)
         if now_minute != self._minute_done:
             self._fold_leftovers(now_minute)
-            self._store.sum_up(now_minute)
-            self._queries.stored(None, now_minute)  # so that it is known when the database goes away
+            ran = self._running.until(now_minute)
+            self._store.sum_up(now_minute, ran)
+            self._running.stored(ran)
+            if not self._stop.is_set():  # so that it is known when the database goes away
+                self._queries.ask(Wanted(None, EVER, history=self._queries.has_history))
             self._minute_done = now_minute
             self._mend_live_file()
         self._mended()
@@ -259,6 +328,42 @@ class LastingStats:
             self._store.forget(live_file.live_id)
         except (OSError, StoreUnavailableError) as error:
             _log.warning("stats_live_file_not_removed error=%r", str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the database said, and what was counted live just before it was asked: by live id and
+    generation.
+    """
+
+    answer: Answer
+    live: Mapping[tuple[str, int], Counts]
+
+    @property
+    def silent_s(self) -> float | None:
+        return self.answer.silent_s
+
+    def history(self) -> History:
+        return self.answer.known.history or History()
+
+    def counted(self, name: object, first: int) -> list[tuple[Label, Histogram]]:
+        """Return what was counted since the minute *first*, as far as it is known."""
+        window = self.answer.known.windows.get(name) or Window(first)
+        newer = self.unsettled(window.at)
+        return [*window.settled.items(), *((label, part) for minute, label, part in newer if minute >= first)]
+
+    def unsettled(self, at: Moment) -> Iterator[OfMinute]:
+        """Yield what was counted beside what was settled *at* a moment."""
+        for (minute, label), latencies in at.fresh.items():
+            yield minute, label, latencies
+        folded = dict(self.answer.folded_since(at))
+        for live_id, generation in self.live.keys() - folded.keys():
+            if generation > at.folded.get(live_id, 0):
+                for (minute, label), latencies in self.live[live_id, generation].items():
+                    yield minute, label, latencies
+        for counts in folded.values():
+            for (minute, label), latencies in counts.items():
+                yield minute, label, latencies
 
 
 def _in_memory() -> tuple[Arena, Arena]:

@@ -26,6 +26,7 @@ import re
 import secrets
 import struct
 import zlib
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +38,10 @@ from rgate.stats.histogram import BUCKETS, SUB_BUCKET_BITS, Histogram
 ROWS: Final = 512
 LABEL_BYTES: Final = 1 << 18
 
-_MAGIC: Final = struct.pack("=7sBI", b"rgateLF", 2, 0x01020304)  # the number tells the byte order
+_NAME: Final = b"rgateLF"
+_MAGIC: Final = struct.pack("=7sBI", _NAME, 3, 0x01020304)  # the number tells the byte order
+# Its labels have no reason. All else is the same.
+_MAGIC_BEFORE: Final = struct.pack("=7sBI", _NAME, 2, 0x01020304)
 _HEAD_BYTES: Final = 4096
 _ARENA_HEAD_BYTES: Final = 64
 _ROW_HEAD_BYTES: Final = 16
@@ -47,6 +51,7 @@ FILE_BYTES: Final = _HEAD_BYTES + 2 * _ARENA_BYTES
 
 _GENERATION, _ROWS_USED, _LABEL_BYTES_USED = range(3)
 _EMPTY_ROW: Final = bytes(_ROW_BYTES)
+_EMPTY_COUNTS: Final = bytes(4 * BUCKETS)
 _OCTAVE: Final = 1 << SUB_BUCKET_BITS
 _EMPTY_OCTAVE: Final = bytes(4 * _OCTAVE)
 _LABEL_HEAD: Final = struct.Struct("=II")
@@ -68,6 +73,7 @@ class Key(NamedTuple):
     container: str
     status: int
     cut: bool
+    reason: str
 
     @property
     def label(self) -> Label:
@@ -91,13 +97,16 @@ class Row:
 
     def histogram(self) -> Histogram:
         """Return what was counted here."""
-        counted: dict[int, int] = {}
         written = self.counts.tobytes()
-        for first in range(0, BUCKETS, _OCTAVE):  # most powers of two are empty, and passed over at once
-            if written[4 * first : 4 * (first + _OCTAVE)] != _EMPTY_OCTAVE:
-                counts = self.counts[first : first + _OCTAVE].tolist()
-                counted.update((first + number, count) for number, count in enumerate(counts) if count)
-        return Histogram.of_counts(counted, self.sum[0])
+        octaves = [  # most powers of two are empty, and passed over at once
+            first
+            for first in range(0, BUCKETS, _OCTAVE)
+            if written[4 * first : 4 * (first + _OCTAVE)] != _EMPTY_OCTAVE
+        ]
+        if not octaves:
+            return Histogram()
+        counts = array("Q", self.counts[octaves[0] : octaves[-1] + _OCTAVE].tolist())
+        return Histogram.of_counts(octaves[0], counts, self.sum[0])
 
 
 class Arena:
@@ -109,7 +118,7 @@ class Arena:
     def __init__(self, live_id: str, buffer: memoryview, generation: int | None = None) -> None:
         """Take *buffer* as it is, or empty it for *generation*. Raises TornError."""
         self.live_id = live_id
-        self.rows: dict[tuple[int, str, str, str, int, bool], Row] = {}
+        self.rows: dict[tuple[int, str, str, str, int, bool, str], Row] = {}
         self.spill: dict[Key, Histogram] = {}
         self._label_numbers: dict[Label, int] = {}
         labels_end = _ARENA_HEAD_BYTES + LABEL_BYTES
@@ -202,7 +211,7 @@ class Arena:
         for number in range(used):
             row = Row(self._row_bytes[number * _ROW_BYTES : (number + 1) * _ROW_BYTES])
             label, minute = row.head
-            if label >= len(labels) or not any(row.counts.tolist()):
+            if label >= len(labels) or row.counts.tobytes() == _EMPTY_COUNTS:
                 raise TornError(f"row {number} is of no label, or counts nothing")
             self.rows[Key(minute, *labels[label])] = row
         if len(self.rows) != used:
@@ -343,8 +352,8 @@ def _read_arenas(descriptor: int, live_id: str) -> tuple[Arena, Arena]:
     if size != FILE_BYTES:
         raise TornError(f"it has {size} bytes, not {FILE_BYTES}")
     buffer = memoryview(mmap.mmap(descriptor, FILE_BYTES))
-    head = _MAGIC + live_id.encode()
-    if buffer[: len(head)] != head:
+    begins = bytes(buffer[: len(_MAGIC) + len(live_id)])
+    if begins not in (_MAGIC + live_id.encode(), _MAGIC_BEFORE + live_id.encode()):
         raise TornError("it does not begin as a live file does")
     return _arenas(live_id, buffer, new=False)
 

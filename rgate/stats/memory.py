@@ -3,10 +3,22 @@
 import time
 from collections.abc import Callable, Iterator
 
+from rgate.core.lately import Lately
 from rgate.core.record import Counter, Record
 from rgate.stats.figures import Counted, Label
 from rgate.stats.histogram import Histogram
-from rgate.stats.store import first_minute
+from rgate.stats.reading import first_minute
+from rgate.stats.series import (
+    ContainerFigures,
+    OfMinute,
+    RouteSeries,
+    Series,
+    by_container_of,
+    frame_of,
+    lately_of,
+    series_by_route_of,
+    series_of,
+)
 
 
 class MemoryStats:
@@ -14,6 +26,7 @@ class MemoryStats:
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
+        self._since = now()
         self._records: list[Record] = []
 
     def add(self, record: Record) -> None:
@@ -28,6 +41,33 @@ class MemoryStats:
         """Return what was counted in the window, or ever."""
         return Counted(list(self._counted(window_minutes)))
 
+    def series(self, window_s: int) -> Series:
+        """Return the figures of the window over time."""
+        return series_of(frame_of(window_s, self._now()), self._by_minute(), self._runs())
+
+    def series_by_route(self, window_s: int) -> tuple[Series, dict[str, RouteSeries]]:
+        """Return the same, and those of each route."""
+        return series_by_route_of(frame_of(window_s, self._now()), self._by_minute(), self._runs())
+
+    def by_container(self, window_s: int) -> dict[tuple[str, str], ContainerFigures]:
+        """Return the figures of each container."""
+        return by_container_of(self._in_last(window_s))
+
+    def lately(self, seconds: int = 900) -> Lately:
+        """Return what was counted lately."""
+        return lately_of(self._in_last(seconds), sum(latencies.count for _, latencies in self._counted(None)))
+
+    def _by_minute(self) -> Iterator[OfMinute]:
+        for record in list(self._records):
+            yield int(record.ended_at_s) // 60, _label(record), Histogram([record.latency_ns])
+
+    def _runs(self) -> list[tuple[int, int]]:
+        return [(int(self._since) // 60, int(self._now()) // 60)]
+
+    def _in_last(self, seconds: int) -> Iterator[tuple[Label, Histogram]]:
+        first = int(self._now()) // 60 - seconds // 60 + 1
+        return ((label, latencies) for minute, label, latencies in self._by_minute() if minute >= first)
+
     def close(self) -> None:
         """Do nothing."""
 
@@ -36,8 +76,12 @@ class MemoryStats:
             if window_minutes is None or record.ended_at_s // 60 >= first_minute(
                 window_minutes, int(self._now()) // 60
             ):
-                label = Label(record.route, record.backend, record.container, record.status, record.cut)
-                yield label, Histogram([record.latency_ns])
+                yield _label(record), Histogram([record.latency_ns])
+
+
+def _label(record: Record) -> Label:
+    names = (record.route, record.backend, record.container)
+    return Label(*names, record.status, record.cut, record.reason)
 
 
 class _Counter:

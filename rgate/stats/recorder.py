@@ -50,7 +50,15 @@ class Recorder:
     def add(self, record: Record) -> None:
         """Count *record*. Never raises."""
         minute = int(record.ended_at_s) // 60
-        key = (minute, record.route, record.backend, record.container, record.status, record.cut)
+        key = (
+            minute,
+            record.route,
+            record.backend,
+            record.container,
+            record.status,
+            record.cut,
+            record.reason,
+        )
         with self._lock:
             self._count(key, max(record.latency_ns, 0))
 
@@ -61,7 +69,7 @@ class Recorder:
         """
         return Counter(self, (route, backend, container), now)
 
-    def _count(self, key: tuple[int, str, str, str, int, bool], latency_ns: int) -> Row | None:
+    def _count(self, key: tuple[int, str, str, str, int, bool, str], latency_ns: int) -> Row | None:
         """Count a latency; return the row where it is, or None where it is in memory only."""
         arena, bucket = self._active, bucket_of(latency_ns)
         row = arena.rows.get(key)
@@ -86,10 +94,10 @@ class Recorder:
             self._minute = key.minute
             self._labels_of_minute = set()
         names = (_storable(key.route), _storable(key.backend), _storable(key.container))
-        label = Label(*names, key.status, key.cut)
+        label = Label(*names, key.status, key.cut, _storable(key.reason))
         if label not in self._labels_of_minute:
             if len(self._labels_of_minute) >= MOST_LABELS_A_MINUTE:
-                label = Label(OTHER, OTHER, OTHER, key.status, key.cut)
+                label = Label(OTHER, OTHER, OTHER, key.status, key.cut, label.reason)
             self._labels_of_minute.add(label)
         return Key(key.minute, *label)
 
@@ -169,7 +177,7 @@ class Counter:
         self._rows = {}
 
     def _add_unusual(self, status: int, latency_ns: int) -> None:
-        row = self._recorder._count((self._minute, *self._names, status, False), max(latency_ns, 0))
+        row = self._recorder._count((self._minute, *self._names, status, False, ""), max(latency_ns, 0))
         if row is not None:
             self._rows[status] = row
 

@@ -11,42 +11,51 @@ from hypothesis import strategies as st
 
 from rgate.stats.figures import Label
 from rgate.stats.histogram import Histogram
-from rgate.stats.queries import Queries, Read
-from rgate.stats.store import Stored, StoreUnavailableError
+from rgate.stats.live_file import Counts
+from rgate.stats.queries import Answer, Queries, Read
+from rgate.stats.reading import EVER, Known, Moment, State, Wanted, Window
+from rgate.stats.store import StoreUnavailableError
 
 A, B = Label("/a", "a", "a-1", 200, False), Label("/b", "b", "b-1", 503, True)
 NOW = 1000
 WAIT_S = 30
+EVER_WANTED = Wanted(None, EVER)
+
+Fold = tuple[str, int, int, Label]
+"""A live id, a generation, a minute and a label."""
 
 
 class Database:
-    """What `Store.read` says, from a list of folds: each a live id, a generation, a minute and a label."""
+    """What `Store.read` says, from a list of folds, none of which is ever settled."""
 
     def __init__(self) -> None:
-        self.folds: list[tuple[str, int, int, Label]] = []
+        self.folds: list[Fold] = []
         self.is_away = False
-        self.unpacked = 0
 
-    def read(
-        self, window_minutes: int | None, now_minute: int, known: Stored | None, alive: Callable[[], None]
-    ) -> Stored:
+    def read(self, wanted: Wanted, known: Known, alive: Callable[[], None]) -> Known:
         if self.is_away:
             raise StoreUnavailableError("it is away")
-        if known is not None and known.revision == len(self.folds):
-            return known
         alive()
-        self.unpacked += 1
         folded = {live_id: generation for live_id, generation, _, _ in self.folds}
-        return Stored(counted(self.folds, window_minutes, now_minute), folded, len(self.folds))
+        moment = Moment(State(0, len(self.folds), 0), counted(self.folds), folded)
+        assert wanted.first is not None
+        return Known({**known.windows, wanted.name: Window(wanted.first, {}, moment)})
 
 
-def counted(
-    folds: Sequence[tuple[str, int, int, Label]], window_minutes: int | None, now_minute: int
-) -> dict[Label, Histogram]:
-    counts: dict[Label, Histogram] = {}
+def counted(folds: Sequence[Fold]) -> Counts:
+    counts: Counts = {}
     for _, _, minute, label in folds:
-        if window_minutes is None or minute >= now_minute - window_minutes:
-            counts.setdefault(label, Histogram()).merge(Histogram([1]))
+        counts.setdefault((minute, label), Histogram()).merge(Histogram([1]))
+    return counts
+
+
+def told(answer: Answer, name: object) -> Counts:
+    """What the answer says was counted, with what was folded since."""
+    window = answer.known.windows.get(name) or Window(EVER)
+    counts = {key: Histogram.from_bytes(latencies.to_bytes()) for key, latencies in window.at.fresh.items()}
+    for _, folded in answer.folded_since(window.at):
+        for key, latencies in folded.items():
+            counts.setdefault(key, Histogram()).merge(latencies)
     return counts
 
 
@@ -63,86 +72,79 @@ steps = st.one_of(
     st.tuples(st.sampled_from(["own fold", "another's fold"]), st.integers(-3, 0), st.sampled_from([A, B])),
     st.tuples(st.just("ask"), st.sampled_from([None, 1, 2]), st.just(None)),
     st.tuples(st.just("away"), st.booleans(), st.just(None)),
-    st.tuples(st.just("next minute"), st.just(None), st.just(None)),
 )
 
 
 @given(st.lists(steps, max_size=20))
 @example([("another's fold", 0, A), ("own fold", 0, A), ("ask", None, None)])
+@example([("ask", 1, None), ("own fold", 0, A), ("ask", None, None), ("away", 1, None), ("ask", 1, None)])
 def test_what_is_kept_is_what_the_database_says_and_without_it_what_it_said_and_was_folded_since(
     todo: list[tuple[str, int | None, Label | None]],
 ) -> None:
-    database, now = Database(), NOW
-    known: list[tuple[str, int, int, Label]] = []  # of the whole lifetime
+    database = Database()
+    known: dict[int | None, list[Fold]] = {}
     with queries_of(database.read) as queries:
         for step, number, label in todo:
             if label is not None:
                 live_id = "own" if step == "own fold" else "other"
-                fold = (live_id, len(database.folds) + 1, now + (number or 0), label)
+                fold = (live_id, len(database.folds) + 1, NOW + (number or 0), label)
                 if live_id == "own" and database.is_away:
                     continue
                 database.folds.append(fold)
                 if live_id == "own":
-                    counts = {fold[2:]: Histogram([1])}
-                    queries.folded(live_id, fold[1], counts, len(database.folds))
-                    known.append(fold)
+                    queries.folded(live_id, fold[1], {fold[2:]: Histogram([1])})
+                    for folds in known.values():
+                        folds.append(fold)
             elif step == "away":
                 database.is_away = bool(number)
-            elif step == "next minute":
-                now += 1
             else:
-                stored, silent_s = queries.stored(number, now)
-                assert (silent_s is None) == (not database.is_away)
+                answer = queries.ask(Wanted(number, EVER))
+                assert (answer.silent_s is None) == (not database.is_away)
                 if not database.is_away:
-                    assert stored.counts == counted(database.folds, number, now)
-                    if number is None:
-                        known = list(database.folds)
-                elif number is None:
-                    assert stored.counts == counted(known, None, now)
+                    known[number] = list(database.folds)
+                if number in known:
+                    assert told(answer, number) == counted(known[number])
 
 
-def test_nothing_is_unpacked_again_as_long_as_nobody_else_folds() -> None:
+def test_only_folds_that_are_not_in_what_is_kept_are_remembered() -> None:
     database = Database()
     with queries_of(database.read) as queries:
-        for number in range(1, 10):
-            for window in (None, 1, 2):
-                queries.stored(window, NOW)
-            database.folds.append(("own", number, NOW, A))
-            queries.folded("own", number, {(NOW, A): Histogram([1])}, number)
-    assert database.unpacked == 3
+        for generation in range(1, 100):
+            database.folds.append(("own", generation, NOW, A))
+            queries.folded("own", generation, {(NOW, A): Histogram([1])})
+            assert len(queries.ask(Wanted(None, EVER)).folds) <= 1
 
 
-def test_a_generation_that_the_database_had_already_is_not_counted_twice() -> None:
+def test_no_more_windows_are_kept_than_people_look_at_and_the_lifetime_always() -> None:
     database = Database()
-    database.folds.append(("own", 1, NOW, A))
     with queries_of(database.read) as queries:
-        queries.stored(None, NOW)
-        queries.folded("own", 1, {(NOW, A): Histogram([1])}, None)
-        database.is_away = True
-        assert queries.stored(None, NOW).stored.counts == {A: Histogram([1])}
+        for name in (None, *range(1, 100)):
+            known = queries.ask(Wanted(name, EVER)).known
+            assert name in known.windows
+        assert len(queries._known.windows) < 12
+        assert queries._asked_s.keys() == queries._known.windows.keys()
+        assert None in queries._known.windows
 
 
 class Hanging:
     """A database that takes a query and says nothing until it is let go."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[int | None, int]] = []
+        self.asked: list[Wanted] = []
         self.running = 0
         self.most_running = 0
         self.began = threading.Semaphore(0)
         self.let_go = threading.Event()
 
-    def read(
-        self, window_minutes: int | None, now_minute: int, known: Stored | None, alive: Callable[[], None]
-    ) -> Stored:
+    def read(self, wanted: Wanted, known: Known, alive: Callable[[], None]) -> Known:
         del known, alive
         self.running += 1
         self.most_running = max(self.most_running, self.running)
-        self.asked.append((window_minutes, now_minute))
+        self.asked.append(wanted)
         self.began.release()
         assert self.let_go.wait(WAIT_S)
         self.running -= 1
-        return Stored({A: Histogram([len(self.asked)])}, {}, len(self.asked))
+        return Known({wanted.name: Window(EVER, {A: Histogram([len(self.asked)])})})
 
 
 def wait_until(look: Callable[[], int], wanted: int) -> None:
@@ -152,12 +154,13 @@ def wait_until(look: Callable[[], int], wanted: int) -> None:
 
 
 def asking(queries: Queries, windows: Sequence[int | None]) -> list[threading.Thread]:
-    threads = [threading.Thread(target=queries.stored, args=(window, NOW)) for window in windows]
+    threads = [threading.Thread(target=queries.ask, args=(Wanted(name, EVER),)) for name in windows]
     for thread in threads:
         thread.start()
     return threads
 
 
+@pytest.mark.clause("7.query.quick")
 def test_queries_run_one_by_one_and_those_for_the_same_that_come_meanwhile_are_one() -> None:
     database = Hanging()
     with queries_of(database.read) as queries:
@@ -168,17 +171,17 @@ def test_queries_run_one_by_one_and_those_for_the_same_that_come_meanwhile_are_o
         database.let_go.set()
         for thread in threads:
             thread.join()
-    assert sorted(map(str, database.asked)) == sorted(map(str, [(None, NOW), (None, NOW), (15, NOW)]))
+    assert [wanted.name for wanted in database.asked] == [None, None, 15]
     assert database.most_running == 1
 
 
 def test_one_that_hangs_is_given_up_and_whoever_comes_later_waits_for_nothing() -> None:
     database = Hanging()
     with queries_of(database.read, silent_after_s=0.05) as queries:
-        for window in (None, *range(1, 500)):  # some of which would wait for minutes
-            stored, silent_s = queries.stored(window, NOW)
-            assert stored.counts == {}
-            assert silent_s is not None
+        for name in (None, *range(1, 500)):  # some of which would wait for minutes
+            answer = queries.ask(Wanted(name, EVER))
+            assert answer.known == Known()
+            assert answer.silent_s is not None
         assert queries._wanted == {}
         assert len(database.asked) == 1
         database.let_go.set()
@@ -187,41 +190,37 @@ def test_one_that_hangs_is_given_up_and_whoever_comes_later_waits_for_nothing() 
 def test_one_that_hung_answers_again_once_it_can() -> None:
     database = Hanging()
     with queries_of(database.read, silent_after_s=0.05) as queries:
-        assert queries.stored(None, NOW).silent_s is not None
+        assert queries.ask(EVER_WANTED).silent_s is not None
         database.let_go.set()
-        while (answer := queries.stored(None, NOW)).silent_s is not None:
+        while (answer := queries.ask(EVER_WANTED)).silent_s is not None:
             pass
-        assert answer.stored.counts.keys() == {A}
+        assert answer.known.windows[None].settled.keys() == {A}
 
 
 def test_one_that_takes_long_but_shows_signs_of_life_is_waited_for() -> None:
     pause = threading.Event()
 
-    def read(
-        window_minutes: int | None, now_minute: int, known: Stored | None, alive: Callable[[], None]
-    ) -> Stored:
-        del window_minutes, now_minute, known
+    def read(wanted: Wanted, known: Known, alive: Callable[[], None]) -> Known:
+        del wanted
         for _ in range(20):
             pause.wait(0.05)  # time is the subject
             alive()
-        return Stored({A: Histogram([1])}, {}, 1)
+        return known
 
     with queries_of(read, silent_after_s=0.5) as queries:
-        assert queries.stored(None, NOW).silent_s is None
+        assert queries.ask(EVER_WANTED).silent_s is None
 
 
 def test_a_defect_is_told_and_the_next_query_is_asked(caplog: pytest.LogCaptureFixture) -> None:
     database = Database()
     failing = iter([True, False])
 
-    def read(
-        window_minutes: int | None, now_minute: int, known: Stored | None, alive: Callable[[], None]
-    ) -> Stored:
+    def read(wanted: Wanted, known: Known, alive: Callable[[], None]) -> Known:
         if next(failing):
             raise RuntimeError("a defect")
-        return database.read(window_minutes, now_minute, known, alive)
+        return database.read(wanted, known, alive)
 
     with queries_of(read) as queries:
-        assert queries.stored(None, NOW).silent_s is not None
-        assert queries.stored(None, NOW).silent_s is None
+        assert queries.ask(EVER_WANTED).silent_s is not None
+        assert queries.ask(EVER_WANTED).silent_s is None
     assert "a defect" in caplog.text

@@ -11,13 +11,12 @@ from rgate.core.candidates import Address, BackendView, Candidate, ContainerView
 from rgate.core.config import Backend, Config, Route
 from rgate.core.explain import Level
 from rgate.core.knowledge import Connection, Events, Knowledge
+from rgate.core.lately import Cause, Lately
 from rgate.core.near_misses import MissingLabel, NearMiss
 from rgate.core.reasons import LeftOut, Reason
 from rgate.core.verdict import (
     RISES_AFTER_S,
-    Cause,
     Held,
-    Lately,
     Situation,
     Standing,
     Verdict,

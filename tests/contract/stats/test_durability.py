@@ -310,7 +310,7 @@ def test_the_thread_folds_by_itself(tmp_path: Path, caplog: pytest.LogCaptureFix
     with sqlite3.connect(tmp_path / "rgate.db") as connection:
         stats.add(record())
         for _ in itertools.count():
-            if connection.execute("SELECT count(*) FROM rgate_labels").fetchone()[0]:
+            if connection.execute("SELECT count(*) FROM rgate_labels_2").fetchone()[0]:
                 break
             os.sched_yield()
     connection.close()

@@ -1,0 +1,112 @@
+"""Connections to the figures' database: SQLite or PostgreSQL, by SQLAlchemy."""
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+BUSY_TIMEOUT_S: Final = 5.0
+CONNECT_TIMEOUT_S: Final = 5
+_BUSY_PAUSE_S: Final = 0.005
+
+
+class StatsError(Exception):
+    """The database cannot be used; the message is one line that says what to do."""
+
+
+def advice_on(sqlite_error: str) -> str:
+    """Return what to do where a database fails; *sqlite_error* is SQLite's name of it, or ""."""
+    if sqlite_error.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        return "It is no SQLite database: move the file away, or name another."
+    if sqlite_error.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_PERM")):
+        return "Let rgate write to the file and its directory, or name another."
+    return "See that the server runs and lets rgate in, or name another."
+
+
+def engine_of(database_url: str) -> sa.Engine:
+    """Return what connects to the database at *database_url*. Raises StatsError."""
+    try:
+        url = sa.make_url(database_url)
+        if url.get_backend_name() == "sqlite":
+            return _sqlite_engine(url)
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=3, connect_args=_patience(url))
+    except (ArgumentError, ValueError) as error:
+        raise StatsError(
+            "stats.database: this is no database URL: write one such as sqlite:///rgate.db or "
+            "postgresql+psycopg://user:password@host/name."
+        ) from error
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        name = url.drivername
+        raise StatsError(
+            f"stats.database: the driver of {name} is not installed: install it (for PostgreSQL: pip install "
+            f"'psycopg[binary]', and write postgresql+psycopg://…), or use sqlite:///rgate.db."
+        ) from error
+
+
+def _patience(url: sa.URL) -> dict[str, int]:
+    """Return how long a server is waited for that is away, and how a connection to it is noticed to be dead.
+
+    What the URL says itself, counts.
+    """
+    if url.get_driver_name() not in ("psycopg", "psycopg2"):
+        return {}
+    patience = {
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,  # ms
+    }
+    return {key: value for key, value in patience.items() if key not in url.query}
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise StatsError("stats.database: figures must last, so SQLite needs a file: use sqlite:///rgate.db.")
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    sa.event.listen(engine, "connect", _set_up_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: object, _record: object) -> None:
+    # The driver begins transactions by itself, and too late for reads: we do it in _begin_sqlite.
+    connection.isolation_level = None  # type: ignore[attr-defined]
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    _switch_to_wal(cursor)
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.close()
+
+
+def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
+    """Let readers and a writer work at once. Where others do the same to a new file at that moment, SQLite
+    does not wait for its busy time-out: two that wait for each other would never end.
+    """
+    until_s = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until_s:
+                raise
+        time.sleep(_BUSY_PAUSE_S)
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("rgate_begin", "BEGIN"))
+
+
+def check_directory(url: sa.URL) -> None:
+    """Raise StatsError where the directory of a SQLite database cannot hold one."""
+    if url.get_backend_name() != "sqlite":
+        return
+    path = Path(url.database or "")
+    directory = path.parent
+    if not directory.is_dir():
+        raise StatsError(f"stats.database: the directory {directory} is not there: make it, or name another.")
+    if path.is_dir():
+        raise StatsError(f"stats.database: {path} is a directory: name a file in it.")
