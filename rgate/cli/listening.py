@@ -53,7 +53,12 @@ def _covers(one: Address, other: Address) -> bool:
 
 def url(listener: socket.socket) -> str:
     """Return where clients find *listener*."""
-    return f"http://{_shown(*listener.getsockname()[:2])}"
+    return f"http://{shown(listener)}"
+
+
+def shown(listener: socket.socket) -> str:
+    """Return the address of *listener* with its port, as people read it."""
+    return _shown(*listener.getsockname()[:2])
 
 
 def _shown(host: str, port: int) -> str:

@@ -10,25 +10,31 @@ import signal
 import socket
 import sys
 import threading
+import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
+from rgate._version import __version__
 from rgate.cli.config_file import load_config
-from rgate.cli.listening import url
+from rgate.cli.listening import shown, url
 from rgate.cli.signals import Orders
 from rgate.cli.stop import Stop
 from rgate.cli.wiring import Wired, make_engine, wire
 from rgate.core.config import Config
+from rgate.core.config_changes import config_changes
 from rgate.core.config_errors import ConfigErrors
 from rgate.core.escape import in_one_line
 from rgate.core.gateway import Gateway
 from rgate.core.plan import needs_restart
+from rgate.core.timeline import TimelineEvent, config_refused, config_taken, started
 from rgate.engines import CAN_TUNNEL
 from rgate.stats import StatsError
 from rgate.telling.access_log import AccessLog, json_line, text_line
+from rgate.telling.process import Process, Started
 from rgate.telling.siblings import Siblings
+from rgate.telling.timeline import Timeline
 
 log = logging.getLogger("rgate")
 
@@ -43,11 +49,13 @@ def run(
     tell: Callable[[Sequence[socket.socket], Gateway], None],
     reload: Callable[[Config], Config | None],
     siblings: Siblings,
+    process: Process,
 ) -> int:
     """Serve on *listeners* until *orders* end it; returns the exit status.
 
     *tell* is called once, when it is ready. *reload* takes the configuration in force, and returns the
-    one to put in its place, if any. *siblings* are all processes of this rgate. Raises Stop.
+    one to put in its place, if any. *siblings* are all processes of this rgate, and *process* is what this
+    one knows of itself. Raises Stop.
     """
     access_log = _access_log(options)
     try:
@@ -59,6 +67,7 @@ def run(
             logs=[access_log] if access_log is not None else [],
             workers=options.workers,
             siblings=siblings,
+            process=process,
         )
     except StatsError as error:
         raise Stop(str(error)) from error
@@ -91,8 +100,32 @@ def _access_log(options: Namespace) -> AccessLog | None:
         raise Stop(message) from error
 
 
-def tell_ready(options: Namespace, listeners: Sequence[socket.socket], gateway: Gateway) -> None:
+def process_of(options: Namespace, listeners: Sequence[socket.socket], timeline: Timeline) -> Process:
+    """Return what a process that listens on *listeners* knows of itself."""
+    return Process(
+        timeline,
+        Started(
+            version=__version__,
+            listen=", ".join(map(shown, listeners)),
+            engine=options.engine,
+            workers=options.workers,
+            config_path=options.config,
+            url=url(listeners[0]),
+        ),
+    )
+
+
+def is_ready(process: Process) -> TimelineEvent:
+    """Return that rgate is ready now."""
+    about = process.started
+    return started(time.time(), about.version, about.workers, about.listen)
+
+
+def tell_ready(
+    options: Namespace, process: Process, listeners: Sequence[socket.socket], gateway: Gateway
+) -> None:
     """Print the addresses, and the table of routes."""
+    process.timeline.add(is_ready(process))
     say_ready(ready_text(options, listeners, gateway))
 
 
@@ -162,15 +195,17 @@ def _beside(wait: Callable[[], object], orders: Orders, obey: Callable[[], int])
     return obey() == 0
 
 
-def reloaded(file: str, old: Config) -> Config | None:
-    """Return what *file* says now, and tell of it; None where it is wrong, and *old* stays in force."""
+def reloaded(file: str, tell: Callable[[TimelineEvent], object], old: Config) -> Config | None:
+    """Return what *file* says now, and *tell* of it; None where it is wrong, and *old* stays in force."""
     try:
         config = load_config(file)
     except ConfigErrors as errors:
+        tell(config_refused(time.time(), errors.errors))
         for error in errors.errors:
             log.error("%s", error)
         log.error("not reloaded; the old configuration stays in force")
         return None
+    tell(config_taken(time.time(), file, config_changes(old, config)))
     keys = needs_restart(old, config)
     log.info("reloaded %s%s", file, f"; {', '.join(keys)} changes at the next start" if keys else "")
     return config

@@ -2,18 +2,20 @@
 
 import logging
 import sys
+import time
 from argparse import Namespace
 from functools import partial
 
 from rgate.cli.config_file import load_config
 from rgate.cli.listening import listen
-from rgate.cli.running import reloaded, run, tell_ready
+from rgate.cli.running import process_of, reloaded, run, tell_ready
 from rgate.cli.signals import Signals
 from rgate.cli.stop import Stop
 from rgate.cli.workers import supervise
 from rgate.core.config_errors import ConfigErrors
 from rgate.telling.log import tell_on_stderr
 from rgate.telling.siblings import Alone
+from rgate.telling.timeline import Timeline
 
 log = logging.getLogger("rgate")
 
@@ -44,5 +46,8 @@ def _serve(options: Namespace) -> int:
     if options.workers > 1:
         return supervise(options, config)
     orders, listeners = Signals(), listen(options.host, options.port)
-    reload = partial(reloaded, options.config)
-    return run(options, config, listeners, orders, partial(tell_ready, options), reload, Alone())
+    timeline = Timeline(began=time.time())
+    process = process_of(options, listeners, timeline)
+    tell = partial(tell_ready, options, process)
+    reload = partial(reloaded, options.config, timeline.add)
+    return run(options, config, listeners, orders, tell, reload, Alone(), process)

@@ -2,14 +2,18 @@
 
 import random
 import socket
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Protocol, cast
 
 from flask import Flask
 
+from rgate._version import __version__
 from rgate.cli.config_file import load_config
+from rgate.core.candidates import Candidate
 from rgate.core.config import Config
 from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
@@ -19,8 +23,10 @@ from rgate.discovery.registry import Registry
 from rgate.discovery.watcher import Watcher
 from rgate.engines import ENGINES
 from rgate.stats import Stats, open_stats
+from rgate.telling.process import Process, Started
 from rgate.telling.rings import Rings
 from rgate.telling.siblings import Alone, Siblings
+from rgate.telling.timeline import Comings, Refusals, Timeline
 from rgate.web.app import create_web
 from rgate.web.pages import Web
 
@@ -33,6 +39,9 @@ class Engine(Protocol):
 
     def drain(self, within_s: float) -> bool:
         """Stop accepting, and wait for what is under way; whether all ended in time."""
+
+    def under_way(self) -> Mapping[tuple[str, Candidate], int]:
+        """Return how many requests each candidate of a backend is asked for now. Any thread may call."""
 
     def stop(self) -> None:
         """End at once. What is still under way is cut, and recorded before this returns."""
@@ -64,6 +73,8 @@ class Wired:
     watcher: Watcher
     stats: Stats
     stories: Rings
+    process: Process
+    comings: Comings
     web: Web
     log: RequestLog
 
@@ -78,6 +89,7 @@ class Wired:
         # What changed between the two came under other names, and was left.
         self.gateway.swap_views(self.registry.views)
         self.stories.note(self.gateway.snapshot)
+        self.comings.look()
         self.watch_if_needed()
 
     def close(self) -> None:
@@ -95,10 +107,12 @@ def wire(
     logs: Iterable[RecordLog] = (),
     workers: int = 1,
     siblings: Siblings | None = None,
+    process: Process | None = None,
 ) -> Wired:
     """Return a gateway for *config*, one of *workers*, and for an engine that *can_tunnel*.
 
-    *siblings* are all processes of this rgate; None: it is the only one.
+    *siblings* are all processes of this rgate; None: it is the only one. *process*: what this one knows of
+    itself; None: nothing yet.
 
     Raises StatsError where the database cannot be used.
     """
@@ -114,7 +128,9 @@ def wire(
         workers=workers,
     )
     registry.subscribe(gateway.swap_views)
-    watcher = Watcher(DockerSource(), registry)
+    process = process or Process(Timeline(began=time.time()), Started(__version__))
+    timeline = process.timeline
+    watcher = Watcher(DockerSource(), registry, tell=timeline.add)
 
     def knowledge() -> tuple[Knowledge, ...]:
         return (watcher.knowledge,)
@@ -122,22 +138,38 @@ def wire(
     stories = Rings(knowledge)
     stories.note(gateway.snapshot)
     registry.subscribe(lambda _: stories.note(gateway.snapshot))
-    app = create_web(gateway, stats, knowledge, stories=stories, siblings=siblings or Alone())
+    process.knows(lambda: registry.since)
+    comings = Comings(timeline, lambda: registry.views)
+    registry.subscribe(lambda _: comings.look())
+    gateway.balancer.told = Refusals(timeline, lambda: gateway.views)
+    app = create_web(
+        gateway,
+        stats,
+        knowledge,
+        stories=stories,
+        siblings=siblings or Alone(),
+        process=process,
+    )
     web = Web(gateway, app, knowledge)
-    return Wired(gateway, registry, watcher, stats, stories, web, _All(stats, stories, logs))
+    log = _All(stats, stories, logs)
+    return Wired(gateway, registry, watcher, stats, stories, process, comings, web, log)
 
 
 def make_engine(name: str, wired: Wired) -> Engine:
     """Return the engine called *name*, one of ENGINES."""
     module, _, attribute = ENGINES[name].partition(":")
-    engine = getattr(import_module(module), attribute)
-    return cast(Engine, engine(wired.gateway, wired.web, wired.log))
+    made = getattr(import_module(module), attribute)
+    engine = cast(Engine, made(wired.gateway, wired.web, wired.log))
+    wired.process.serves(engine.under_way)
+    return engine
 
 
 def create_app(config: Config | str) -> Flask:
     """Return a wired gateway as a WSGI application; see `rgate.create_app`."""
     wired = wire(load_config(config) if isinstance(config, str) else config, can_tunnel=False)
     wired.watch_if_needed()
-    from rgate.engines.flask_engine import create_flask_app
+    from rgate.engines.flask_engine import create_flask_app, under_way_in
 
-    return create_flask_app(wired.gateway, wired.web, wired.log)
+    app = create_flask_app(wired.gateway, wired.web, wired.log)
+    wired.process.serves(partial(under_way_in, app))
+    return app

@@ -6,28 +6,32 @@ is accepted by the one that takes its place.
 """
 
 import contextlib
+import json
 import logging
 import os
 import select
 import signal
 import socket
+import struct
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from rgate.cli.config_file import load_config
 from rgate.cli.listening import listen
-from rgate.cli.running import ready_text, reloaded, run, say_ready
+from rgate.cli.running import is_ready, process_of, ready_text, reloaded, run, say_ready
 from rgate.cli.signals import Signals
 from rgate.cli.stop import Stop
 from rgate.core.config import Config
 from rgate.core.config_errors import ConfigErrors
 from rgate.core.gateway import Gateway
+from rgate.core.timeline import TimelineEvent, worker_ended, worker_started
 from rgate.telling.log import tell_on_stderr
 from rgate.telling.siblings import Worker, meeting_places
+from rgate.telling.timeline import Timeline
 
 log = logging.getLogger("rgate")
 
@@ -100,6 +104,8 @@ class _Supervisor:
         self._workers = workers
         self._stopping = False  # it was told to stop before all workers were ready
         self._signals = signals
+        # What happened to all: a worker that starts later knows it by the fork, the others are told.
+        self._timeline = Timeline()
 
     def run(self) -> int:
         text = ""
@@ -114,7 +120,18 @@ class _Supervisor:
                 return self._stop() if self._stopping else self._give_up(worker)
             text = text or said
         say_ready(text)
+        self._tell(is_ready(process_of(self._options, self._workers[0].listeners, self._timeline)))
         return self._look_after()
+
+    def _tell(self, event: TimelineEvent) -> None:
+        """Tell all workers of *event*, those too that are still to start."""
+        self._timeline.add(event)
+        message = told_event(event)
+        for worker in self._workers:
+            if worker.control is not None:
+                # Nobody is waited for: one that does not read hangs, and tells nobody of anything either.
+                with contextlib.suppress(OSError):
+                    worker.control.send(message, socket.MSG_DONTWAIT)
 
     def _start(self, worker: _Worker) -> None:
         """Start a process in the place of *worker*. Raises OSError where the system gives none."""
@@ -154,9 +171,17 @@ class _Supervisor:
                 options.seed += worker.number  # else all would pick the same
             if worker.number:  # all look at the same Docker: one tells how that goes
                 logging.getLogger("rgate.docker").setLevel(logging.ERROR)
-            orders = _ControlledOrders(control, options)
+            timeline = Timeline(self._timeline.newest()[::-1], began=time.time())
+            orders = _ControlledOrders(control, options, timeline.add)
             status = run(
-                options, self._config, worker.listeners, orders, orders.tell_ready, self._reload, siblings
+                options,
+                self._config,
+                worker.listeners,
+                orders,
+                orders.tell_ready,
+                self._reload,
+                siblings,
+                process_of(options, worker.listeners, timeline),
             )
         except Stop as stop:
             log.error("%s", stop.message)
@@ -211,7 +236,7 @@ class _Supervisor:
             if number in _STOPS:
                 return self._stop()
             if number == signal.SIGHUP:
-                config = reloaded(self._options.config, self._config)
+                config = reloaded(self._options.config, self._tell, self._config)
                 if config is None:
                     continue
                 self._config = config
@@ -233,6 +258,7 @@ class _Supervisor:
                 worker.pause_s = _FIRST_PAUSE_S
             log.warning("worker %d ended (%s); another starts in %g s", worker.pid, ended, worker.pause_s)
             self._close_control(worker)
+            self._tell(worker_ended(time.time(), worker.pid, ended, worker.pause_s))
             worker.pid = 0
             worker.pause(now_s)
 
@@ -244,6 +270,8 @@ class _Supervisor:
                 except OSError as error:
                     log.error("%s; next try in %g s", _no_process(error), worker.pause_s)
                     worker.pause(time.monotonic())
+                else:
+                    self._tell(worker_started(time.time(), worker.pid))
 
     def _order_all(self, number: int) -> None:
         for worker in self._workers:
@@ -277,15 +305,30 @@ class _Supervisor:
             worker.control = None
 
 
+_EVENT: Final = b"\xff"  # the number of no signal
+_LENGTH: Final = struct.Struct(">I")
+
+
+def told_event(event: TimelineEvent) -> bytes:
+    """Return *event* as a supervisor tells it to a worker, among the numbers of signals."""
+    # Short enough for the kernel to take it whole, or not at all (unix(7)).
+    text = json.dumps(event.shortened().as_json(), ensure_ascii=False).encode(errors="replace")
+    return _EVENT + _LENGTH.pack(len(text)) + text
+
+
 class _ControlledOrders:
     """The `Orders` of a worker: they come from its supervisor, whose end is an order to stop at once.
 
-    Signals themselves are left to the supervisor: a terminal sends them to all of its processes.
+    Signals themselves are left to the supervisor: a terminal sends them to all of its processes. *told* takes
+    the events that it tells of.
     """
 
-    def __init__(self, control: socket.socket, options: Namespace) -> None:
+    def __init__(
+        self, control: socket.socket, options: Namespace, told: Callable[[TimelineEvent], object]
+    ) -> None:
         self._control = control
         self._options = options
+        self._told = told
         self._done, self._tell = socket.socketpair()
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
@@ -293,11 +336,22 @@ class _ControlledOrders:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def get(self) -> int:
-        ready, _, _ = select.select([self._control, self._done], [], [])
-        if self._done in ready:
-            return self._done.recv(1)[0]
-        received = self._control.recv(1)
-        return received[0] if received else signal.SIGTERM
+        while True:
+            ready, _, _ = select.select([self._control, self._done], [], [])
+            if self._done in ready:
+                return self._done.recv(1)[0]
+            received = self._control.recv(1)
+            if received != _EVENT:
+                return received[0] if received else signal.SIGTERM
+            self._take_event()
+
+    def _take_event(self) -> None:
+        """Take an event, which is behind its mark."""
+        size = self._control.recv(_LENGTH.size, socket.MSG_WAITALL)
+        if len(size) == _LENGTH.size:
+            text = self._control.recv(_LENGTH.unpack(size)[0], socket.MSG_WAITALL)
+            with contextlib.suppress(ValueError):  # the supervisor died while it told
+                self._told(TimelineEvent.of_json(json.loads(text)))
 
     def tell_done(self) -> None:
         self._tell.send(b"\0")

@@ -14,10 +14,21 @@ FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 30.0
 
 
+Told = Callable[[Candidate, float | None], None]
+"""Takes a candidate that refused for the first time, and None; or one that accepts again, and since when it
+refused.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class _Pause:
     until_s: float
     length_s: float
+    since_s: float  # when it refused first
+
+
+def _nobody(_candidate: Candidate, _since_s: float | None) -> None:
+    """Tell nobody."""
 
 
 class Balancer:
@@ -29,6 +40,8 @@ class Balancer:
     """
 
     def __init__(self, random: Callable[[], float]) -> None:
+        self.told: Told = _nobody
+        """Told of refusals: once in a row of them, so that a request costs nothing more."""
         self._random = random
         self._pauses: dict[Candidate, _Pause] = {}
         self._turns: dict[str, int] = {}
@@ -115,12 +128,23 @@ class Balancer:
         pause = self._pauses.get(candidate)
         if pause is not None and now_s < pause.until_s:
             return  # many requests that fail together are one failure
-        length_s = FIRST_PAUSE_S if pause is None else min(2 * pause.length_s, LONGEST_PAUSE_S)
-        self._pauses[candidate] = _Pause(now_s + length_s, length_s)
+        if pause is None:
+            self._pauses[candidate] = _Pause(now_s + FIRST_PAUSE_S, FIRST_PAUSE_S, now_s)
+            self.told(candidate, None)
+        else:
+            length_s = min(2 * pause.length_s, LONGEST_PAUSE_S)
+            self._pauses[candidate] = _Pause(now_s + length_s, length_s, pause.since_s)
 
     def accepted(self, candidate: Candidate) -> None:
         """Forget the failures of *candidate*."""
-        self._pauses.pop(candidate, None)
+        pause = self._pauses.pop(candidate, None)
+        if pause is not None:
+            self.told(candidate, pause.since_s)
+
+    def left_out_until_s(self, candidate: Candidate, now_s: float) -> float | None:
+        """Return until when *candidate* is left out; None: it is not."""
+        pause = self._pauses.get(candidate)
+        return pause.until_s if pause is not None and now_s < pause.until_s else None
 
     def started(self, candidate: Candidate) -> None:
         """Count a request under way at *candidate*."""

@@ -37,6 +37,7 @@ class Knowledge:
     generation: int = 0  # grows with each change of what backends may use, and of why not
     version: str = ""  # of who answers
     error: str = ""  # what went wrong, where it does not answer
+    last_event: float | None = None  # when the last event came, in Unix seconds; None: none has
 
 
 def stale_since(since: float) -> str:

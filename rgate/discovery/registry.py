@@ -1,6 +1,7 @@
 """The containers as last heard of, and each backend's view of them."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -9,6 +10,7 @@ from typing import Final
 from rgate.core.address import HostView, own_networks
 from rgate.core.candidates import BackendView
 from rgate.core.config import Backend
+from rgate.core.container_level import Since, since_now
 from rgate.core.containers import Container, State
 from rgate.core.knowledge import stale_since
 from rgate.core.selection import unavailable_view, views_of
@@ -31,11 +33,19 @@ class _Known:
 class Registry:
     """Takes lists and changes from the watcher; gives an immutable mapping of views, swapped whole.
 
-    Readers need no lock. Times are seconds of any one steady clock. *own_id* is the (short) id of the
-    container that rgate itself runs in, "" where it runs in none.
+    Readers need no lock. Times are seconds of any one steady clock; *unix_s* is the time of day. *own_id* is
+    the (short) id of the container that rgate itself runs in, "" where it runs in none.
     """
 
-    def __init__(self, backends: Iterable[Backend], *, published_host: str = "", own_id: str = "") -> None:
+    def __init__(
+        self,
+        backends: Iterable[Backend],
+        *,
+        published_host: str = "",
+        own_id: str = "",
+        unix_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._unix_s = unix_s
         self._published_host = published_host
         self._own_id = own_id
         self._lock = threading.Lock()  # protects all below: the watcher and a reload may change them at once
@@ -47,6 +57,7 @@ class Registry:
         self._generation = 0
         self._subscribers: list[Callable[[Views], None]] = []
         self._views: Views = MappingProxyType(self._views_now())
+        self._since: Since = {}
 
     @property
     def views(self) -> Views:
@@ -57,6 +68,11 @@ class Registry:
     def generation(self) -> int:
         """How many times the views have changed."""
         return self._generation
+
+    @property
+    def since(self) -> Since:
+        """When each container came in or went out, for each backend."""
+        return self._since
 
     def subscribe(self, callback: Callable[[Views], None]) -> None:
         """Call *callback* with each new mapping of views, from the thread that changed it."""
@@ -76,8 +92,11 @@ class Registry:
             self._stale = stale_since(since)
             self._publish()
 
-    def replace(self, listed: Iterable[Details], now_s: float) -> None:
-        """Take a full list: what is not in it is gone."""
+    def replace(self, listed: Iterable[Details], now_s: float) -> frozenset[str]:
+        """Take a full list: what is not in it is gone.
+
+        Return the ids of containers that were known otherwise, or not at all, or are gone.
+        """
         with self._lock:
             self._seen = True
             self._stale = ""
@@ -87,6 +106,7 @@ class Registry:
                 identity = details.container.id
                 self._known[identity] = _updated(old.get(identity), details, now_s, changed=False)
             self._publish()
+            return _differing(old, self._known)
 
     def update(self, container_id: str, details: Details | None, now_s: float) -> None:
         """Take what Docker says of one container after an event; None: it is gone."""
@@ -141,6 +161,7 @@ class Registry:
         views = self._views_now()
         changed = views != self._views
         if changed:
+            self._since = since_now(self._since, self._views, views, self._unix_s())
             self._views = MappingProxyType(views)
             self._generation += 1
         return changed
@@ -151,6 +172,23 @@ class Registry:
         containers = [known.container for known in self._known.values()]
         host = HostView(self._published_host, own_networks(self._own_id, containers))
         return views_of(self._backends, containers, host, stale=self._stale)
+
+
+def _differing(old: Mapping[str, _Known], new: Mapping[str, _Known]) -> frozenset[str]:
+    return frozenset(
+        identity
+        for identity in {**old, **new}
+        if identity not in old
+        or identity not in new
+        or _is_otherwise(old[identity].container, new[identity].container)
+    )
+
+
+def _is_otherwise(old: Container, new: Container) -> bool:
+    """Whether they differ, but for what lists leave out of containers that are not up."""
+    if _is_up(old) or _is_up(new):
+        return old != new
+    return (old.name, old.state, old.labels) != (new.name, new.state, new.labels)
 
 
 def _updated(old: _Known | None, details: Details, now_s: float, *, changed: bool) -> _Known:

@@ -14,6 +14,14 @@ from dataclasses import replace
 from typing import Final
 
 from rgate.core.knowledge import Connection, Events, Knowledge
+from rgate.core.timeline import (
+    TimelineEvent,
+    docker_away,
+    docker_there,
+    events_back,
+    full_list,
+    listed,
+)
 from rgate.discovery.registry import Registry
 from rgate.discovery.source import ContainerSource, Event, EventStream, SourceError
 
@@ -25,6 +33,7 @@ FIRST_PAUSE_S: Final = 0.5
 # Not longer: who starts Docker again expects its containers within seconds.
 LONGEST_PAUSE_S: Final = 4.0
 _TICK_S: Final = 0.5
+_EXPLAINED_S: Final = 1.0
 # Network events name containers by their state of a moment later; both come within milliseconds.
 _START: Final = "start"
 _KILL: Final = "kill"
@@ -34,7 +43,8 @@ class Watcher:
     """Runs two threads: one follows events, one applies them, lists, and pings. Neither keeps a
     process from its end.
 
-    *steady_s* is a steady clock, *unix_s* the time of day in Unix seconds.
+    *steady_s* is a steady clock, *unix_s* the time of day in Unix seconds. *tell* takes how it goes, an event
+    at a time.
     """
 
     def __init__(
@@ -44,16 +54,25 @@ class Watcher:
         *,
         steady_s: Callable[[], float] = time.monotonic,
         unix_s: Callable[[], float] = time.time,
+        tell: Callable[[TimelineEvent], object] = lambda _: None,
     ) -> None:
         self._source = source
         self._registry = registry
         self._steady_s = steady_s
         self._unix_s = unix_s
+        self._tell = tell
         self._stopped = threading.Event()
         self._looked = threading.Event()
         self._events: queue.SimpleQueue[tuple[EventStream, Event | None] | None] = queue.SimpleQueue()
         self._knowledge = Knowledge(since=unix_s())  # replaced whole, as other threads read it
         self._listed_at_s: float | None = None
+        self._listed = ""  # what is said of the last full list
+        self._last_event: float | None = None
+        self._broke_at_s: float | None = None  # the events ended, and are to come again
+        self._unexplained: set[str] | None = (
+            None  # changes that a list had, and no event has told of; None: told
+        )
+        self._sure_at_s = 0.0  # from when on no event will tell of them
         self._told_away = False
         self._began = False
 
@@ -65,6 +84,7 @@ class Watcher:
             self._knowledge,
             last_list_s=None if listed_at_s is None else round(max(0.0, self._steady_s() - listed_at_s), 3),
             generation=self._registry.generation,
+            last_event=self._last_event,
         )
 
     def start(self) -> None:
@@ -102,6 +122,7 @@ class Watcher:
 
     def _follow(self) -> None:
         """Subscribe, list, and apply events until the stream breaks. Raises SourceError."""
+        self._unexplained = None
         version = self._source.ping()
         stream = self._source.subscribe()
         try:
@@ -113,10 +134,14 @@ class Watcher:
             self._knowledge = replace(self._knowledge, events=Events.BROKEN)
             stream.close()
 
-    def _list(self) -> None:
+    def _list(self) -> frozenset[str]:
+        """Take a full list; return the ids of containers that were otherwise known, or not at all."""
         began_s = self._steady_s()
-        self._registry.replace(self._source.containers(), self._steady_s())
+        containers = self._source.containers()
+        changed = self._registry.replace(containers, self._steady_s())
         self._listed_at_s = began_s  # what happens while it is made may be missing in it
+        self._listed = listed(len(containers), self._steady_s() - began_s)
+        return changed
 
     def _pump(self, stream: EventStream) -> None:
         try:
@@ -134,14 +159,31 @@ class Watcher:
             broke = self._apply(stream)
             now_s = self._steady_s()
             self._registry.sweep(now_s)
+            self._tell_compared()
             if broke:
+                self._broke_at_s = now_s
                 return
             if now_s >= resync_at_s:
-                self._list()
+                self._compare()
                 resync_at_s = self._steady_s() + RESYNC_S
             if now_s >= ping_at_s:
                 self._source.ping()
                 ping_at_s = self._steady_s() + PING_S
+
+    def _compare(self) -> None:
+        """Take a full list, and tell whether it has what events missed, once it is sure."""
+        generation = self._registry.generation
+        changed = self._list()
+        # What of that happened just now, events tell in a moment.
+        self._unexplained = set(changed) if self._registry.generation != generation else set()
+        self._sure_at_s = self._steady_s() + _EXPLAINED_S
+        self._tell_compared()
+
+    def _tell_compared(self) -> None:
+        """Tell what came of the last comparison, unless events may still explain it, or it was told."""
+        if self._unexplained is not None and (not self._unexplained or self._steady_s() >= self._sure_at_s):
+            self._tell(full_list(self._unix_s(), self._listed, missed=bool(self._unexplained)))
+            self._unexplained = None
 
     def _apply(self, stream: EventStream) -> bool:
         """Apply the events that are there, waiting a moment for the first; whether the stream broke."""
@@ -157,23 +199,37 @@ class Watcher:
                         self._take(item[1])
                         changed[item[1].container_id] = None
                 item = self._events.get_nowait()
+        if self._unexplained is not None:
+            self._unexplained.difference_update(changed)
         for container_id in changed:
             self._registry.update(container_id, self._source.container(container_id), self._steady_s())
         return broke
 
     def _take(self, event: Event) -> None:
         """Apply what the event itself says, before Docker is asked for the rest."""
+        self._last_event = self._unix_s()
         if event.action == _KILL:
             self._registry.signalled(event.container_id, event.signal, self._steady_s())
         elif event.action == _START:
             self._registry.started(event.container_id)
 
     def _there(self, version: str) -> None:
+        self._tell_there(version)
         self._now(Connection.CONNECTED, events=Events.LIVE, version=version)
         if self._told_away:
             log.warning("Docker answers again version=%s", version)
             self._told_away = False
         self._looked.set()
+
+    def _tell_there(self, version: str) -> None:
+        now, known, broke_at_s = self._unix_s(), self._knowledge, self._broke_at_s
+        self._broke_at_s = None
+        if known.docker is Connection.CONNECTED:
+            if broke_at_s is not None:
+                self._tell(events_back(now, self._steady_s() - broke_at_s, self._listed))
+        else:
+            away_s = now - known.since if known.docker is Connection.AWAY else None
+            self._tell(docker_there(now, version, away_s, self._listed))
 
     def _away(self, error: str) -> None:
         reached = self._knowledge.docker is not Connection.NEVER
@@ -181,6 +237,7 @@ class Watcher:
         if not self._told_away:
             known = "the last known containers stay in use" if reached else "no container is known yet"
             log.warning("Docker does not answer; %s error=%r", known, error)
+            self._tell(docker_away(self._unix_s(), error, is_known=reached))
             self._told_away = True
         self._registry.unavailable(error, self._knowledge.since)
         self._looked.set()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rgate.core.config import Backend
-from rgate.core.containers import Container, PublishedPort, State
+from rgate.core.containers import Container, Health, PublishedPort, State
 from rgate.core.reasons import LeftOut, Reason
 from rgate.discovery.registry import Registry
 from rgate.discovery.source import Details
@@ -137,3 +137,17 @@ def test_the_generation_grows_with_each_change_of_the_views_and_with_nothing_els
     assert told == [began + 1, began + 2, began + 3]
     registry.configure([])
     assert registry.generation == began + 4
+
+
+def test_a_full_list_says_which_containers_it_has_otherwise(registry: Registry) -> None:
+    two = Details(replace(ONE, id="2" * 64, health=Health.UNHEALTHY))
+    assert registry.replace([DETAILS, two], 1) == {two.container.id}
+    assert registry.replace([DETAILS, two], 2) == frozenset()
+    paused = Details(replace(two.container, state=State.PAUSED))
+    assert registry.replace([DETAILS, paused], 3) == {two.container.id}
+    gone = Details(replace(two.container, state=State.EXITED))
+    registry.update(two.container.id, gone, 4)
+    # Of one that is not up, Docker's list says less than Docker does of it alone.
+    row = Details(replace(gone.container, health=Health.NONE, published=()))
+    assert registry.replace([DETAILS, row], 5) == frozenset()
+    assert registry.replace([], 6) == {ONE.id, two.container.id}

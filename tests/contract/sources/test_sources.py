@@ -14,10 +14,12 @@ from rgate.core.config import Backend
 from rgate.core.containers import Attachment, Container, PublishedPort, State
 from rgate.core.knowledge import Connection, Events, Knowledge, stale_since
 from rgate.core.reasons import Reason
+from rgate.core.timeline import TimelineEvent
 from rgate.discovery.docker_source import DockerSource, signal_number
 from rgate.discovery.registry import Registry
 from rgate.discovery.source import ContainerSource, Details, Event, SourceError
 from rgate.discovery.watcher import RESYNC_S, Watcher
+from rgate.telling.timeline import Comings, Timeline
 
 IMAGE = "rgate/demo:local"
 WITHIN_S = 5.0  # Docker takes up to a second itself to start a container on a busy machine
@@ -217,19 +219,24 @@ class Watched:
         self._changed = threading.Condition()
         self.registry = Registry([Backend("b", match_labels=(("rgate-test", world.label),))])
         self.registry.subscribe(self._note)
+        self.timeline = Timeline()
+        comings = Comings(self.timeline, lambda: self.registry.views)
+        self.registry.subscribe(lambda _: comings.look())
+        self.timeline.subscribe(self._note)
         self.watcher = (
-            Watcher(world.source, self.registry)
+            Watcher(world.source, self.registry, tell=self.timeline.add)
             if clock is None
             else Watcher(
                 world.source,
                 self.registry,
                 steady_s=lambda: clock.steady_s,
                 unix_s=lambda: clock.unix_s,
+                tell=self.timeline.add,
             )
         )
         self.watcher.start()
 
-    def _note(self, _views: object) -> None:
+    def _note(self, _told: object) -> None:
         with self._changed:
             self._changed.notify_all()
 
@@ -239,6 +246,21 @@ class Watched:
     def wait(self, what: Callable[[], bool]) -> None:
         with self._changed:
             assert self._changed.wait_for(what, WITHIN_S), f"not in time; so far {self.registry.views['b']}"
+
+    def told(self) -> list[tuple[str, str]]:
+        """Kind and text of each event, oldest first."""
+        return [(event.kind.value, event.text) for event in self.timeline.newest()[::-1]]
+
+    def wait_told(self, kind: str, beginning: str) -> TimelineEvent:
+        """Wait for an event of that *kind*, whose text begins so."""
+
+        def found() -> list[TimelineEvent]:
+            events = self.timeline.newest()
+            return [one for one in events if one.kind.value == kind and one.text.startswith(beginning)]
+
+        with self._changed:
+            assert self._changed.wait_for(lambda: bool(found()), WITHIN_S), f"so far {self.told()}"
+        return found()[0]
 
 
 def until(watched: Watched, docker: Connection, events: Events | None = None) -> Knowledge:
@@ -396,6 +418,143 @@ def test_events_that_broke_are_known_to_though_docker_answers() -> None:
     until(watched, Connection.CONNECTED, Events.BROKEN)
     world.may_subscribe.set()
     until(watched, Connection.CONNECTED, Events.LIVE)
+    watched.watcher.stop()
+
+
+@pytest.mark.clause("10.timeline.containers")
+def test_the_timeline_tells_what_becomes_of_a_container(world: World, watched: Watched) -> None:
+    one = world.run("one")
+    watched.wait_told("in", "`one")
+    world.pause(one)
+    assert watched.wait_told("out", "`one").text.endswith("` out: paused")
+    world.unpause(one)
+    watched.wait(lambda: watched.timeline.newest(1)[0].told_why.startswith("unpaused"))
+    world.signal(one, "SIGKILL")
+    watched.wait_told("out", watched.timeline.newest(1)[0].text.partition(" ")[0] + " out: being stopped")
+    world.remove(one)
+    world.run("two")
+    watched.wait_told("in", "`two")
+    kinds = [kind for kind, _ in watched.told() if kind in ("in", "out")]
+    assert kinds == [
+        "out",
+        "out",
+        "in",
+        "out",
+        "in",
+    ]  # the backend had none at the first look; "in" is folded
+
+
+@pytest.mark.clause("10.timeline.docker")
+def test_the_timeline_tells_when_docker_goes_and_comes_back() -> None:
+    world, clock = FakeWorld(), Clock()
+    watched = Watched(world, clock)
+    watched.wait_told("docker", "Docker answers: fake")
+    world.away = True
+    world.break_streams()
+    assert watched.wait_told("docker", "Docker away: away").at == 1000.0
+    clock.unix_s = 1372.0
+    world.away = False
+    back = watched.wait_told("docker", "Docker answers again, after 6 min: fake")
+    assert (back.level.value, back.told_why) == ("ok", "0 containers, 0 ms")
+    watched.watcher.stop()
+
+
+@pytest.mark.clause("10.timeline.docker")
+def test_the_timeline_tells_that_docker_has_not_answered_yet_once() -> None:
+    world, clock = FakeWorld(), Clock()
+    world.away = True
+    watched = Watched(world, clock)
+    away = watched.wait_told("docker", "Docker away: away")
+    assert away.why == "no container is known yet"
+    clock.unix_s = 1372.0
+    world.away = False
+    watched.wait_told("docker", "Docker answers: fake")
+    assert [kind for kind, _ in watched.told() if kind == "docker"] == ["docker", "docker"]
+    watched.watcher.stop()
+
+
+@pytest.mark.clause("10.timeline.docker")
+def test_the_timeline_tells_that_events_had_ended_while_docker_answered() -> None:
+    world = FakeWorld()
+    watched = Watched(world, Clock())
+    until(watched, Connection.CONNECTED, Events.LIVE)
+    world.break_streams()
+    assert watched.wait_told("docker", "Docker's events had ended").level.value == "warn"
+    watched.watcher.stop()
+
+
+def after_lists(watched: Watched, clock: Clock, what: Callable[[], bool]) -> None:
+    """Let the time of full lists come until *what* is so."""
+    deadline_s = time.monotonic() + WITHIN_S
+    while not what():
+        assert time.monotonic() < deadline_s, f"so far {watched.told()}"
+        clock.steady_s += RESYNC_S
+        threading.Event().wait(0.02)
+
+
+class Forgetful(FakeWorld):
+    """Has no event of what happens while it is *silent*."""
+
+    silent = False
+
+    def _tell(self, container_id: str, action: str, signal: int = 0) -> None:
+        if not self.silent:
+            super()._tell(container_id, action, signal)
+
+
+@pytest.mark.clause("10.timeline.docker", "10.timeline.folded")
+def test_the_timeline_tells_what_full_lists_found_that_events_had_missed() -> None:
+    world, clock = Forgetful(), Clock()
+    watched = Watched(world, clock)
+    until(watched, Connection.CONNECTED, Events.LIVE)
+    after_lists(watched, clock, lambda: watched.timeline.newest(1)[0].times == 3)
+    (event,) = watched.timeline.newest(1)
+    assert (event.text, event.told_why) == (
+        "full list: nothing had been missed",
+        "0 containers, 0 ms; 3 times in 0.0 s",
+    )
+    world.silent = True
+    world.run("one")
+    after_lists(watched, clock, lambda: watched.names() == ["one"])
+    clock.steady_s += 1.0
+    missed = watched.wait_told("docker", "full list: it had what events had missed")
+    assert (missed.level.value, missed.why) == ("warn", "1 container, 0 ms")
+    assert [kind for kind, _ in watched.told()][-2:] == ["in", "docker"]
+    watched.watcher.stop()
+
+
+@pytest.mark.clause("10.timeline.docker")
+def test_what_a_list_has_a_moment_before_its_event_had_not_been_missed() -> None:
+    world, clock = Forgetful(), Clock()
+    watched = Watched(world, clock)
+    world.run("one")
+    watched.wait(lambda: watched.names() == ["one"])
+    until(watched, Connection.CONNECTED, Events.LIVE)
+    world.run("two")
+    watched.wait(lambda: watched.names() == ["one", "two"])  # by its event: so the next list is waited for
+    world.silent = True
+    three = world.run("three")
+    clock.steady_s += RESYNC_S
+    watched.wait(lambda: watched.names() == ["one", "three", "two"])
+    world.silent = False
+    world.unpause(three)  # whatever event it is, of that container
+    watched.wait_told("docker", "full list: nothing had been missed")
+    watched.watcher.stop()
+
+
+@pytest.mark.clause("10.backends.since")
+def test_it_is_known_since_when_a_container_is_in_or_out() -> None:
+    world = FakeWorld()
+    watched = Watched(world)
+    one = world.run("one")
+    watched.wait(lambda: watched.names() == ["one"])
+    came = watched.registry.since["b", one]
+    world.rename(one, "later")
+    watched.wait(lambda: watched.names() == ["later"])
+    assert watched.registry.since["b", one] == came
+    world.pause(one)
+    watched.wait(lambda: watched.names() == [])
+    assert watched.registry.since["b", one] > came
     watched.watcher.stop()
 
 
