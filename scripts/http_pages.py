@@ -46,7 +46,18 @@ TOLD = (
     ),
     Told("/_rgate/healthz", "", documents.HealthDocument),
     Told("/_rgate/readyz", "Status 503 where it is not ready.", documents.ReadyDocument),
-    Told("/_rgate/backends", "", documents.BackendsDocument),
+    Told(
+        "/_rgate/backends?window=1h",
+        "`window` is `15m`, `1h`, `6h`, `24h` or `7d`; without it the figures are left out.",
+        documents.BackendsDocument,
+    ),
+    Told("/_rgate/verdict", "", documents.VerdictDocument),
+    Told(
+        "/_rgate/timeline",
+        "At most 1,000. What happens again within two minutes is one event, with how often in `times` and in "
+        "`why`.",
+        documents.TimelineDocument,
+    ),
     Told(
         "/_rgate/config",
         "Saved in a file it can be used as a configuration, once its secrets are put in.",

@@ -15,6 +15,8 @@ class OwnPage(Enum):
     BACKENDS = "/_rgate/backends"
     CONFIG = "/_rgate/config"
     EXPLAIN = "/_rgate/explain"
+    VERDICT = "/_rgate/verdict"
+    TIMELINE = "/_rgate/timeline"
     REQUESTS = "/_rgate/requests"
     STORY = "/_rgate/requests/"  # and the id of a request, percent-encoded
 
@@ -22,10 +24,14 @@ class OwnPage(Enum):
 FOR_EVERYONE: Final = frozenset({OwnPage.STATS, OwnPage.HEALTHZ, OwnPage.READYZ})
 """The pages that have something to say to strangers too; the others are for `admin.allow`."""
 
-ASKS_DATABASE: Final = frozenset({OwnPage.STATS})
-"""The pages that may have to wait for the database; the others are not to wait for them."""
+_ASKS_DATABASE: Final = frozenset({OwnPage.STATS, OwnPage.VERDICT})
 
 _BY_PATH: Final = {page.value: page for page in OwnPage if page.value.startswith("/")}
+
+
+def asks_database(page: OwnPage, target: bytes) -> bool:
+    """Whether *page* may have to wait for the database, asked for by *target*; others do not wait for it."""
+    return page in _ASKS_DATABASE or (page is OwnPage.BACKENDS and b"?" in target)  # by ?window=, for figures
 
 
 def is_own(path: bytes, stats_path: str) -> bool:

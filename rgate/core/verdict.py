@@ -15,7 +15,7 @@ from rgate.core.config import Config
 from rgate.core.explain import Fact, Level
 from rgate.core.knowledge import Connection, Events, Knowledge
 from rgate.core.lately import Cause, Lately
-from rgate.core.near_misses import NearMiss
+from rgate.core.near_misses import MissingLabel, NearMiss
 from rgate.core.reasons import LeftOut, Reason
 
 WINDOW_S: Final = 900
@@ -87,6 +87,35 @@ class Held:
 
     standing: Standing
     better_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What a worker told last, and at which time, in Unix seconds; and what it knows of Docker now."""
+
+    at: float
+    held: Held | None
+    knowledge: tuple[Knowledge, ...]
+
+
+def held_by_all(told: Sequence[Shared], now: float) -> Held | None:
+    """Return what any worker told last. Nobody saw a level flap where nobody was told for so long."""
+    last = max(told, key=lambda one: one.at, default=None)
+    return last.held if last is not None and now - last.at <= RISES_AFTER_S else None
+
+
+def known_by_all(told: Sequence[Shared]) -> tuple[Knowledge, ...]:
+    """Return the worst that any worker knows of each source: one that has not looked yet knows nothing."""
+    by_source: dict[str, list[Knowledge]] = {}
+    for shared in told:
+        for one in shared.knowledge:
+            by_source.setdefault(one.source, []).append(one)
+    return tuple(min(some, key=_how_well) for some in by_source.values())
+
+
+def _how_well(knowledge: Knowledge) -> tuple[int, float]:
+    order = (Connection.AWAY, Connection.CONNECTED, Connection.NEVER)
+    return order.index(knowledge.docker), knowledge.since
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,11 +353,19 @@ def _of_near_misses(situation: Situation) -> Iterator[Finding]:
 
 
 def _difference(near: NearMiss) -> str:
-    return "; ".join(
-        f"{code(f'{m.key}={m.found}') if m.found is not None else f'{code(m.key)} is missing'}, "
-        f"wanted {code(f'{m.key}={m.wanted}')}"
-        for m in near.missing
-    )
+    return "; ".join(f"{_found(near, one)}, wanted {code(f'{one.key}={one.wanted}')}" for one in near.missing)
+
+
+_SURE: Final = 80  # characters of a label's value, which stand in a near miss's sentence
+
+
+def _found(near: NearMiss, missing: MissingLabel) -> str:
+    if missing.found is None:
+        return f"{code(missing.key)} is missing"
+    label = f"{missing.key}={missing.found}"
+    # What was found may be a whole label, under another key: its sentence tells which it is.
+    is_of_that_key = f"{missing.key}={missing.found[:_SURE]}" in near.detail
+    return code(label if is_of_that_key else missing.found)
 
 
 def _tries(situation: Situation) -> Iterator[Finding]:

@@ -8,15 +8,17 @@ connection: an offer to switch to WebSocket is answered 501, others are ignored.
 
 import logging
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 from flask import Flask
 from flask import Response as FlaskResponse
 from flask import request as flask_request
 
+from rgate.core.candidates import Candidate
 from rgate.core.config import DefaultResponse, ResponseFormat, Route
 from rgate.core.delivery import envelope_of, own_content
 from rgate.core.exchange import Attempt
@@ -47,12 +49,22 @@ from rgate.web.pages import Web
 
 log = logging.getLogger("rgate")
 
+Asked = tuple[str, Candidate]
+"""A backend's name, and who is asked for it."""
+
+UNDER_WAY: Final = "rgate.under_way"
+
 
 class FlaskEngine(WsgiServer):
     """Serves a gateway on listeners, with threads. See `rgate.cli` for who starts it."""
 
     def __init__(self, gateway: Gateway, web: Web, log: RequestLog) -> None:
-        super().__init__(Service(create_flask_app(gateway, web, log), gateway, log))
+        self._app = create_flask_app(gateway, web, log)
+        super().__init__(Service(self._app, gateway, log))
+
+    def under_way(self) -> Counter[Asked]:
+        """Return how many requests each candidate of a backend, by its name, is asked for now."""
+        return under_way_in(self._app)
 
 
 def create_flask_app(gateway: Gateway, web: Web, log: RequestLog, upstream: Upstream | None = None) -> Flask:
@@ -64,6 +76,7 @@ def create_flask_app(gateway: Gateway, web: Web, log: RequestLog, upstream: Upst
     app.config["PROPAGATE_EXCEPTIONS"] = True  # to the server: a client that is gone is no defect
     catch_all(app, "forward")
     view = _View(gateway, web, log, upstream or RequestsUpstream())
+    app.extensions[UNDER_WAY] = view.under_way
 
     @app.endpoint("forward")
     def forward(path: str) -> FlaskResponse:
@@ -71,6 +84,12 @@ def create_flask_app(gateway: Gateway, web: Web, log: RequestLog, upstream: Upst
         return view.response(flask_request.environ)
 
     return app
+
+
+def under_way_in(app: Flask) -> Counter[Asked]:
+    """Return how many requests each candidate is asked for now by *app*, which `create_flask_app` made."""
+    count: Callable[[], Counter[Asked]] = app.extensions[UNDER_WAY]
+    return count()
 
 
 class _View:
@@ -81,6 +100,13 @@ class _View:
         self._web = web
         self._log = log
         self._upstream = upstream
+        self._under_way: set[Underway] = set()
+
+    def under_way(self) -> Counter[Asked]:
+        """Return how many requests each candidate is asked for now. Any thread may call."""
+        # To copy a set is one operation, while other threads add to it.
+        asked = [(underway.route, underway.attempt) for underway in list(self._under_way)]
+        return Counter((route.backend, one.candidate) for route, one in asked if route and one)
 
     def response(self, environ: dict[str, Any]) -> FlaskResponse:
         """Return the response to the request that *environ* describes. Raises ClientGone."""
@@ -89,7 +115,7 @@ class _View:
         except Refused as refused:
             client = client_of(environ, self._gateway)
             return OwnFlaskResponse(answer_to_no_request(refused, client, time.monotonic_ns(), self._log))
-        underway = Underway(served, self._log)
+        underway = Underway(served, self._log, self._under_way)
         try:
             return self._answer(underway)
         except ClientGone:
@@ -137,7 +163,8 @@ class _View:
     ) -> Answer | Problem:
         """Return the response of who is asked last, or why there is none. Raises ClientGone and Refused."""
         served, content = underway.served, underway.served.content
-        underway.exchange = exchange = snapshot.exchange(route)
+        exchange = snapshot.exchange(route)
+        underway.asks(exchange)
         step = exchange.first(time.monotonic())
 
         def accepted(waited_s: float) -> None:

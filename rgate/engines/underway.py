@@ -35,9 +35,9 @@ class ServedRequest:
 
 
 class Underway:
-    """A request, and how far it came. It is recorded once."""
+    """A request, and how far it came. It is recorded once. *under_way*: those that are asked, for now."""
 
-    def __init__(self, served: ServedRequest, log: RequestLog) -> None:
+    def __init__(self, served: ServedRequest, log: RequestLog, under_way: "set[Underway]") -> None:
         self.served = served
         self.route: Route | None = None
         self.exchange: Exchange | None = None
@@ -46,7 +46,13 @@ class Underway:
         self.generation = 0  # of the snapshot that the route is of
         self.detail = ""  # of the problem that is answered
         self._log = log
+        self._under_way = under_way
         self._is_recorded = False
+
+    def asks(self, exchange: Exchange) -> None:
+        """Take it that a candidate is asked from now on, as *exchange* says."""
+        self.exchange = exchange
+        self._under_way.add(self)
 
     def record(
         self, status: int, bytes_sent: int, *, reason: Reason | None = None, cut: bool = False
@@ -55,6 +61,7 @@ class Underway:
         if self._is_recorded:
             return
         self._is_recorded = True
+        self._under_way.discard(self)
         if self.exchange is not None and self.attempt is not None:
             self.exchange.ended(self.attempt)
         served = self.served

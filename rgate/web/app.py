@@ -21,17 +21,21 @@ from rgate.core.problem import OWN_FIELDS, Problem, page_problem
 from rgate.core.query import BadQuery
 from rgate.core.reasons import Reason
 from rgate.stats import Grouping, Stats, parse_stats_query
+from rgate.telling.process import Process
 from rgate.telling.rings import Rings
 from rgate.telling.siblings import Siblings
+from rgate.telling.timeline import Timeline
 from rgate.web.asked import asked_in
+from rgate.web.backends_page import BackendsPage
 from rgate.web.catch_all import catch_all
 from rgate.web.documents import (
-    BackendsDocument,
     Document,
     ExplanationDocument,
     FiguresDocument,
 )
 from rgate.web.requests_page import RequestsPage
+from rgate.web.timeline_page import TimelinePage
+from rgate.web.verdict_page import VerdictPage
 
 log = logging.getLogger("rgate")
 
@@ -43,15 +47,25 @@ def create_web(
     *,
     stories: Rings,
     siblings: Siblings,
+    process: Process | None = None,
 ) -> Flask:
     """Return the application. Which paths come here is decided in core/own.py.
 
-    *siblings* are asked where a page tells of all workers.
+    *siblings* are asked where a page tells of all workers. *process*: what this one knows of itself.
     """
+    process = process or Process(Timeline())
     app = Flask("rgate.web", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider, which this is
     catch_all(app, "own")  # as stats.path may change by a reload, and paths are compared undecoded
-    pages = _Pages(gateway, stats, knowledge, RequestsPage(stories, siblings))
+    pages = _Pages(
+        gateway,
+        stats,
+        knowledge,
+        RequestsPage(stories, siblings),
+        BackendsPage(gateway, stats, knowledge, process, siblings),
+        TimelinePage(process.timeline, siblings),
+        VerdictPage(gateway, stats, knowledge, process, siblings),
+    )
 
     @app.endpoint("own")
     def own(path: str) -> Response:  # noqa: ARG001 - what counts is the head as it came
@@ -83,6 +97,9 @@ class _Pages:
         stats: Stats,
         knowledge: Callable[[], Sequence[Knowledge]],
         requests: RequestsPage,
+        backends: BackendsPage,
+        timeline: TimelinePage,
+        verdict: VerdictPage,
     ) -> None:
         self._gateway = gateway
         self._requests = requests
@@ -90,7 +107,9 @@ class _Pages:
         self._knowledge = knowledge
         self._pages: dict[OwnPage, Callable[[], Response]] = {
             OwnPage.STATS: self._stats_page,
-            OwnPage.BACKENDS: self._backends,
+            OwnPage.BACKENDS: lambda: _answer(backends.answer(_query())),
+            OwnPage.TIMELINE: lambda: _answer(timeline.answer(_query())),
+            OwnPage.VERDICT: lambda: _answer(verdict.answer(_query())),
             OwnPage.EXPLAIN: self._explain,
             OwnPage.CONFIG: self._config,
             OwnPage.REQUESTS: self._last_requests,
@@ -137,9 +156,6 @@ class _Pages:
         path: str = request.environ["rgate.path"]
         told = self._requests.story(unquote(path.removeprefix(OwnPage.STORY.value)), _query())
         return _problem(told) if isinstance(told, Problem) else _answer(told)
-
-    def _backends(self) -> Response:
-        return _answer(BackendsDocument.of_views(self._knowledge(), self._gateway.views))
 
     def _explain(self) -> Response:
         try:

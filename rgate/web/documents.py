@@ -4,12 +4,10 @@ docs/http-pages.md is made from these. Nothing is decided here: values are put i
 promised.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
-from rgate.core.candidates import BackendView, ContainerView
 from rgate.core.config import AddressKind, Match, Policy, ResponseFormat
 from rgate.core.explain import Ending, Level
 from rgate.core.health import Status
@@ -27,6 +25,8 @@ from rgate.core.story import (
     shown_method,
     shown_target,
 )
+from rgate.core.timeline import Kind, TimelineEvent
+from rgate.core.verdict import Standing
 
 
 class Document(BaseModel):
@@ -116,6 +116,43 @@ class DockerDocument(Document):
     connected: bool
     version: str
     error: str
+    events: Events
+    last_list: float | None = Field(description="when the last full list was made; null: there was none")
+    last_event: float | None = Field(description="when the last event came; null: there was none")
+    away_since: float | None = Field(description="null where it answers")
+
+    @classmethod
+    def of_knowledge(cls, known: Knowledge, now: float) -> Self:
+        """Return that of what is *known* at the time *now*."""
+        connected = known.docker is Connection.CONNECTED
+        return cls(
+            connected=connected,
+            version=known.version,
+            error=known.error,
+            events=known.events,
+            last_list=now - known.last_list_s if known.last_list_s is not None else None,
+            last_event=known.last_event,
+            away_since=None if connected else known.since,
+        )
+
+
+class ConfigStateDocument(Document):
+    """The configuration file."""
+
+    path: str = Field(description="empty where the configuration comes from code")
+    loaded: float | None = Field(description="when what is in force was read")
+    error: str = Field(description="why the file was not taken since; empty: it was")
+
+
+class GatewayDocument(Document):
+    """The running rgate. What another server has to say, as under WSGI, is empty."""
+
+    version: str
+    listen: str
+    engine: str
+    workers: int
+    started: float | None
+    in_flight: int = Field(description="requests that a container is asked for now, of all workers")
 
 
 class CandidateDocument(Document):
@@ -123,6 +160,44 @@ class CandidateDocument(Document):
 
     name: str
     address: Annotated[str, BeforeValidator(_shown)]
+
+
+class MissingLabelDocument(Document):
+    """A label that a backend wants, and what a container has in its place."""
+
+    key: str
+    found: str | None = Field(description="null: no label of the container is near")
+    wanted: str
+
+
+class LabelsDocument(Document):
+    """How many of a backend's labels a container has."""
+
+    has: int
+    labels: int = Field(alias="of", description="how many there are")
+    missing: list[MissingLabelDocument]
+
+
+Says = Annotated[str, Field(description="how well it stands, in a word or two")]
+RestingUntil = Annotated[float | None, Field(description="until when others are asked first, as it refused")]
+InFlight = Annotated[int, Field(description="requests that it is asked for now, of all workers")]
+InWindow = Annotated[int, Field(description="in the window; left out without `window`")]
+P95 = Annotated[
+    float | None, Field(description="milliseconds, in the window; null where nothing was counted in it")
+]
+
+
+class AddressDocument(Document):
+    """A fixed address."""
+
+    address: str
+    level: Level
+    says: Says
+    resting_until: RestingUntil
+    in_flight: InFlight
+    requests: InWindow = 0
+    errors: InWindow = 0
+    p95: P95 = None
 
 
 class ContainerDocument(Document):
@@ -136,20 +211,15 @@ class ContainerDocument(Document):
     candidate: bool
     left_out: LeftOut | None = Field(description="why it is no candidate")
     detail: str = Field(description="that in a sentence; empty for a candidate")
-
-    @classmethod
-    def of_view(cls, container: ContainerView) -> Self:
-        """Return that of *container*."""
-        return cls(
-            name=container.name,
-            id=container.container_id[:12],
-            state=container.state,
-            health=container.health,
-            address=_shown(container.address),
-            candidate=container.left_out is None,
-            left_out=container.left_out,
-            detail=container.detail,
-        )
+    level: Level
+    says: Says
+    since: float | None = Field(description="when it came in, or went out for that reason")
+    resting_until: RestingUntil
+    labels: LabelsDocument
+    in_flight: InFlight
+    requests: InWindow = 0
+    errors: InWindow = 0
+    p95: P95 = None
 
 
 class BackendDocument(Document):
@@ -160,42 +230,26 @@ class BackendDocument(Document):
     detail: str = Field(description="that in a sentence; empty where there is one")
     containers: list[ContainerDocument] = Field(description="candidates, those left out, and near misses")
     urls: list[str] = Field(default=[], description="the fixed addresses; left out where there are none")
-
-    @classmethod
-    def of_view(cls, view: BackendView) -> Self:
-        """Return that of *view*."""
-        fixed = [] if view.containers else [str(candidate.address) for candidate in view.candidates]
-        return cls(
-            candidates=[CandidateDocument.of(candidate) for candidate in view.candidates],
-            reason=view.reason,
-            detail=view.detail,
-            containers=[ContainerDocument.of_view(container) for container in view.containers],
-            **({"urls": fixed} if fixed else {}),
-        )
+    addresses: list[AddressDocument] = Field(default=[], description="the same, with what is asked of them")
+    match_labels: list[str] = Field(default=[], description="`key=value`; left out where addresses are fixed")
+    policy: Policy
+    routes: list[str]
 
 
 class BackendsDocument(Document):
     """All backends, by name."""
 
+    now: float
+    missing_workers: int = Field(description="so many workers did not answer in time")
     generation: int = Field(description="grows with each change of what is known")
     knowledge: list[KnowledgeDocument]
     docker: DockerDocument
+    config: ConfigStateDocument
+    gateway: GatewayDocument
     backends: dict[str, BackendDocument]
 
-    @classmethod
-    def of_views(cls, knowledge: Sequence[Knowledge], views: Mapping[str, BackendView]) -> Self:
-        """Return that of *views*, which rest on *knowledge* of one source at least."""
-        docker = knowledge[0]
-        connected = docker.docker is Connection.CONNECTED
-        return cls(
-            generation=max(one.generation for one in knowledge),
-            knowledge=[KnowledgeDocument.of(one) for one in knowledge],
-            docker=DockerDocument(connected=connected, version=docker.version, error=docker.error),
-            backends={name: BackendDocument.of_view(view) for name, view in views.items()},
-        )
 
-
-# What becomes of a request.
+# Is it well?
 
 
 class FactDocument(Document):
@@ -205,6 +259,78 @@ class FactDocument(Document):
     about: str = Field(alias="is", description="what it is about, in a word or two")
     text: str
     at: float | None = Field(description="Unix seconds")
+
+
+class ShowDocument(Document):
+    """Which failures at `/_rgate/requests?failed=1` a finding is about; null: not told apart by that."""
+
+    reason: str | None
+    container: str | None
+    backend: str | None
+
+
+class FindingDocument(Document):
+    """Something to know or do. Names, labels and addresses in it stand between backticks."""
+
+    level: Level
+    text: str
+    do: str
+    command: str = Field(description="to copy into a shell; empty for none")
+    show: ShowDocument | None
+
+
+class VerdictDocument(Document):
+    """Whether all is well, of all workers; if not, why, and what to do."""
+
+    level: Standing
+    word: str = Field(description="the level, for people")
+    window_s: int = Field(description="of what was counted")
+    headline: str
+    findings: list[FindingDocument]
+    freshness: list[FactDocument] = Field(
+        description="of Docker, its full list, its events and the configuration; `{ago}` is the age of `at`"
+    )
+
+
+# What happened.
+
+
+class TimelineEventDocument(Document):
+    """Something that happened. Names and addresses in it stand between backticks."""
+
+    at: float = Field(description="when, the last time")
+    kind: Kind
+    level: Level
+    backend: str = Field(description="empty where it is of none, or of several")
+    text: str
+    why: str
+    times: int = Field(description="how often, where it happened again: it is told in one line")
+    since: float = Field(description="when it happened first, of these times")
+
+    @classmethod
+    def of_event(cls, event: TimelineEvent) -> Self:
+        """Return that of *event*."""
+        return cls(
+            at=event.at,
+            kind=event.kind,
+            level=event.level,
+            backend=event.backend,
+            text=event.text,
+            why=event.told_why,
+            times=event.times,
+            since=event.first_at,
+        )
+
+
+class TimelineDocument(Document):
+    """What discovery and rgate itself did, newest first."""
+
+    now: float
+    missing_workers: int = Field(description="so many workers did not answer in time")
+    events: list[TimelineEventDocument]
+
+
+# What becomes of a request.
 
 
 class RouteDocument(Document):
@@ -232,16 +358,6 @@ class LeftOutDocument(Document):
     name: str
     reason: LeftOut
     detail: str
-
-
-class MissingLabelDocument(Document):
-    """A label that a backend wants, and what a container has in its place."""
-
-    key: str
-    found: str | None = Field(
-        description="the value of that key; `key=value` of a label that is near; null: neither is there"
-    )
-    wanted: str
 
 
 class NearMissDocument(Document):

@@ -22,6 +22,8 @@ PAGES = (
         "/_rgate/readyz",
         "/_rgate/backends",
         "/_rgate/config",
+        "/_rgate/timeline",
+        "/_rgate/verdict",
         "/_rgate/requests",
     ),
     *("/_rgate/explain?target=/api", "/_rgate/requests/a", "/_rgate/nothing"),

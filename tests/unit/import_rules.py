@@ -81,7 +81,8 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.web": STANDARD
     | {"flask", "rgate.core", "rgate.discovery.watcher", "rgate.stats", "rgate.telling", "werkzeug"}
     | {"rgate.web.asked", "rgate.web.catch_all", "rgate.web.documents", "rgate.web.environ"}
-    | {"rgate.web.requests_page"},
+    | {"rgate.web.backends_page", "rgate.web.requests_page", "rgate.web.timeline_page"}
+    | {"rgate.web.verdict_page"},
     "rgate.web.asked": CORE,
     "rgate.web.documents": CORE | {"pydantic"},
     "rgate.cli": CLI,

@@ -9,16 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from rgate.core.candidates import Address, BackendView, Candidate, ContainerView
 from rgate.core.explain import Asked, explain
 from rgate.core.knowledge import Connection, Events, Knowledge
 from rgate.core.near_misses import MissingLabel, NearMiss
 from rgate.core.problem import Problem, problem_response
-from rgate.core.reasons import LeftOut, Reason
+from rgate.core.reasons import Reason
 from rgate.stats import Figures
 from rgate.web import documents
 from rgate.web.documents import (
-    BackendsDocument,
     Document,
     ExplanationDocument,
     FiguresDocument,
@@ -105,62 +103,6 @@ def as_mapping(document: Document) -> Mapping[str, Any]:
 def test_figures_are_told_as_whole_numbers_where_they_are_whole() -> None:
     figures = Figures(3, 1, 2.0, 1.23456, 7.5)
     assert json.dumps(FiguresDocument.of(figures.as_json()).as_json()) == json.dumps(figures.as_json())
-
-
-def test_backends_are_told_as_they_are_seen() -> None:
-    address = Address("127.0.0.1", 81)
-    view = BackendView(
-        "b",
-        (),
-        Reason.UNHEALTHY,
-        "none is well",
-        (
-            ContainerView("c", "0123456789abcdef", "running", "none", address, None, ""),
-            ContainerView("d", "d", "exited", "none", None, LeftOut.NOT_RUNNING, "d is exited"),
-        ),
-    )
-    fixed = BackendView("f", (Candidate("127.0.0.1:81", "", address),))
-    assert BackendsDocument.of_views([KNOWN], {"b": view, "f": fixed}).as_json() == {
-        "generation": 7,
-        "knowledge": [KnowledgeDocument.of(KNOWN).as_json()],
-        "docker": {"connected": False, "version": "27.3.1", "error": "refused"},
-        "backends": {
-            "b": {
-                "candidates": [],
-                "reason": "unhealthy",
-                "detail": "none is well",
-                "containers": [
-                    {
-                        "name": "c",
-                        "id": "0123456789ab",
-                        "state": "running",
-                        "health": "none",
-                        "address": "127.0.0.1:81",
-                        "candidate": True,
-                        "left_out": None,
-                        "detail": "",
-                    },
-                    {
-                        "name": "d",
-                        "id": "d",
-                        "state": "exited",
-                        "health": "none",
-                        "address": None,
-                        "candidate": False,
-                        "left_out": "not_running",
-                        "detail": "d is exited",
-                    },
-                ],
-            },
-            "f": {
-                "candidates": [{"name": "127.0.0.1:81", "address": "127.0.0.1:81"}],
-                "reason": None,
-                "detail": "",
-                "containers": [],
-                "urls": ["127.0.0.1:81"],
-            },
-        },
-    }
 
 
 @pytest.mark.parametrize("backend", ["", "b"])

@@ -40,7 +40,9 @@ def fine(name: str, *containers: str) -> BackendView:
 
 
 def near(name: str) -> NearMiss:
-    return NearMiss(name, 1, 2, (MissingLabel("env", "prod", "production"),), f"{name} has 1 of 2 labels")
+    return NearMiss(
+        name, 1, 2, (MissingLabel("env", "prod", "production"),), f"{name} has 1 of 2 labels: env=prod"
+    )
 
 
 def lacking(name: str, *near_misses: NearMiss) -> BackendView:
@@ -77,6 +79,14 @@ def told(*views: BackendView, **more: Any) -> Verdict:
 CLOSED = Cause(Reason.CLOSED_EARLY, "orders-2")
 
 
+@pytest.mark.clause(
+    "10.verdict.stale",
+    "10.verdict.down",
+    "10.verdict.degraded",
+    "10.verdict.waiting",
+    "10.verdict.well",
+    "10.verdict.errors",
+)
 @pytest.mark.parametrize(
     ("views", "more", "standing", "headline"),
     [
@@ -161,6 +171,7 @@ def test_the_first_rule_that_holds_gives_the_level(
     assert (found.standing, found.headline) == (standing, headline)
 
 
+@pytest.mark.clause("10.verdict.stale")
 def test_where_no_backend_has_labels_docker_is_not_asked_for() -> None:
     fixed = Config(routes=(), backends=(backend("a", ("http://127.0.0.1:1",)),))
     assert told(fine("a"), config=fixed, knowledge=(NEVER,)).standing is Standing.WELL
@@ -171,6 +182,7 @@ def test_nothing_configured_is_no_trouble() -> None:
     assert told().standing is Standing.WELL
 
 
+@pytest.mark.clause("10.verdict.findings", "10.verdict.do")
 def test_a_near_miss_is_the_finding_where_nobody_is_there() -> None:
     (finding,) = told(fine("a"), lacking("orders", near("orders-1"))).findings
     assert finding.level is Level.BAD
@@ -180,11 +192,20 @@ def test_a_near_miss_is_the_finding_where_nobody_is_there() -> None:
     assert (finding.show.reason, finding.show.backend) == ("no_container", "orders")
 
 
+def test_a_label_under_another_key_is_told_as_it_is() -> None:
+    missing = MissingLabel("env", "environment=production", "production")
+    detail = "orders-1 has 1 of 2 labels: environment=production, wanted env=production"
+    (finding,) = told(fine("a"), lacking("orders", NearMiss("orders-1", 1, 2, (missing,), detail))).findings
+    assert finding.text.endswith(": orders-1: `environment=production`, wanted `env=production`.")
+
+
+@pytest.mark.clause("10.verdict.findings")
 def test_backends_that_lack_the_same_are_one_finding() -> None:
     (finding,) = told(fine("a"), lacking("b", near("x")), lacking("c", near("x"))).findings
     assert finding.text.startswith("`b`, `c` have no container: x: `env=prod`")
 
 
+@pytest.mark.clause("10.verdict.do")
 def test_the_leading_cause_has_its_command() -> None:
     causes = {"lately": lately(100, 40, {CLOSED: 40})}
     (finding,) = told(fine("orders", "orders-1", "orders-2"), **causes).findings
@@ -195,6 +216,7 @@ def test_the_leading_cause_has_its_command() -> None:
     assert (finding.show.reason, finding.show.container) == ("closed_early", "orders-2")
 
 
+@pytest.mark.clause("10.verdict.findings")
 def test_findings_stand_in_their_order() -> None:
     sick = ContainerView("c-2", "2", "running", "unhealthy", None, LeftOut.UNHEALTHY, "c-2 is unhealthy")
     c = BackendView("c", fine("c").candidates, containers=(sick,), near_misses=(near("c-3"),))
@@ -211,6 +233,7 @@ def test_findings_stand_in_their_order() -> None:
     assert found[0].text.startswith("Docker does not answer (connection refused): containers last known stay")
 
 
+@pytest.mark.clause("10.verdict.waiting", "10.verdict.do")
 def test_what_was_never_asked_is_told_how_to_be() -> None:
     found = told(fine("a"), fine("b"), fine("c"), lately=lately(0)).findings
     assert [finding.command for finding in found] == [
@@ -224,6 +247,7 @@ def test_a_name_cannot_end_what_is_shown_as_code() -> None:
     assert "`a\u02cb<b`" in told(fine("x"), lacking("a`<b")).headline
 
 
+@pytest.mark.clause("10.verdict.holds")
 def test_a_level_sinks_at_once_and_rises_late() -> None:
     holds = settled(Standing.WELL, None, 0.0)
     holds = settled(Standing.DOWN, holds, 1.0)

@@ -16,7 +16,7 @@ from rgate.engines.records import BROKE_OFF
 _LARGE_BYTES: Final = 16384
 
 
-class _Receiving:
+class Receiving:
     """The content of a response as it comes; subclasses say what becomes of it.
 
     It is the `Work` of its client, and the `Owner` of its upstream. What is left of the request goes on
@@ -32,6 +32,11 @@ class _Receiving:
         self._rest = b""  # came, and is left for a later turn
         self._bytes_sent = 0  # of the content
         self._framed = False  # the client can tell that what it got is not all
+
+    @property
+    def underway(self) -> Underway:
+        """The request that it is the response to."""
+        return self._underway
 
     def start(self) -> None:
         """Take over, with what came behind the head."""
@@ -162,7 +167,7 @@ class _Receiving:
         underway.client.cut(framed=self._framed)
 
 
-class Answering(_Receiving):
+class Answering(Receiving):
     """Passes a response on as it comes. Once it has begun, a failure cuts the client's connection."""
 
     __slots__ = ("_delivery", "_out")
@@ -208,7 +213,7 @@ class Answering(_Receiving):
         self._broken()
 
 
-class Enveloping(_Receiving):
+class Enveloping(Receiving):
     """Holds a response's content until its envelope can be made. Nothing was sent before, so a failure is
     answered.
     """

@@ -15,7 +15,7 @@ from rgate.core.exchange import Attempt
 from rgate.core.fields import ClientConnection
 from rgate.core.message import Refused
 from rgate.core.onward import CLOSING, Request
-from rgate.core.own import ASKS_DATABASE
+from rgate.core.own import asks_database
 from rgate.core.problem import OwnResponse, Problem
 from rgate.core.record import Try
 from rgate.engines.asyncio_engine.client import Client
@@ -104,7 +104,7 @@ class Pages:
         work = _Page(client, request)
         client.work = work
         client.deadline_ns = NEVER_NS
-        threads = self._asking_database if own in ASKS_DATABASE else self._asking_others
+        threads = self._asking_database if asks_database(own, request.target) else self._asking_others
         threads.run(partial(self._make, work, request, client.connection))
 
     def _make(self, work: "_Page", request: Request, connection: ClientConnection) -> None:

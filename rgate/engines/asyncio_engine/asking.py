@@ -18,8 +18,8 @@ from rgate.core.reasons import Failure, Reason
 from rgate.core.record import SHORT_HEAD_BYTES
 from rgate.core.trace import Trace
 from rgate.core.upload import NO_CONTENT, may_be_repeated
-from rgate.engines.asyncio_engine.answering import Answering, Enveloping
-from rgate.engines.asyncio_engine.ports import NEVER_NS
+from rgate.engines.asyncio_engine.answering import Answering, Enveloping, Receiving
+from rgate.engines.asyncio_engine.ports import NEVER_NS, Work
 from rgate.engines.asyncio_engine.tunnel import Tunnel
 from rgate.engines.asyncio_engine.underway import Underway
 from rgate.engines.asyncio_engine.upstream import Upstream
@@ -340,6 +340,11 @@ class Connecting:
     def __init__(self, asking: Asking) -> None:
         self._asking = asking
 
+    @property
+    def underway(self) -> Underway:
+        """The request that a connection is made for."""
+        return self._asking
+
     def start(self) -> None:
         """Begin to connect to the candidate of the present attempt."""
         asking, client = self._asking, self._asking.client
@@ -412,3 +417,14 @@ class Connecting:
     def stopped(self) -> None:
         self._task.cancel()
         self._asking.cut_off()
+
+
+def underway_of(work: Work | None) -> Underway | None:
+    """Return the request that *work* is for, where a candidate is asked; None: none is."""
+    match work:
+        case Underway():
+            return work
+        case Connecting() | Receiving():
+            return work.underway
+        case _:
+            return None

@@ -5,10 +5,11 @@ import logging
 import socket
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Final
 
+from rgate.core.candidates import Candidate
 from rgate.core.gateway import Gateway, Own
 from rgate.core.message import Refused
 from rgate.core.onward import Request
@@ -16,7 +17,7 @@ from rgate.core.patience import LAST_MOMENT_S
 from rgate.core.record import RequestLog
 from rgate.core.routing import without_prefix
 from rgate.engines.asyncio_engine.answers import Pages, answer, refuse
-from rgate.engines.asyncio_engine.asking import Asking
+from rgate.engines.asyncio_engine.asking import Asking, underway_of
 from rgate.engines.asyncio_engine.client import IDLE_NS, Client
 from rgate.engines.asyncio_engine.ports import NEVER_NS
 from rgate.engines.asyncio_engine.shared import Shared
@@ -41,6 +42,10 @@ class AsyncioEngine:
         """Begin to accept on *listeners*, and return."""
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._acceptor.start(listeners), self._loop).result()
+
+    def under_way(self) -> Counter[tuple[str, Candidate]]:
+        """Return how many requests each candidate of a backend, by its name, is asked for now."""
+        return self._acceptor.under_way()
 
     def drain(self, within_s: float) -> bool:
         """Stop accepting, and wait for what is under way; whether all ended in time."""
@@ -67,7 +72,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 class Acceptor:
     """Accepts clients as long as there is room, begins their requests, sees to their time, and ends them all.
 
-    It is the `Answers` of all clients. Everything here runs in the loop, but for `drained`.
+    It is the `Answers` of all clients. Everything here runs in the loop, but for `drained` and `under_way`.
     """
 
     def __init__(self, shared: Shared, web: Web) -> None:
@@ -160,6 +165,13 @@ class Acceptor:
             log.exception("request failed")
             client.work = None
             answer(client, request, DEFECT, unread=request.framing != 0)
+
+    def under_way(self) -> Counter[tuple[str, Candidate]]:
+        """Return how many requests each candidate is asked for now. Any thread may call."""
+        # To copy a set is one operation, while the loop adds to it; and the connections know, so that no
+        # request has to be counted.
+        works = [underway_of(client.work) for client in list(self._clients)]
+        return Counter((one.route.route.backend, one.attempt.candidate) for one in works if one is not None)
 
     # Time, and the end.
 

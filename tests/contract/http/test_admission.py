@@ -222,6 +222,8 @@ def test_no_way_round_tells_a_stranger_of_containers(admitting: Guarded, way: Wa
         b"/_rgate/",
         b"/_rgate/nothing",
         b"/_rgate/config",
+        b"/_rgate/timeline",
+        b"/_rgate/verdict",
         b"/_rgate/requests",
         b"/_rgate/requests/a",
     ):
