@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from rgate.core.accept import prefers_html
 from rgate.core.admission import Stranger
 from rgate.core.asked import BadQuestion
 from rgate.core.config_document import document_of, text_of, without_secrets
@@ -17,7 +18,7 @@ from rgate.core.explain import explain
 from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
 from rgate.core.own import OwnPage
-from rgate.core.problem import OWN_FIELDS, Problem, page_problem
+from rgate.core.problem import OWN_FIELDS, PAGE_FIELDS, Problem, page_problem
 from rgate.core.query import BadQuery
 from rgate.core.reasons import Reason
 from rgate.stats import Grouping, Stats, parse_stats_query
@@ -35,6 +36,7 @@ from rgate.web.documents import (
 )
 from rgate.web.requests_page import RequestsPage
 from rgate.web.timeline_page import TimelinePage
+from rgate.web.told_pages import explanation_page, problem_page, story_page
 from rgate.web.verdict_page import VerdictPage
 
 log = logging.getLogger("rgate")
@@ -155,27 +157,44 @@ class _Pages:
     def _story(self) -> Response:
         path: str = request.environ["rgate.path"]
         told = self._requests.story(unquote(path.removeprefix(OwnPage.STORY.value)), _query())
-        return _problem(told) if isinstance(told, Problem) else _answer(told)
+        if isinstance(told, Problem):
+            return _problem(told)
+        return _page(story_page(told, None)) if _prefers_html() else _answer(told)
 
     def _explain(self) -> Response:
         try:
             asked = asked_in(request.query_string, request.environ["rgate.client"])
         except BadQuestion as error:
             return _problem(Problem(Reason.BAD_QUERY, error.detail))
-        return _answer(ExplanationDocument.of(explain(self._gateway, asked, self._knowledge())))
+        told = ExplanationDocument.of(explain(self._gateway, asked, self._knowledge()))
+        return _page(explanation_page(told, request.args["target"])) if _prefers_html() else _answer(told)
 
 
 def _answer(document: Document) -> Response:
     return jsonify(document.as_json())
 
 
+def _page(content: bytes) -> Response:
+    answer = Response(content)
+    for name, value in PAGE_FIELDS:
+        answer.headers[name.decode("ascii")] = value.decode("ascii")
+    return answer
+
+
 def _problem(problem: Problem) -> Response:
-    accept = request.headers.get("Accept", "").encode("latin-1")
-    own = page_problem(problem, request_id=_request_id(), accept=accept)
+    own = page_problem(problem, request_id=_request_id(), accept=_accept(), page=problem_page)
     answer = Response(own.body, own.status)
     for name, value in own.fields:
         answer.headers[name.decode("ascii")] = value.decode("latin-1")
     return answer
+
+
+def _prefers_html() -> bool:
+    return prefers_html(_accept())
+
+
+def _accept() -> bytes:
+    return request.headers.get("Accept", "").encode("latin-1")
 
 
 def _query() -> str:
