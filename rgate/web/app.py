@@ -34,6 +34,7 @@ from rgate.web.documents import (
     ExplanationDocument,
     FiguresDocument,
 )
+from rgate.web.operator_page import OperatorPage
 from rgate.web.requests_page import RequestsPage
 from rgate.web.timeline_page import TimelinePage
 from rgate.web.told_pages import explanation_page, problem_page, story_page
@@ -107,8 +108,9 @@ class _Pages:
         self._requests = requests
         self._stats = stats
         self._knowledge = knowledge
+        self._operator = OperatorPage(stats, requests, backends, timeline, verdict)
         self._pages: dict[OwnPage, Callable[[], Response]] = {
-            OwnPage.STATS: self._stats_page,
+            OwnPage.STATS: self._stats_in_html_or_json,
             OwnPage.BACKENDS: lambda: _answer(backends.answer(_query())),
             OwnPage.TIMELINE: lambda: _answer(timeline.answer(_query())),
             OwnPage.VERDICT: lambda: _answer(verdict.answer(_query())),
@@ -130,6 +132,15 @@ class _Pages:
     def _stranger(self) -> Stranger | None:
         return self._gateway.stranger(request.environ["rgate.head"], request.environ["rgate.client"])
 
+    def _stats_in_html_or_json(self) -> Response:
+        # With `by=` there is no page: who asks for groups of figures in a browser gets these.
+        return self._in_html() if _prefers_html() and "by" not in request.args else self._stats_page()
+
+    def _in_html(self) -> Response:
+        host = request.environ["rgate.head"].host.decode("latin-1")
+        content, silent_s = self._operator.answer(_query(), host, self._stranger())
+        return _with_age(_page(content), silent_s)
+
     def _stats_page(self) -> Response:
         asked = parse_stats_query(_query())
         if asked.by is Grouping.CONTAINER and (stranger := self._stranger()):
@@ -142,9 +153,7 @@ class _Pages:
             answer = jsonify(
                 {name: FiguresDocument.of(one.as_json()).as_json() for name, one in grouped.items()}
             )
-        if counted.silent_s is not None:
-            answer.headers["X-Rgate-Stale"] = str(math.ceil(counted.silent_s))
-        return answer
+        return _with_age(answer, counted.silent_s)
 
     def _config(self) -> Response:
         # Not by jsonify: the file that it is saved in can be used as a configuration.
@@ -172,6 +181,13 @@ class _Pages:
 
 def _answer(document: Document) -> Response:
     return jsonify(document.as_json())
+
+
+def _with_age(answer: Response, silent_s: float | None) -> Response:
+    """Return *answer*, with how old its figures are while the database does not answer."""
+    if silent_s is not None:
+        answer.headers["X-Rgate-Stale"] = str(math.ceil(silent_s))
+    return answer
 
 
 def _page(content: bytes) -> Response:

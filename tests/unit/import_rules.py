@@ -84,10 +84,13 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.web": STANDARD
     | {"flask", "rgate.core", "rgate.discovery.watcher", "rgate.stats", "rgate.telling", "werkzeug"}
     | {"rgate.web.asked", "rgate.web.catch_all", "rgate.web.documents", "rgate.web.environ"}
-    | {"rgate.web.backends_page", "rgate.web.requests_page"}
+    | {"rgate.web.backends_page", "rgate.web.operator_page", "rgate.web.page", "rgate.web.requests_page"}
     | {"rgate.web.static_files", "rgate.web.timeline_page", "rgate.web.told_pages", "rgate.web.verdict_page"},
     "rgate.web.amounts": STANDARD,
     "rgate.web.markup": STANDARD | {"jinja2", "markupsafe", "rgate.core", "rgate.web.amounts"},
+    "rgate.web.sparks": HTML,
+    "rgate.web.rows": HTML | {"rgate.web.sparks"},
+    "rgate.web.page": HTML | {"rgate.web.markup", "rgate.web.rows", "rgate.web.sparks"},
     "rgate.web.told_pages": HTML | {"rgate.web.markup"},
     "rgate.web.static_files": STANDARD | {"importlib.resources", "rgate.core"},
     "rgate.web.asked": CORE,

@@ -208,7 +208,7 @@ WAYS = {
 
 @clause(
     "8.pages.peer", "8.pages.forwarded", "8.pages.everyone", "6.detail.strangers", "7.query.allowed",
-    "9.hosts.rebinding", "9.hosts.not_asked", "9.hosts.stats", own_choice=OWN,
+    "9.hosts.rebinding", "9.hosts.not_asked", "9.hosts.stats", "10.page.stranger", own_choice=OWN,
 )  # fmt: skip
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_no_way_round_tells_a_stranger_of_containers(admitting: Guarded, way: Way) -> None:
@@ -231,6 +231,8 @@ def test_no_way_round_tells_a_stranger_of_containers(admitting: Guarded, way: Wa
         admitting.check_stranger(admitting.ask(way.request(path), way.peer), 403)
     for path in (HEALTHZ, b"/figures", b"/figures?by=route"):
         admitting.check_stranger(admitting.ask(way.request(path), way.peer), 200)
+    page = Way((*way.lines, b"Accept: text/html"), way.host, way.peer, way.authority).request(b"/figures")
+    admitting.check_stranger(admitting.ask(page, way.peer), 200)
 
 
 @clause("9.hosts.rebinding", "8.pages.allowed", own_choice=OWN)

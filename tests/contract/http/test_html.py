@@ -7,7 +7,7 @@ import pytest
 
 from tests.contract.http.clauses import clause
 from tests.contract.http.gateways import Gateway
-from tests.contract.http.script import get
+from tests.contract.http.script import exchange, get
 from tests.contract.http.site import Lane
 from tests.contract.http.wire import Message, Wire
 from tests.html_pages import POLICY, Page, parsed, words
@@ -40,6 +40,82 @@ def page(answer: Message, status: int = 200) -> Page:
     assert answer.values(b"vary") == [b"Accept"]
     assert answer.values(b"cache-control") == [b"no-store"]
     return parsed(answer.content)
+
+
+# The page at stats.path.
+
+
+@clause("10.page.html", "10.page.policy", "10.page.script", own_choice=OWN)
+def test_figures_are_a_page_for_a_browser(gateway: Gateway, backend: Lane, client: Wire) -> None:
+    exchange(client, backend, get(backend.path)).upstream.close()
+
+    shown = page(asked(gateway, b"/stats", HTML))
+
+    assert shown.one("html").attributes["data-admin"] == "yes"
+    routes = [
+        e.attributes["data-key"] for e in shown.all("tr") if e.attributes.get("data-key", "").startswith("/")
+    ]
+    assert backend.path.decode() in routes
+    assert f"127.0.0.1:{backend.listeners[0].port}" in shown.one(id="backends").text
+
+
+@clause("10.page.html", own_choice=OWN)
+@pytest.mark.parametrize(
+    ("path", "lines"),
+    [
+        (b"/stats", ()),
+        (b"/stats", (b"Accept: application/json",)),
+        (b"/stats?by=route", (HTML,)),
+        (b"/stats?by=status&window=1h", (HTML,)),
+    ],
+)
+def test_all_else_is_json(gateway: Gateway, path: bytes, lines: tuple[bytes, ...]) -> None:
+    answer = asked(gateway, path, *lines)
+
+    assert answer.values(b"content-type") == [b"application/json"]
+    assert answer.values(b"vary") == [b"Accept"]
+
+
+@clause("10.page.window", own_choice=OWN)
+def test_a_window_is_one_of_five(gateway: Gateway) -> None:
+    shown = page(asked(gateway, b"/stats?window=7d", HTML))
+    assert "in the last 7 d" in words(shown.one(id="figures-note").text)
+
+    refused = asked(gateway, b"/stats?window=2h", HTML)
+    gateway.check_answer(refused, 400, "bad_query")
+    assert "15m, 1h, 6h, 24h, 7d" in words(page(refused, 400).one("main").text)
+
+
+@clause("10.page.stranger", own_choice=OWN)
+@pytest.mark.parametrize(
+    ("host", "lines"),
+    [(EVIL, ()), (b"localhost", (b"Via: 1.1 a",))],
+)
+def test_a_stranger_gets_figures_and_routes_and_no_byte_of_containers(
+    gateway: Gateway, backend: Lane, client: Wire, host: bytes, lines: tuple[bytes, ...]
+) -> None:
+    exchange(client, backend, get(backend.path)).upstream.close()
+
+    answer = asked(gateway, b"/stats", HTML, *lines, host=host)
+
+    shown = page(answer)
+    assert shown.one("html").attributes["data-admin"] == "no"
+    assert backend.path in answer.content.replace(b"<wbr>", b"")
+    assert b":%d" % backend.listeners[0].port not in answer.content
+    assert b">%b<" % backend.name.encode() not in answer.content
+    assert b"_rgate/" not in answer.content.replace(b"/_rgate/static/", b"")
+
+
+@clause("10.page.escaped", own_choice=OWN)
+def test_a_target_is_text_in_the_list_of_failures(gateway: Gateway, client: Wire, alone: Lane) -> None:
+    evil = b"/<script>alert(1)</script>\"onclick='x'"
+    client.send(get(alone.path + evil))
+    assert client.read_response().status in (400, 503)
+
+    answer = asked(gateway, b"/stats", HTML)
+
+    page(answer)
+    assert b"<script>alert" not in answer.content
 
 
 # Files.
