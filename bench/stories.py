@@ -87,8 +87,8 @@ class Loop:
         config = Config((Route("/a", "b"),), (Backend("b", urls=("http://127.0.0.1:1",)),))
         gateway = Gateway(config, {"b": BackendView("b", (candidate,))}, lambda: 0.0)
         self._loop = asyncio.new_event_loop()
-        self._shared = Shared(self._loop, gateway, _Log(keep))
-        acceptor = Acceptor(self._shared, Web(gateway, Flask("bench"), tuple))
+        self._shared = Shared(self._loop, gateway, Web(gateway, Flask("bench"), tuple), _Log(keep))
+        acceptor = Acceptor(self._shared)
         self._clients = [Client(self._shared, acceptor) for _ in range(CONNECTIONS)]
         self._pool = pool = self._shared.pools.of(candidate.address)  # it is forgotten where nobody has it
         for client in self._clients:

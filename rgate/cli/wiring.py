@@ -150,7 +150,7 @@ def wire(
         siblings=siblings or Alone(),
         process=process,
     )
-    web = Web(gateway, app, knowledge)
+    web = Web(gateway, app, knowledge, stories)
     log = _All(stats, stories, logs)
     return Wired(gateway, registry, watcher, stats, stories, process, comings, web, log)
 

@@ -128,6 +128,28 @@ _OF: Final[Mapping[Reason, tuple[str, str, str]]] = MappingProxyType(
 )
 
 
+_FOR_STRANGERS: Final = (
+    "Try again in a moment. If that does not help, tell whoever runs this gateway, with the request id below."
+)
+_NOT_THE_CLIENTS: Final = (
+    Reason.NO_CONTAINER, Reason.UNHEALTHY, Reason.NO_ADDRESS, Reason.DOCKER_UNAVAILABLE,
+    Reason.CONNECT_FAILED, Reason.CLOSED_EARLY, Reason.BAD_RESPONSE, Reason.TIMEOUT, Reason.INTERNAL_ERROR,
+)  # fmt: skip
+
+
+def what_to_do(reason: Reason, *, insider: bool) -> str:
+    """Return what to do about an answer of rgate's own, in a sentence; "" where its detail says that.
+
+    Who is no *insider* can do nothing about containers, and is told nothing of how they are looked at.
+    """
+    if reason in _SAYS_WHAT_TO_DO:
+        return ""
+    return _FOR_STRANGERS if reason in _NOT_THE_CLIENTS and not insider else _OF[reason][1]
+
+
+_SAYS_WHAT_TO_DO: Final = (Reason.FORBIDDEN, Reason.NOT_FOUND, Reason.BAD_QUERY, Reason.NOT_IMPLEMENTED)
+
+
 def advice(record: Record) -> Advice:
     """Return what became of the request that *record* is of, and what to do about it."""
     told, do, command = _OF[Reason(record.reason)] if record.reason else _of_the_container(record)

@@ -18,7 +18,14 @@ from rgate.core.fields import ClientConnection, is_in, unmapped
 from rgate.core.message import CHUNKED, RequestHead
 from rgate.core.onward import Request
 from rgate.core.own import FOR_EVERYONE, OWN_PREFIX, OwnPage, is_own, own_page, paths
-from rgate.core.problem import OwnResponse, Problem, body_too_large, default_response, problem_response
+from rgate.core.problem import (
+    OwnResponse,
+    PageOf,
+    Problem,
+    body_too_large,
+    default_response,
+    problem_response,
+)
 from rgate.core.reading import Reading
 from rgate.core.reasons import Reason
 from rgate.core.routing import Router
@@ -163,16 +170,23 @@ class Gateway:
         return ClientConnection(unmapped(peer), local_port, trusted, peer_port)
 
     def own_response(
-        self, place: Problem | DefaultResponse, request: Request, client: ClientConnection
+        self,
+        place: Problem | DefaultResponse,
+        request: Request,
+        client: ClientConnection,
+        page: PageOf | None = None,
     ) -> OwnResponse:
-        """Return what tells *client* why *request* goes to no backend, as far as it may know."""
+        """Return what tells *client* why *request* goes to no backend, as far as it may know.
+
+        *page* makes a page of a problem; None: it is a document for everybody.
+        """
         request_id = request.identity.decode("latin-1")
         if isinstance(place, DefaultResponse):
             return default_response(place, request_id=request_id)
         head = request.head()
         accept = b",".join(head.values(b"accept"))
         insider = self.is_insider(head, client)
-        return problem_response(place, request_id=request_id, accept=accept, insider=insider)
+        return problem_response(place, request_id=request_id, accept=accept, insider=insider, page=page)
 
     def own_page(self, head: RequestHead, client: ClientConnection) -> OwnPage | Problem:
         """Return which page of rgate's own *client* gets for *head*, or why none (behaviour 8)."""

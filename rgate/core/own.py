@@ -19,14 +19,21 @@ class OwnPage(Enum):
     TIMELINE = "/_rgate/timeline"
     REQUESTS = "/_rgate/requests"
     STORY = "/_rgate/requests/"  # and the id of a request, percent-encoded
+    STATIC = "/_rgate/static/"  # and one of STATIC_FILES
 
 
-FOR_EVERYONE: Final = frozenset({OwnPage.STATS, OwnPage.HEALTHZ, OwnPage.READYZ})
+STATIC_FILES: Final = frozenset({"page.css", "page.js", "uPlot.iife.min.js", "uPlot.min.css"})
+"""The files that pages in HTML are shown with, by their names in `rgate/web/static/`."""
+
+FOR_EVERYONE: Final = frozenset({OwnPage.STATS, OwnPage.HEALTHZ, OwnPage.READYZ, OwnPage.STATIC})
 """The pages that have something to say to strangers too; the others are for `admin.allow`."""
 
 _ASKS_DATABASE: Final = frozenset({OwnPage.STATS, OwnPage.VERDICT})
 
-_BY_PATH: Final = {page.value: page for page in OwnPage if page.value.startswith("/")}
+_BELOW: Final = (OwnPage.STORY, OwnPage.STATIC)
+_BY_PATH: Final = {
+    page.value: page for page in OwnPage if page.value.startswith("/") and page not in _BELOW
+} | {OwnPage.STATIC.value + name: OwnPage.STATIC for name in STATIC_FILES}
 
 
 def asks_database(page: OwnPage, target: bytes) -> bool:
@@ -45,9 +52,12 @@ def own_page(path: str, stats_path: str) -> OwnPage | None:
         return OwnPage.STATS
     if path.startswith(OwnPage.STORY.value) and path != OwnPage.STORY.value:
         return OwnPage.STORY
-    return None if path == OwnPage.STORY.value else _BY_PATH.get(path)
+    return _BY_PATH.get(path)
 
 
 def paths() -> list[str]:
     """Return the paths of all pages but the stats', for people."""
-    return [*(path for path in _BY_PATH if path != OwnPage.STORY.value), f"{OwnPage.STORY.value}ID"]
+    return [
+        *(path for path, page in _BY_PATH.items() if page is not OwnPage.STATIC),
+        f"{OwnPage.STORY.value}ID",
+    ]

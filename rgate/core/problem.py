@@ -1,11 +1,8 @@
 """rgate's own answers: status and title of each reason, as problem documents (RFC 9457) or pages."""
 
-import html
 import json
-from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
@@ -30,6 +27,17 @@ OWN_FIELDS: Final[Fields] = (
     (b"Cross-Origin-Resource-Policy", b"same-origin"),
 )
 """What all pages of rgate's own and its problems say. None is of CORS: no other site may read any of them."""
+
+PAGE_POLICY: Final = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""The Content-Security-Policy of each page in HTML: nothing inline, and nothing of anybody else's (CSP 3)."""
+
+PAGE_FIELDS: Final[Fields] = (
+    (b"Content-Type", b"text/html; charset=utf-8"),
+    (b"Content-Security-Policy", PAGE_POLICY),
+)
 
 # Behaviour 6: the status and title of each reason.
 ANSWERS: Final[Mapping[Reason, tuple[int, str]]] = MappingProxyType(
@@ -118,41 +126,78 @@ def body_too_large(most_bytes: int) -> Problem:
     return Problem(Reason.BODY_TOO_LARGE, f"The body is larger than `limits.body_bytes`, {most_bytes} bytes.")
 
 
+@dataclass(frozen=True, slots=True)
+class ToldProblem:
+    """A problem, as it is told to one client. *insider*: as one who may know of containers."""
+
+    reason: Reason
+    detail: str
+    backend: str  # "" without one
+    request_id: str
+    insider: bool
+
+    @property
+    def status(self) -> int:
+        """The status of the answer."""
+        return ANSWERS[self.reason][0]
+
+    @property
+    def title(self) -> str:
+        """What happened, in some words."""
+        return ANSWERS[self.reason][1]
+
+
+PageOf = Callable[[ToldProblem], bytes]
+"""What makes a page of a problem, in HTML (`PAGE_FIELDS`)."""
+
+
 def problem_response(
-    problem: Problem, *, request_id: str, accept: bytes = b"", insider: bool = False
+    problem: Problem,
+    *,
+    request_id: str,
+    accept: bytes = b"",
+    insider: bool = False,
+    page: PageOf | None = None,
 ) -> OwnResponse:
     """Return the answer that tells of *problem*: all of it to an *insider* (`admin.allow`).
 
-    A page for a client whose *accept* prefers text/html, else application/problem+json.
+    It is the *page* of it for a client whose *accept* prefers text/html, else application/problem+json.
     """
-    reason, backend, detail = problem.reason, problem.backend, problem.detail_for(insider=insider)
-    status, title = ANSWERS[reason]
-    document = {
-        "type": f"urn:rgate:{reason.value}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "reason": reason.value,
-        **({"backend": backend} if backend else {}),
-        "request_id": request_id,
-    }
-    kind, body = _as_page(document) if prefers_html(accept) else _as_document(document)
+    reason, detail = problem.reason, problem.detail_for(insider=insider)
+    told = ToldProblem(reason, detail, problem.backend, request_id, insider)
+    if page is not None and prefers_html(accept):
+        kind, body = PAGE_FIELDS, page(told)
+    else:
+        kind, body = ((b"Content-Type", b"application/problem+json"),), _document(told)
     fields = [
         *kind,
         *OWN_FIELDS,
         (b"X-Rgate-Reason", reason.value.encode()),
         (b"X-Request-ID", request_id.encode()),
     ]
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if told.status == HTTPStatus.SERVICE_UNAVAILABLE:
         fields.append((b"Retry-After", b"1"))
     if reason is Reason.METHOD_NOT_ALLOWED:
         fields.append((b"Allow", ALLOWED_METHODS))
-    return OwnResponse(status, tuple(fields), body, reason, reason in CLOSES_CONNECTION)
+    return OwnResponse(told.status, tuple(fields), body, reason, reason in CLOSES_CONNECTION)
 
 
-def page_problem(problem: Problem, *, request_id: str, accept: bytes = b"") -> OwnResponse:
+def _document(told: ToldProblem) -> bytes:
+    document = {
+        "type": f"urn:rgate:{told.reason.value}",
+        "title": told.title,
+        "status": told.status,
+        "detail": told.detail,
+        "reason": told.reason.value,
+        **({"backend": told.backend} if told.backend else {}),
+        "request_id": told.request_id,
+    }
+    return json.dumps(document, ensure_ascii=False).encode() + b"\n"
+
+
+def page_problem(problem: Problem, *, request_id: str, accept: bytes, page: PageOf) -> OwnResponse:
     """Return the answer that tells of *problem* in place of a page of rgate's own, which are only read."""
-    own = problem_response(problem, request_id=request_id, accept=accept)
+    own = problem_response(problem, request_id=request_id, accept=accept, page=page)
     if problem.reason is not Reason.METHOD_NOT_ALLOWED:
         return own
     fields = tuple((name, ALLOWED_TO_READ if name == b"Allow" else value) for name, value in own.fields)
@@ -166,57 +211,3 @@ def default_response(configured: DefaultResponse, *, request_id: str) -> OwnResp
         (b"X-Request-ID", request_id.encode()),
     )
     return OwnResponse(configured.status_code, fields, configured.body.content)
-
-
-_STYLE: Final = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 15vh auto 0; padding: 0 1rem;
-  color-scheme: light dark }
-h1 { font-size: 1.4rem } dt { color: gray } dd { margin: 0 0 .5rem; font-family: monospace }
-"""
-_PAGE: Final = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{status} {title}</title>
-<style>{style}</style>
-</head>
-<body>
-<h1>{status} {title}</h1>
-<p>{detail}</p>
-<dl>{facts}</dl>
-<p><small>Answered by rgate.</small></p>
-</body>
-</html>
-"""
-# Nothing is loaded and nothing runs, whatever a detail may hold; only this very style is applied (CSP 3).
-_PAGE_POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        f"style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-).encode()
-
-
-def _as_document(document: Mapping[str, str | int]) -> tuple[Fields, bytes]:
-    """Return the fields that say what it is, and the content."""
-    fields = ((b"Content-Type", b"application/problem+json"),)
-    return fields, json.dumps(document, ensure_ascii=False).encode() + b"\n"
-
-
-def _as_page(document: Mapping[str, str | int]) -> tuple[Fields, bytes]:
-    """Return the same of a page."""
-    shown = {key: html.escape(str(value)) for key, value in document.items()}
-    facts = "".join(
-        f"<dt>{key.replace('_', ' ')}</dt><dd>{shown[key]}</dd>"
-        for key in ("reason", "backend", "request_id")
-        if key in shown
-    )
-    content = _PAGE.format(
-        status=shown["status"], title=shown["title"], detail=shown["detail"], facts=facts, style=_STYLE
-    )
-    fields = ((b"Content-Type", b"text/html; charset=utf-8"), (b"Content-Security-Policy", _PAGE_POLICY))
-    return fields, content.encode()

@@ -138,9 +138,14 @@ class _View:
     def _own(self, underway: Underway, place: Problem | DefaultResponse) -> FlaskResponse:
         """Return what tells the client why its request goes no further."""
         served = underway.served
-        own = self._gateway.own_response(place, served.request, served.client)
         if isinstance(place, Problem):
             underway.detail = place.detail
+        own = self._web.own_response(
+            place,
+            served.request,
+            served.client,
+            lambda told: underway.ended(told.status, 0, reason=told.reason),
+        )
         underway.record(own.status, len(own_content(own, served.request.method)), reason=own.reason)
         return OwnFlaskResponse(own)
 

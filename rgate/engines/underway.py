@@ -16,7 +16,7 @@ from rgate.core.message import Fields, Refused
 from rgate.core.onward import Request, Response
 from rgate.core.problem import CLIENT_CLOSED_REQUEST, OwnResponse
 from rgate.core.reasons import Reason
-from rgate.core.record import RequestLog
+from rgate.core.record import Record, RequestLog
 from rgate.core.trace import Trace
 from rgate.engines.records import outcome_of, record_of
 from rgate.engines.upstream import RequestContent, UpstreamCut, UpstreamResponse
@@ -64,22 +64,26 @@ class Underway:
         self._under_way.discard(self)
         if self.exchange is not None and self.attempt is not None:
             self.exchange.ended(self.attempt)
+        self._log.add(self.ended(status, bytes_sent, reason=reason, cut=cut))
+
+    def ended(
+        self, status: int, bytes_sent: int, *, reason: Reason | None = None, cut: bool = False
+    ) -> Record:
+        """Return the record of the request, which ends so now."""
         served = self.served
-        self._log.add(
-            record_of(
-                served.request,
-                served.client,
-                status,
-                started_ns=served.began_ns,
-                bytes_sent=bytes_sent,
-                reason=reason,
-                cut=cut,
-                route=self.route,
-                attempt=self.attempt,
-                generation=self.generation,
-                tries=self.trace.ended(time.monotonic_ns(), outcome_of(reason, cut=cut)),
-                detail=self.detail,
-            )
+        return record_of(
+            served.request,
+            served.client,
+            status,
+            started_ns=served.began_ns,
+            bytes_sent=bytes_sent,
+            reason=reason,
+            cut=cut,
+            route=self.route,
+            attempt=self.attempt,
+            generation=self.generation,
+            tries=self.trace.ended(time.monotonic_ns(), outcome_of(reason, cut=cut)),
+            detail=self.detail,
         )
 
     def record_unsent(self, status: int, bytes_sent: int) -> None:

@@ -93,6 +93,10 @@ class Rings:
         known = {id(kept) for kept in last}
         return [*last, *(kept for kept in failures if id(kept) not in known)]
 
+    def story(self, record: Record) -> Story:
+        """Return the story of the request that *record* is of, which ends now and need not be kept."""
+        return self._story(_Kept(_short(record), _age_s(self._knowledge())))
+
     def _story(self, kept: _Kept) -> Story:
         record, age_s = kept.record, kept.docker_age_s
         if age_s is None and record.backend and not record.has_failed:

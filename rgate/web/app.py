@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from rgate.core.accept import prefers_html
 from rgate.core.admission import Stranger
 from rgate.core.asked import BadQuestion
 from rgate.core.config_document import document_of, text_of, without_secrets
@@ -17,7 +18,7 @@ from rgate.core.explain import explain
 from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
 from rgate.core.own import OwnPage
-from rgate.core.problem import OWN_FIELDS, Problem, page_problem
+from rgate.core.problem import OWN_FIELDS, PAGE_FIELDS, Problem, page_problem
 from rgate.core.query import BadQuery
 from rgate.core.reasons import Reason
 from rgate.stats import Grouping, Stats, parse_stats_query
@@ -33,8 +34,10 @@ from rgate.web.documents import (
     ExplanationDocument,
     FiguresDocument,
 )
+from rgate.web.operator_page import OperatorPage
 from rgate.web.requests_page import RequestsPage
 from rgate.web.timeline_page import TimelinePage
+from rgate.web.told_pages import explanation_page, problem_page, story_page
 from rgate.web.verdict_page import VerdictPage
 
 log = logging.getLogger("rgate")
@@ -105,8 +108,9 @@ class _Pages:
         self._requests = requests
         self._stats = stats
         self._knowledge = knowledge
+        self._operator = OperatorPage(stats, requests, backends, timeline, verdict)
         self._pages: dict[OwnPage, Callable[[], Response]] = {
-            OwnPage.STATS: self._stats_page,
+            OwnPage.STATS: self._stats_in_html_or_json,
             OwnPage.BACKENDS: lambda: _answer(backends.answer(_query())),
             OwnPage.TIMELINE: lambda: _answer(timeline.answer(_query())),
             OwnPage.VERDICT: lambda: _answer(verdict.answer(_query())),
@@ -128,6 +132,15 @@ class _Pages:
     def _stranger(self) -> Stranger | None:
         return self._gateway.stranger(request.environ["rgate.head"], request.environ["rgate.client"])
 
+    def _stats_in_html_or_json(self) -> Response:
+        # With `by=` there is no page: who asks for groups of figures in a browser gets these.
+        return self._in_html() if _prefers_html() and "by" not in request.args else self._stats_page()
+
+    def _in_html(self) -> Response:
+        host = request.environ["rgate.head"].host.decode("latin-1")
+        content, silent_s = self._operator.answer(_query(), host, self._stranger())
+        return _with_age(_page(content), silent_s)
+
     def _stats_page(self) -> Response:
         asked = parse_stats_query(_query())
         if asked.by is Grouping.CONTAINER and (stranger := self._stranger()):
@@ -140,9 +153,7 @@ class _Pages:
             answer = jsonify(
                 {name: FiguresDocument.of(one.as_json()).as_json() for name, one in grouped.items()}
             )
-        if counted.silent_s is not None:
-            answer.headers["X-Rgate-Stale"] = str(math.ceil(counted.silent_s))
-        return answer
+        return _with_age(answer, counted.silent_s)
 
     def _config(self) -> Response:
         # Not by jsonify: the file that it is saved in can be used as a configuration.
@@ -155,27 +166,51 @@ class _Pages:
     def _story(self) -> Response:
         path: str = request.environ["rgate.path"]
         told = self._requests.story(unquote(path.removeprefix(OwnPage.STORY.value)), _query())
-        return _problem(told) if isinstance(told, Problem) else _answer(told)
+        if isinstance(told, Problem):
+            return _problem(told)
+        return _page(story_page(told, None)) if _prefers_html() else _answer(told)
 
     def _explain(self) -> Response:
         try:
             asked = asked_in(request.query_string, request.environ["rgate.client"])
         except BadQuestion as error:
             return _problem(Problem(Reason.BAD_QUERY, error.detail))
-        return _answer(ExplanationDocument.of(explain(self._gateway, asked, self._knowledge())))
+        told = ExplanationDocument.of(explain(self._gateway, asked, self._knowledge()))
+        return _page(explanation_page(told, request.args["target"])) if _prefers_html() else _answer(told)
 
 
 def _answer(document: Document) -> Response:
     return jsonify(document.as_json())
 
 
+def _with_age(answer: Response, silent_s: float | None) -> Response:
+    """Return *answer*, with how old its figures are while the database does not answer."""
+    if silent_s is not None:
+        answer.headers["X-Rgate-Stale"] = str(math.ceil(silent_s))
+    return answer
+
+
+def _page(content: bytes) -> Response:
+    answer = Response(content)
+    for name, value in PAGE_FIELDS:
+        answer.headers[name.decode("ascii")] = value.decode("ascii")
+    return answer
+
+
 def _problem(problem: Problem) -> Response:
-    accept = request.headers.get("Accept", "").encode("latin-1")
-    own = page_problem(problem, request_id=_request_id(), accept=accept)
+    own = page_problem(problem, request_id=_request_id(), accept=_accept(), page=problem_page)
     answer = Response(own.body, own.status)
     for name, value in own.fields:
         answer.headers[name.decode("ascii")] = value.decode("latin-1")
     return answer
+
+
+def _prefers_html() -> bool:
+    return prefers_html(_accept())
+
+
+def _accept() -> bytes:
+    return request.headers.get("Accept", "").encode("latin-1")
 
 
 def _query() -> str:

@@ -6,10 +6,12 @@ by whoever has the request: no thread is needed, no database, and no other page 
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 
 from flask import Flask
 
+from rgate.core.config import DefaultResponse
 from rgate.core.fields import ClientConnection
 from rgate.core.gateway import Gateway
 from rgate.core.health import Status, readiness
@@ -17,18 +19,35 @@ from rgate.core.knowledge import Knowledge
 from rgate.core.message import RequestHead
 from rgate.core.onward import Request
 from rgate.core.own import OwnPage
-from rgate.core.problem import OWN_FIELDS, OwnResponse, Problem, page_problem
-from rgate.web.documents import Document, HealthDocument, KnowledgeDocument, ReadyDocument
+from rgate.core.problem import OWN_FIELDS, OwnResponse, Problem, ToldProblem, page_problem
+from rgate.core.record import Record
+from rgate.telling.rings import Rings
+from rgate.web.documents import Document, HealthDocument, KnowledgeDocument, ReadyDocument, StoryDocument
 from rgate.web.environ import page
+from rgate.web.static_files import StaticFiles
+from rgate.web.told_pages import problem_page
+
+Ended = Callable[[ToldProblem], Record]
+"""What gives the record of a request that ends with a problem."""
 
 
 class Web:
-    """Answers what is for rgate itself: from memory, or by the application *app*."""
+    """Answers what is for rgate itself: from memory, or by the application *app*; and what it says in place
+    of a container. *stories* tell of the latter; None: nothing is told of attempts.
+    """
 
-    def __init__(self, gateway: Gateway, app: Flask, knowledge: Callable[[], Sequence[Knowledge]]) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        app: Flask,
+        knowledge: Callable[[], Sequence[Knowledge]],
+        stories: Rings | None = None,
+    ) -> None:
         self._gateway = gateway
+        self._stories = stories
         self._app = app
         self._knowledge = knowledge
+        self._static = StaticFiles()
 
     def at_once(self, request: Request, client: ClientConnection) -> OwnResponse | OwnPage:
         """Return the answer where it is in memory; else which page *request* is for, that `page` makes."""
@@ -37,11 +56,15 @@ class Web:
         request_id = request.identity.decode("latin-1")
         match place:
             case Problem():
-                return page_problem(place, request_id=request_id, accept=b",".join(head.values(b"accept")))
+                accept = b",".join(head.values(b"accept"))
+                return page_problem(place, request_id=request_id, accept=accept, page=problem_page)
             case OwnPage.HEALTHZ:
                 return _answer(HTTPStatus.OK, HealthDocument(status="ok"), request_id)
             case OwnPage.READYZ:
                 return self._readyz(head, client, request_id)
+            case OwnPage.STATIC:
+                known = head.values(b"if-none-match")
+                return self._static.answer(head.path.decode("ascii"), known, request.identity)
             case _:
                 return place
 
@@ -49,6 +72,27 @@ class Web:
         """Return the page that *request* is for. It may ask the database, Docker's state or other workers."""
         own = self.at_once(request, client)
         return own if isinstance(own, OwnResponse) else page(self._app, request, client)
+
+    def own_response(
+        self,
+        place: Problem | DefaultResponse,
+        request: Request,
+        client: ClientConnection,
+        ended: Ended | None = None,
+    ) -> OwnResponse:
+        """Return what tells *client* why *request* goes to no backend: a page, where it prefers one.
+
+        *ended* gives the record of the request as it ends with that; None: there is no more to tell.
+        """
+        return self._gateway.own_response(place, request, client, partial(self._problem_page, ended))
+
+    def _problem_page(self, ended: Ended | None, told: ToldProblem) -> bytes:
+        if self._stories is None or ended is None or not told.insider:
+            return problem_page(told)
+        record = ended(told)
+        if not record.backend:
+            return problem_page(told)
+        return problem_page(told, StoryDocument.of_story(self._stories.story(record)))
 
     def _readyz(self, head: RequestHead, client: ClientConnection, request_id: str) -> OwnResponse:
         gateway = self._gateway

@@ -34,6 +34,9 @@ CLI: Final = STANDARD | {
     "rgate._version", "rgate.cli", "rgate.core", "rgate.engines.CAN_TUNNEL", "rgate.engines.ENGINES",
     "rgate.stats", "rgate.telling",
 }  # fmt: skip
+HTML: Final = STANDARD | {
+    "markupsafe", "rgate.core", "rgate.stats", "rgate.web.amounts", "rgate.web.documents",
+}  # fmt: skip
 
 ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     # Only what `create_app` and the types of its arguments need.
@@ -76,13 +79,20 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     }
     | {"rgate.engines.wsgi_server", "rgate.web.catch_all", "rgate.web.pages"},
     "rgate.engines.asyncio_engine": ASYNCIO,
-    "rgate.engines.asyncio_engine.answers": ASYNCIO | {"rgate.web.pages"},
+    "rgate.engines.asyncio_engine.shared": ASYNCIO | {"rgate.web.pages"},
     "rgate.engines.asyncio_engine.engine": ASYNCIO | {"rgate.web.pages", "uvloop"},
     "rgate.web": STANDARD
     | {"flask", "rgate.core", "rgate.discovery.watcher", "rgate.stats", "rgate.telling", "werkzeug"}
     | {"rgate.web.asked", "rgate.web.catch_all", "rgate.web.documents", "rgate.web.environ"}
-    | {"rgate.web.backends_page", "rgate.web.requests_page", "rgate.web.timeline_page"}
-    | {"rgate.web.verdict_page"},
+    | {"rgate.web.backends_page", "rgate.web.operator_page", "rgate.web.page", "rgate.web.requests_page"}
+    | {"rgate.web.static_files", "rgate.web.timeline_page", "rgate.web.told_pages", "rgate.web.verdict_page"},
+    "rgate.web.amounts": STANDARD,
+    "rgate.web.markup": STANDARD | {"jinja2", "markupsafe", "rgate.core", "rgate.web.amounts"},
+    "rgate.web.sparks": HTML,
+    "rgate.web.rows": HTML | {"rgate.web.sparks"},
+    "rgate.web.page": HTML | {"rgate.web.markup", "rgate.web.rows", "rgate.web.sparks"},
+    "rgate.web.told_pages": HTML | {"rgate.web.markup"},
+    "rgate.web.static_files": STANDARD | {"importlib.resources", "rgate.core"},
     "rgate.web.asked": CORE,
     "rgate.web.documents": CORE | {"pydantic"},
     "rgate.cli": CLI,

@@ -910,7 +910,8 @@ def test_pages_that_hang_in_the_database_hold_up_no_other_page(pair: Pair) -> No
         hangs.wait()
         return "figures"
 
-    pair.acceptor = Acceptor(pair.shared, Web(pair.gateway, app, tuple))
+    pair.shared.web = Web(pair.gateway, app, tuple)
+    pair.acceptor = Acceptor(pair.shared)
     clients = [pair.connected() for _ in range(50)]
     for client, _ in clients:
         client.data_received(get(b"/stats"))
@@ -947,7 +948,8 @@ def test_a_defect_of_a_page_costs_that_page_its_answer(
                 raise RuntimeError("a defect")
             return super().at_once(request, client)
 
-    pair.acceptor = Acceptor(pair.shared, Broken(pair.gateway, Flask("web"), tuple))
+    pair.shared.web = Broken(pair.gateway, Flask("web"), tuple)
+    pair.acceptor = Acceptor(pair.shared)
     client, answered = pair.connected()
     client.data_received(get(b"/stats"))
     while client.work is not None:

@@ -62,8 +62,8 @@ def test_the_flask_engine_answers_500(broken: Gateway, caplog: pytest.LogCapture
 
 def test_the_asyncio_engine_answers_500(broken: Gateway, caplog: pytest.LogCaptureFixture) -> None:
     log, loop, transport = KeptRecords(), asyncio.new_event_loop(), Transport()
-    shared = Shared(loop, broken, log)
-    client = Client(shared, Acceptor(shared, Web(broken, Flask("web"), tuple)))
+    shared = Shared(loop, broken, Web(broken, Flask("web"), tuple), log)
+    client = Client(shared, Acceptor(shared))
     client.transport, client.is_open = cast(Any, transport), True
     client.connection = ClientConnection("192.0.2.7", 80)
     client.data_received(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n")

@@ -10,7 +10,7 @@ from rgate.core.exchange import Attempt
 from rgate.core.fields import ClientConnection
 from rgate.core.gateway import OWN, Gateway
 from rgate.core.own import OwnPage
-from rgate.core.problem import Problem
+from rgate.core.problem import Problem, ToldProblem
 from rgate.core.reasons import Reason
 from tests.unit.messages import TUNNEL_LESS, request
 
@@ -209,15 +209,19 @@ def test_further_names_are_those_of_the_configuration_and_the_machines() -> None
         ("127.0.0.1", b"localhost", (), b'"detail": "at 10.0.0.1"'),
         ("192.0.2.7", b"localhost", (), b'"detail": "No container of this backend accepted a connection."'),
         ("127.0.0.1", b"evil.example", (), b'"No container of this backend accepted a connection."'),
-        ("127.0.0.1", b"[::1]", (b"Accept: a/b", b"accept: text/html"), b"<p>at 10.0.0.1</p>"),
+        ("127.0.0.1", b"[::1]", (b"Accept: a/b", b"accept: text/html"), b"a page for one of us: at 10.0.0.1"),
+        ("127.0.0.1", b"a.example", (b"Accept: text/html",), b"a page for a stranger: No container of this"),
     ],
 )
 def test_a_problem_is_told_as_far_as_its_client_may_know_and_as_it_reads(
     peer: str, host: bytes, accept: tuple[bytes, ...], told: bytes
 ) -> None:
+    def page(told: ToldProblem) -> bytes:
+        return f"a page for {'one of us' if told.insider else 'a stranger'}: {told.detail}".encode()
+
     asked = request(b"GET /a HTTP/1.1", *accept, host=(b"Host: " + host,))
     own = gateway().own_response(
-        Problem(Reason.CONNECT_FAILED, "at 10.0.0.1", "b"), asked, ClientConnection(peer, 1)
+        Problem(Reason.CONNECT_FAILED, "at 10.0.0.1", "b"), asked, ClientConnection(peer, 1), page
     )
     assert told in own.body
     assert (b"X-Request-ID", b"id0") in own.fields

@@ -22,7 +22,6 @@ from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.ports import NEVER_NS
 from rgate.engines.asyncio_engine.shared import Shared
 from rgate.engines.records import DEFECT, answer_to_no_request, date, record_of
-from rgate.web.pages import Web
 
 log = logging.getLogger("rgate")
 
@@ -51,23 +50,22 @@ def answer(
 
     *route*, *attempt*, *generation* and *tries*: how far it came.
     """
-    own = client.shared.gateway.own_response(place, request, client.connection)
-    whole = _whole(client, request, own, unread=unread)
-    client.shared.log.add(
-        record_of(
-            request,
-            client.connection,
-            own.status,
-            started_ns=client.began_ns,
-            bytes_sent=whole.content_bytes,
-            reason=own.reason,
-            route=route,
-            attempt=attempt,
-            generation=generation,
-            tries=tries,
-            detail=place.detail if isinstance(place, Problem) else "",
-        )
+    ended = partial(
+        record_of,
+        request,
+        client.connection,
+        started_ns=client.began_ns,
+        route=route,
+        attempt=attempt,
+        generation=generation,
+        tries=tries,
+        detail=place.detail if isinstance(place, Problem) else "",
     )
+    own = client.shared.web.own_response(
+        place, request, client.connection, lambda told: ended(told.status, bytes_sent=0, reason=told.reason)
+    )
+    whole = _whole(client, request, own, unread=unread)
+    client.shared.log.add(ended(own.status, bytes_sent=whole.content_bytes, reason=own.reason))
     client.write(whole.message)
     client.ended(time.monotonic_ns(), closes=whole.closes, unread=unread)
 
@@ -88,9 +86,9 @@ def _write_page(client: Client, request: Request, own: OwnResponse, *, at_end: b
 class Pages:
     """Answers what is for rgate itself: from memory in the loop, and in threads what may have to wait."""
 
-    def __init__(self, shared: Shared, web: Web) -> None:
+    def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._web = web
+        self._web = shared.web
         # However slow the database is, a page that needs none waits for no other that does.
         self._asking_database = _Threads(_DATABASE_THREADS)
         self._asking_others = _Threads(_PAGE_THREADS)
@@ -154,7 +152,7 @@ class _Page:
         if client.work is not self:
             return
         if isinstance(own, Problem):
-            own = client.shared.gateway.own_response(own, request, client.connection)
+            own = client.shared.web.own_response(own, request, client.connection)
         _write_page(client, request, own, at_end=self._at_end)
 
     def client_data(self, data: bytes) -> None:

@@ -35,7 +35,7 @@ class AsyncioEngine:
 
     def __init__(self, gateway: Gateway, web: Web, log: RequestLog) -> None:
         self._loop = new_event_loop()
-        self._acceptor = Acceptor(Shared(self._loop, gateway, log), web)
+        self._acceptor = Acceptor(Shared(self._loop, gateway, web, log))
         self._thread = threading.Thread(target=self._loop.run_forever, name="rgate-loop", daemon=True)
 
     def start(self, listeners: Sequence[socket.socket]) -> None:
@@ -75,10 +75,10 @@ class Acceptor:
     It is the `Answers` of all clients. Everything here runs in the loop, but for `drained` and `under_way`.
     """
 
-    def __init__(self, shared: Shared, web: Web) -> None:
+    def __init__(self, shared: Shared) -> None:
         self.drained = threading.Event()
         self._shared = shared
-        self._pages = Pages(shared, web)
+        self._pages = Pages(shared)
         self._clients: set[Client] = set()
         self._over_limit: deque[Client] = deque()  # accepted in one burst with the last; not read yet
         self._listeners: Sequence[socket.socket] = ()

@@ -10,16 +10,18 @@ from rgate.core.record import RequestLog
 from rgate.engines.asyncio_engine.outbox import Outbox
 from rgate.engines.asyncio_engine.routes import Routes
 from rgate.engines.asyncio_engine.upstream import Pools
+from rgate.web.pages import Web
 
 
 class Shared:
     """One for each engine."""
 
-    __slots__ = ("draining", "gateway", "keep", "log", "loop", "next_id", "outbox", "pools", "routes")
+    __slots__ = ("draining", "gateway", "keep", "log", "loop", "next_id", "outbox", "pools", "routes", "web")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, gateway: Gateway, log: RequestLog) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, gateway: Gateway, web: Web, log: RequestLog) -> None:
         self.loop = loop
         self.gateway = gateway
+        self.web = web
         self.log = log
         self.keep = log.keep
         self.pools = Pools(loop)

@@ -1,0 +1,57 @@
+"""Gathers what the page at `stats.path` shows, for whoever asks (behaviour 10)."""
+
+import time
+
+from rgate.core.admission import Stranger
+from rgate.stats import Figures, Grouping, Stats
+from rgate.web.backends_page import BackendsPage
+from rgate.web.page import MOST_ROWS, Inside, PageData, Window, stats_page, window_asked
+from rgate.web.requests_page import RequestsPage
+from rgate.web.timeline_page import TimelinePage
+from rgate.web.verdict_page import VerdictPage
+
+
+class OperatorPage:
+    """Shows in words and rows what the other pages tell."""
+
+    def __init__(
+        self,
+        stats: Stats,
+        requests: RequestsPage,
+        backends: BackendsPage,
+        timeline: TimelinePage,
+        verdict: VerdictPage,
+    ) -> None:
+        self._stats = stats
+        self._requests = requests
+        self._backends = backends
+        self._timeline = timeline
+        self._verdict = verdict
+
+    def answer(self, query: str, host: str, stranger: Stranger | None) -> tuple[bytes, float | None]:
+        """Return the page that *query* asks for, and for how long the database has not answered; None: it
+        does. *host*: by which name it was asked for. *stranger*: why who asks gets the figures only; None: it
+        is one of us. Raises BadQuery.
+        """
+        window = window_asked(query)
+        data = self._for_stranger(window, host, stranger) if stranger else self._for_insider(window, host)
+        return stats_page(data), data.silent_s
+
+    def _for_stranger(self, window: Window, host: str, stranger: Stranger) -> PageData:
+        counted = self._stats.counted(window.seconds // 60)
+        routes = counted.grouped(Grouping.ROUTE)
+        return PageData(time.time(), window, host, counted.totals(), routes, stranger, counted.silent_s)
+
+    def _for_insider(self, window: Window, host: str) -> PageData:
+        verdict = self._verdict.document()
+        series, over_time = self._stats.series_by_route(window.seconds)
+        backends = self._backends.document(window.seconds)
+        failures = self._requests.requests(f"failed=1&limit={MOST_ROWS}").requests
+        inside = Inside(verdict, series, over_time, backends, failures, self._timeline.document().events)
+        # Those too that nobody asked for yet.
+        routes = {name: Figures() for one in backends.backends.values() for name in one.routes} | {
+            "": Figures()
+        }
+        routes |= {name: one.total for name, one in over_time.items()}
+        silent_s = self._stats.counted().silent_s
+        return PageData(time.time(), window, host, series.total, routes, inside, silent_s)
