@@ -64,6 +64,12 @@ TOLD = (
         "Saved in a file it can be used as a configuration, once its secrets are put in.",
         documents.ConfigDocument,
     ),
+        "/_rgate/series?window=1h",
+        "`window` is 15m, 1h (as without one), 6h, 24h or 7d. Steps are a minute up to 6h, five minutes for "
+        "24h, an hour for 7d.",
+        documents.SeriesDocument,
+    ),
+    Told("/_rgate/series?window=1h&by=route", "", documents.SeriesByRouteDocument),
     Told(
         "/_rgate/explain?target=/api/orders/7",
         "What `rgate explain --json` prints. `target` is a path, with its query, or a URL as it is sent to a "

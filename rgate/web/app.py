@@ -21,6 +21,7 @@ from rgate.core.own import OwnPage
 from rgate.core.problem import OWN_FIELDS, PAGE_FIELDS, Problem, page_problem
 from rgate.core.query import BadQuery
 from rgate.core.reasons import Reason
+from rgate.core.windows import parse_series_query
 from rgate.stats import Grouping, Stats, parse_stats_query
 from rgate.telling.process import Process
 from rgate.telling.rings import Rings
@@ -33,6 +34,8 @@ from rgate.web.documents import (
     Document,
     ExplanationDocument,
     FiguresDocument,
+    SeriesByRouteDocument,
+    SeriesDocument,
 )
 from rgate.web.operator_page import OperatorPage
 from rgate.web.requests_page import RequestsPage
@@ -116,6 +119,7 @@ class _Pages:
             OwnPage.VERDICT: lambda: _answer(verdict.answer(_query())),
             OwnPage.EXPLAIN: self._explain,
             OwnPage.CONFIG: self._config,
+            OwnPage.SERIES: self._series,
             OwnPage.REQUESTS: self._last_requests,
             OwnPage.STORY: self._story,
         }
@@ -159,6 +163,12 @@ class _Pages:
         # Not by jsonify: the file that it is saved in can be used as a configuration.
         text = text_of(document_of(without_secrets(self._gateway.config)))
         return Response(text, content_type="application/json")
+
+    def _series(self) -> Response:
+        wanted = parse_series_query(_query())
+        if wanted.by_route:
+            return _answer(SeriesByRouteDocument.of_series(*self._stats.series_by_route(wanted.window_s)))
+        return _answer(SeriesDocument.of_series(self._stats.series(wanted.window_s)))
 
     def _last_requests(self) -> Response:
         return _answer(self._requests.requests(_query()))

@@ -94,7 +94,7 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.web.told_pages": HTML | {"rgate.web.markup"},
     "rgate.web.static_files": STANDARD | {"importlib.resources", "rgate.core"},
     "rgate.web.asked": CORE,
-    "rgate.web.documents": CORE | {"pydantic"},
+    "rgate.web.documents": CORE | {"pydantic", "rgate.stats.series"},
     "rgate.cli": CLI,
     "rgate.cli.case_results": CLI | {"rgate.web.documents"},
     "rgate.cli.explain": CLI | {"rgate.web.documents"},
