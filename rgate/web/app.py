@@ -23,7 +23,9 @@ from rgate.core.query import BadQuery
 from rgate.core.reasons import Reason
 from rgate.core.windows import parse_series_query
 from rgate.stats import Grouping, Stats, parse_stats_query
+from rgate.telling.live import Live
 from rgate.telling.process import Process
+from rgate.telling.recent import Recent
 from rgate.telling.rings import Rings
 from rgate.telling.siblings import Siblings
 from rgate.telling.timeline import Timeline
@@ -37,7 +39,9 @@ from rgate.web.documents import (
     SeriesByRouteDocument,
     SeriesDocument,
 )
+from rgate.web.moments import Moments
 from rgate.web.operator_page import OperatorPage
+from rgate.web.pages import LIVE
 from rgate.web.requests_page import RequestsPage
 from rgate.web.timeline_page import TimelinePage
 from rgate.web.told_pages import explanation_page, problem_page, story_page
@@ -63,14 +67,18 @@ def create_web(
     app = Flask("rgate.web", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider, which this is
     catch_all(app, "own")  # as stats.path may change by a reload, and paths are compared undecoded
+    backends = BackendsPage(gateway, stats, knowledge, process, siblings)
+    verdict = VerdictPage(gateway, stats, knowledge, process, siblings)
+    recent = Recent(process.timeline)
+    app.extensions[LIVE] = Live(Moments(gateway, stats, stories, recent, siblings, backends, verdict))
     pages = _Pages(
         gateway,
         stats,
         knowledge,
         RequestsPage(stories, siblings),
-        BackendsPage(gateway, stats, knowledge, process, siblings),
+        backends,
         TimelinePage(process.timeline, siblings),
-        VerdictPage(gateway, stats, knowledge, process, siblings),
+        verdict,
     )
 
     @app.endpoint("own")

@@ -151,6 +151,18 @@ class SeriesByRouteDocument(FrameDocument):
         return cls.model_validate(_frame(series) | {"names": names})
 
 
+class BucketDocument(Document):
+    """The numbers of one bucket, as in the figures over time."""
+
+    at: int = Field(alias="t", description="when it begins, in Unix seconds")
+    requests: int | None
+    errors: int | None
+    own: int | None
+    p50: Percentile
+    p95: Percentile
+    p99: Percentile
+
+
 def _frame(series: "Series") -> dict[str, object]:
     return {name: getattr(series, name) for name in FrameDocument.model_fields}
 
@@ -415,6 +427,45 @@ class TimelineDocument(Document):
     now: float
     missing_workers: int = Field(description="so many workers did not answer in time")
     events: list[TimelineEventDocument]
+
+
+# What open pages are told.
+
+
+class TickDocument(Document):
+    """What open pages are told each second."""
+
+    now: float
+    freshness: list[FactDocument] = Field(description="as in `/_rgate/verdict`")
+    bucket: BucketDocument = Field(description="the running one")
+    total: FiguresDocument = Field(description="of the window")
+
+    @classmethod
+    def of_series(cls, series: "Series", freshness: list[object]) -> Self:
+        """Return that of *series*, whose last bucket is running."""
+        names = BucketDocument.model_fields.keys() - {"at"}
+        start = series.start + series.step_s * (len(series.requests) - 1)
+        return cls.model_validate(
+            {
+                "now": series.now,
+                "freshness": freshness,
+                "bucket": {"t": start, **{name: getattr(series, name)[-1] for name in names}},
+                "total": series.total.as_json(),
+            }
+        )
+
+
+class MoreDocument(Document):
+    """There were more failures, or events, in a second than are told one by one."""
+
+    more: int = Field(description="how many")
+
+
+class FullDocument(Document):
+    """As many pages are open as are told of what happens: this one has to ask by itself."""
+
+    most: int
+    detail: str
 
 
 # What becomes of a request.

@@ -9,7 +9,7 @@ from rgate.core.config import Config
 from rgate.core.fields import ClientConnection
 from rgate.core.gateway import Gateway
 from rgate.core.message import parse_request_head
-from rgate.core.own import ASKS_DATABASE, OwnPage
+from rgate.core.own import OwnPage, asks_database
 from rgate.core.record import Record
 from rgate.stats import MemoryStats
 from rgate.telling.rings import Rings
@@ -120,4 +120,4 @@ def test_what_is_not_offered_is_a_bad_query(stats: MemoryStats, query: str) -> N
 
 
 def test_it_may_have_to_wait_for_the_database_and_no_page_waits_for_it() -> None:
-    assert OwnPage.SERIES in ASKS_DATABASE
+    assert asks_database(OwnPage.SERIES, b"/_rgate/series")
