@@ -65,6 +65,13 @@ TOLD = (
         documents.ConfigDocument,
     ),
     Told(
+        "/_rgate/series?window=1h",
+        "`window` is 15m, 1h (as without one), 6h, 24h or 7d. Steps are a minute up to 6h, five minutes for "
+        "24h, an hour for 7d.",
+        documents.SeriesDocument,
+    ),
+    Told("/_rgate/series?window=1h&by=route", "", documents.SeriesByRouteDocument),
+    Told(
         "/_rgate/explain?target=/api/orders/7",
         "What `rgate explain --json` prints. `target` is a path, with its query, or a URL as it is sent to a "
         "proxy, percent-encoded. `method` is GET where it is not said, and `host` is `localhost`; `client`, "
@@ -85,6 +92,17 @@ TOLD = (
         "The newest of that id, which is percent-encoded; what `rgate why --json` prints.",
         documents.StoryDocument,
     ),
+    Told(
+        "/_rgate/live?window=1h",
+        "Server-Sent Events, each with JSON in one line: `tick`, which is this, each second; `verdict`, as "
+        "`/_rgate/verdict`, when it says something else; `backends`, as `/_rgate/backends?window=1h`, and "
+        "`routes`, as `/_rgate/series?window=1h&by=route`, each three seconds, and `backends` at once when "
+        "discovery changed; `failure`, an entry of `/_rgate/requests`, and `timeline`, one of "
+        "`/_rgate/timeline`, as they happen.",
+        documents.TickDocument,
+    ),
+    Told("The event `failure` or `timeline`, past 20 a second", "", documents.MoreDocument),
+    Told("The event `full`", "The stream ends behind it.", documents.FullDocument),
     Told(
         "Problems",
         "Wherever rgate answers itself with an error, on these pages and on all others.",

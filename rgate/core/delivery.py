@@ -10,7 +10,7 @@ from rgate.core.envelope import MOST_BYTES, envelope, enveloped_fields, may_be_e
 from rgate.core.fields import SWITCHING_PROTOCOLS, connection_fields, lines, response_fields
 from rgate.core.message import CHUNKED, UNTIL_CLOSE, Fields
 from rgate.core.onward import LINE_END, ORDINARY, Manner, Request, Response, response_head, response_lines
-from rgate.core.problem import OwnResponse
+from rgate.core.problem import OwnResponse, OwnStream
 
 
 class Delivery(NamedTuple):
@@ -137,6 +137,23 @@ def own_response(
     head = response_lines(own.status, phrase_of(own.status)) + lines(fields) + b"\r\n"
     content = own_content(own, method)
     return WholeResponse(head + content, len(content), closes)
+
+
+def own_stream(
+    own: OwnStream, method: bytes, manner: Manner, date: bytes, *, closing: bool
+) -> tuple[bytes, Delivery]:
+    """Return the head of *own* as the answer to a *method* of a client of that *manner*, and how what follows
+    is framed: in chunks, or up to the connection's end for a client that knows none. *date*, *closing*: as
+    for `own_response`. To HEAD, nothing follows.
+    """
+    chunks = manner.minor_version >= 1
+    is_head = method == b"HEAD"
+    closes = closing or not manner.keep_alive or not (chunks or is_head)
+    coding = ((b"Transfer-Encoding", b"chunked"),) if chunks else ()
+    connection = connection_fields(minor_version=manner.minor_version, closes=closes)
+    fields = (*own.fields, (b"Date", date), *coding, *connection)
+    head = response_lines(HTTPStatus.OK, phrase_of(HTTPStatus.OK)) + lines(fields) + b"\r\n"
+    return head, Delivery(b"", chunks and not is_head, closes, framed=chunks or is_head)
 
 
 def own_content(own: OwnResponse, method: bytes) -> bytes:

@@ -17,7 +17,9 @@ class OwnPage(Enum):
     EXPLAIN = "/_rgate/explain"
     VERDICT = "/_rgate/verdict"
     TIMELINE = "/_rgate/timeline"
+    LIVE = "/_rgate/live"
     REQUESTS = "/_rgate/requests"
+    SERIES = "/_rgate/series"
     STORY = "/_rgate/requests/"  # and the id of a request, percent-encoded
     STATIC = "/_rgate/static/"  # and one of STATIC_FILES
 
@@ -28,7 +30,7 @@ STATIC_FILES: Final = frozenset({"page.css", "page.js", "uPlot.iife.min.js", "uP
 FOR_EVERYONE: Final = frozenset({OwnPage.STATS, OwnPage.HEALTHZ, OwnPage.READYZ, OwnPage.STATIC})
 """The pages that have something to say to strangers too; the others are for `admin.allow`."""
 
-_ASKS_DATABASE: Final = frozenset({OwnPage.STATS, OwnPage.VERDICT})
+_ASKS_DATABASE: Final = frozenset({OwnPage.STATS, OwnPage.VERDICT, OwnPage.SERIES})
 
 _BELOW: Final = (OwnPage.STORY, OwnPage.STATIC)
 _BY_PATH: Final = {

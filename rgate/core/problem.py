@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
@@ -119,6 +119,19 @@ class OwnResponse:
     body: bytes
     reason: Reason | None = None
     closes: bool = False  # the connection ends behind it
+
+
+@dataclass(frozen=True, slots=True)
+class OwnStream:
+    """A response of rgate's own that goes on as long as there is something to tell (behaviour 10.live).
+
+    *fields* as of an `OwnResponse`. *window_s*: which figures are told of, in seconds. *is_allowed*: whether
+    who asked still may read it, as a reload may change that.
+    """
+
+    fields: Fields
+    window_s: int
+    is_allowed: Callable[[], bool] = field(default=lambda: True, compare=False)
 
 
 def body_too_large(most_bytes: int) -> Problem:

@@ -25,13 +25,19 @@ from rgate.core.exchange import Attempt
 from rgate.core.gateway import Gateway, Own, Snapshot
 from rgate.core.message import Refused
 from rgate.core.onward import Request, Response, with_host
-from rgate.core.problem import Problem
+from rgate.core.problem import OwnStream, Problem
 from rgate.core.reading import is_unasked
 from rgate.core.reasons import Failure
 from rgate.core.record import RequestLog
 from rgate.core.routing import without_prefix
 from rgate.core.upload import may_be_repeated
-from rgate.engines.plain_wsgi import FlaskAnswer, OwnFlaskResponse, client_of, served_by_another
+from rgate.engines.plain_wsgi import (
+    FlaskAnswer,
+    OwnFlaskResponse,
+    StreamFlaskResponse,
+    client_of,
+    served_by_another,
+)
 from rgate.engines.records import BROKE_OFF, DEFECT, SAID_408, answer_to_no_request
 from rgate.engines.requests_upstream import RequestsUpstream
 from rgate.engines.underway import Answer, Underway
@@ -61,10 +67,23 @@ class FlaskEngine(WsgiServer):
     def __init__(self, gateway: Gateway, web: Web, log: RequestLog) -> None:
         self._app = create_flask_app(gateway, web, log)
         super().__init__(Service(self._app, gateway, log))
+        self._web = web
 
     def under_way(self) -> Counter[Asked]:
         """Return how many requests each candidate of a backend, by its name, is asked for now."""
         return under_way_in(self._app)
+
+    def drain(self, within_s: float) -> bool:
+        """Stop accepting, and wait for what is under way but for streams of rgate's own, which have no end;
+        whether all ended in time.
+        """
+        self._web.end_streams()
+        return super().drain(within_s)
+
+    def stop(self) -> None:
+        """End at once."""
+        self._web.end_streams()
+        super().stop()
 
 
 def create_flask_app(gateway: Gateway, web: Web, log: RequestLog, upstream: Upstream | None = None) -> Flask:
@@ -130,7 +149,10 @@ class _View:
         place = snapshot.place(served.request)
         if isinstance(place, Own):
             # Not counted (behaviour 7).
-            return OwnFlaskResponse(self._web.page(served.request, served.client))
+            own = self._web.page(served.request, served.client)
+            if isinstance(own, OwnStream):
+                return StreamFlaskResponse(own, self._web.live)
+            return OwnFlaskResponse(own)
         if isinstance(place, int):
             return self._forward(underway, snapshot, snapshot.route(place))
         return self._own(underway, place)

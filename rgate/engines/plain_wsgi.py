@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -20,10 +21,12 @@ from rgate.core.gateway import Gateway
 from rgate.core.message import CHUNKED, RequestFraming, parse_fields
 from rgate.core.onward import LINE_END, Request
 from rgate.core.patience import PIECE_BYTES
-from rgate.core.problem import OwnResponse
+from rgate.core.problem import OwnResponse, OwnStream
 from rgate.core.reading import RequestReader
+from rgate.engines.live_stream import StreamAnswer
 from rgate.engines.underway import Answer, OwnAnswer, ServedRequest
 from rgate.engines.upstream import ClientGone, RequestContent
+from rgate.telling.live import Live
 
 
 def client_of(environ: dict[str, Any], gateway: Gateway) -> ClientConnection:
@@ -131,4 +134,19 @@ class OwnFlaskResponse(FlaskResponse):
         """Return the answer."""
         if "rgate.request" in environ:
             return OwnAnswer(self._own)
+        return super().__call__(environ, start_response)
+
+
+class StreamFlaskResponse(FlaskResponse):
+    """A stream of rgate's own, as Flask hands it on: to rgate's server as it is, and plainly to others."""
+
+    def __init__(self, own: OwnStream, live: Live) -> None:
+        fields = [(name.decode("ascii"), value.decode("latin-1")) for name, value in own.fields]
+        self._stream = StreamAnswer(own, live)
+        super().__init__(self._stream, HTTPStatus.OK, fields)
+
+    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+        """Return the answer."""
+        if "rgate.request" in environ:
+            return self._stream
         return super().__call__(environ, start_response)

@@ -16,7 +16,7 @@ from enum import Enum, auto
 from functools import partial
 from typing import Any, Final
 
-from rgate.core.delivery import deliver, own_response, response_bytes
+from rgate.core.delivery import deliver, own_response, own_stream, response_bytes
 from rgate.core.gateway import Gateway
 from rgate.core.message import Refused
 from rgate.core.onward import CLOSING, Request
@@ -25,6 +25,7 @@ from rgate.core.problem import OwnResponse
 from rgate.core.reading import RequestReader, late_head
 from rgate.core.record import RequestLog
 from rgate.engines.conversation import CLIENT_ENDED, poll
+from rgate.engines.live_stream import StreamAnswer
 from rgate.engines.records import answer_to_no_request, date
 from rgate.engines.underway import Answer, OwnAnswer, ServedRequest
 from rgate.engines.upstream import ClientGone, RequestContent, UpstreamCut
@@ -150,6 +151,8 @@ class Connection:
                 return self._send_answer(served, answer)
             if isinstance(answer, OwnAnswer):
                 return self._send_own(served, answer.own)
+            if isinstance(answer, StreamAnswer):
+                return self._send_stream(served, answer)
             body = b"".join([*answer])  # of an application that knows no more than WSGI
             status, fields = head
             return self._send_own(served, own_response_of(status, fields, b"".join(written) + body))
@@ -166,6 +169,21 @@ class Connection:
         whole = own_response(own, method, manner, date(), closing=self._is_closing(served))
         self._send(whole.message)
         return whole.closes
+
+    def _send_stream(self, served: ServedRequest, stream: StreamAnswer) -> bool:
+        method, manner = served.request.method, served.request.manner
+        closing = self._is_closing(served)
+        waiting, delivery = own_stream(stream.own, method, manner, date(), closing=closing)
+        if method == b"HEAD":
+            self._send(waiting)
+            return delivery.closes
+        for piece in stream:
+            self._send(waiting + delivery.content(piece), stream.wait)
+            waiting = b""
+            if poll({self.socket.fileno(): CLIENT_ENDED}, 0):
+                raise ClientGone
+        self._send(delivery.end(()), stream.wait)
+        return delivery.closes or self._service.is_draining
 
     def _send_answer(self, served: ServedRequest, answer: Answer) -> bool:
         delivery = deliver(served.request, answer.response, closing=self._is_closing(served))

@@ -4,6 +4,8 @@ Nothing is worked out before somebody asks. What keeps a story on the path of ne
 `append` of a deque, as a call of Python code would cost more than all else that it takes.
 """
 
+import itertools
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,6 +28,7 @@ class _Kept:
 
     record: Record
     docker_age_s: float | None
+    kept_ns: int = 0  # since when, by the clock of the rings, of one that failed
 
 
 class Rings:
@@ -44,6 +47,8 @@ class Rings:
     ) -> None:
         self._last: deque[_Kept | Whole] = deque(maxlen=MOST_STORIES)
         self._failed: deque[_Kept] = deque(maxlen=MOST_STORIES)
+        # Held from the moment that is noted up to the append: who looks then misses none of before.
+        self._keeping = threading.Lock()
         self._knowledge = knowledge
         self._views = PastViews()
         self._now, self._now_ns = now, now_ns
@@ -52,9 +57,13 @@ class Rings:
     def add(self, record: Record) -> None:
         """Take *record*. Never raises."""
         age_s = _age_s(self._knowledge()) if record.has_failed and record.backend else None
-        kept = _Kept(_short(record), age_s)
-        self._last.append(kept)
-        if record.has_failed:
+        record_short = _short(record)
+        if not record.has_failed:
+            self._last.append(_Kept(record_short, age_s))
+            return
+        with self._keeping:
+            kept = _Kept(record_short, age_s, self._now_ns())
+            self._last.append(kept)
             self._failed.append(kept)
 
     def note(self, snapshot: Snapshot) -> None:
@@ -69,6 +78,16 @@ class Rings:
     def records(self, query: StoryQuery) -> list[Record]:
         """Return what *query* asks for, the newest first."""
         return [kept.record for kept in self._found(query)]
+
+    def failures(self, since_ns: int, until_ns: int, most: int) -> tuple[int, list[Record]]:
+        """Return how many failures came after *since_ns* and up to *until_ns*, and the first *most* of them.
+
+        Times are of the rings' clock, and past. Of more than are kept, so many are known.
+        """
+        with self._keeping:
+            found = list(itertools.takewhile(lambda kept: kept.kept_ns > since_ns, reversed(self._failed)))
+        came = [kept.record for kept in reversed(found) if kept.kept_ns <= until_ns]
+        return len(came), came[:most]
 
     def stories(self, query: StoryQuery) -> list[Story]:
         """Return the stories that *query* asks for, the newest first."""

@@ -21,8 +21,11 @@ from rgate.core.own import OwnPage
 from rgate.core.problem import OWN_FIELDS, PAGE_FIELDS, Problem, page_problem
 from rgate.core.query import BadQuery
 from rgate.core.reasons import Reason
+from rgate.core.windows import parse_series_query
 from rgate.stats import Grouping, Stats, parse_stats_query
+from rgate.telling.live import Live
 from rgate.telling.process import Process
+from rgate.telling.recent import Recent
 from rgate.telling.rings import Rings
 from rgate.telling.siblings import Siblings
 from rgate.telling.timeline import Timeline
@@ -33,8 +36,12 @@ from rgate.web.documents import (
     Document,
     ExplanationDocument,
     FiguresDocument,
+    SeriesByRouteDocument,
+    SeriesDocument,
 )
+from rgate.web.moments import Moments
 from rgate.web.operator_page import OperatorPage
+from rgate.web.pages import LIVE
 from rgate.web.requests_page import RequestsPage
 from rgate.web.timeline_page import TimelinePage
 from rgate.web.told_pages import explanation_page, problem_page, story_page
@@ -60,14 +67,18 @@ def create_web(
     app = Flask("rgate.web", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider, which this is
     catch_all(app, "own")  # as stats.path may change by a reload, and paths are compared undecoded
+    backends = BackendsPage(gateway, stats, knowledge, process, siblings)
+    verdict = VerdictPage(gateway, stats, knowledge, process, siblings)
+    recent = Recent(process.timeline)
+    app.extensions[LIVE] = Live(Moments(gateway, stats, stories, recent, siblings, backends, verdict))
     pages = _Pages(
         gateway,
         stats,
         knowledge,
         RequestsPage(stories, siblings),
-        BackendsPage(gateway, stats, knowledge, process, siblings),
+        backends,
         TimelinePage(process.timeline, siblings),
-        VerdictPage(gateway, stats, knowledge, process, siblings),
+        verdict,
     )
 
     @app.endpoint("own")
@@ -116,6 +127,7 @@ class _Pages:
             OwnPage.VERDICT: lambda: _answer(verdict.answer(_query())),
             OwnPage.EXPLAIN: self._explain,
             OwnPage.CONFIG: self._config,
+            OwnPage.SERIES: self._series,
             OwnPage.REQUESTS: self._last_requests,
             OwnPage.STORY: self._story,
         }
@@ -159,6 +171,12 @@ class _Pages:
         # Not by jsonify: the file that it is saved in can be used as a configuration.
         text = text_of(document_of(without_secrets(self._gateway.config)))
         return Response(text, content_type="application/json")
+
+    def _series(self) -> Response:
+        wanted = parse_series_query(_query())
+        if wanted.by_route:
+            return _answer(SeriesByRouteDocument.of_series(*self._stats.series_by_route(wanted.window_s)))
+        return _answer(SeriesDocument.of_series(self._stats.series(wanted.window_s)))
 
     def _last_requests(self) -> Response:
         return _answer(self._requests.requests(_query()))

@@ -4,7 +4,8 @@ docs/http-pages.md is made from these. Nothing is decided here: values are put i
 promised.
 """
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
@@ -27,6 +28,9 @@ from rgate.core.story import (
 )
 from rgate.core.timeline import Kind, TimelineEvent
 from rgate.core.verdict import Standing
+
+if TYPE_CHECKING:  # commands that show documents need no database
+    from rgate.stats.series import RouteSeries, Series
 
 
 class Document(BaseModel):
@@ -71,6 +75,101 @@ class FiguresDocument(Document):
 
 class GroupedFiguresDocument(RootModel[dict[str, FiguresDocument]]):
     """With `?by=`: the numbers of each group, by its name."""
+
+
+# The figures over time.
+
+
+def _ms(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 3)
+
+
+Percentile = Annotated[float | None, BeforeValidator(_ms)]
+
+
+class FrameDocument(Document):
+    """Which buckets a window has: oldest first, and the last is running."""
+
+    now: float = Field(description="Unix seconds")
+    window_s: int
+    step_s: int = Field(description="how long a bucket is")
+    start: int = Field(description="when the first bucket begins, in Unix seconds")
+
+
+class BucketsDocument(Document):
+    """The numbers of each bucket. Null: rgate did not run; of percentiles also that there was no request."""
+
+    requests: list[int | None]
+    errors: list[int | None]
+    own: list[int | None] = Field(description="of the errors: answered by rgate itself")
+    p50: list[Percentile]
+    p95: list[Percentile]
+    p99: list[Percentile]
+    total: FiguresDocument = Field(description="of all buckets together")
+
+    @classmethod
+    def of_series(cls, series: "Series") -> Self:
+        """Return that of *series*."""
+        return cls.model_validate(_buckets(series))
+
+
+class SeriesDocument(BucketsDocument, FrameDocument):
+    """The figures over time."""
+
+    before: BucketsDocument = Field(description="the same of the window before")
+
+    @classmethod
+    def of_series(cls, series: "Series") -> Self:
+        """Return that of *series*, which has a window before."""
+        assert series.before is not None
+        before = BucketsDocument.of_series(series.before)
+        return cls.model_validate(_frame(series) | _buckets(series) | {"before": before})
+
+
+class RouteSeriesDocument(Document):
+    """The numbers of one route."""
+
+    requests: list[int | None]
+    errors: list[int | None]
+    total: FiguresDocument
+
+
+class SeriesByRouteDocument(FrameDocument):
+    """The figures of each route over time."""
+
+    names: dict[str, RouteSeriesDocument] = Field(
+        description="by the route's name; the empty one is the default response"
+    )
+
+    @classmethod
+    def of_series(cls, series: "Series", routes: "Mapping[str, RouteSeries]") -> Self:
+        """Return that of *routes*, in the frame of *series*."""
+        names = {
+            name: {"requests": one.requests, "errors": one.errors, "total": one.total.as_json()}
+            for name, one in routes.items()
+        }
+        return cls.model_validate(_frame(series) | {"names": names})
+
+
+class BucketDocument(Document):
+    """The numbers of one bucket, as in the figures over time."""
+
+    at: int = Field(alias="t", description="when it begins, in Unix seconds")
+    requests: int | None
+    errors: int | None
+    own: int | None
+    p50: Percentile
+    p95: Percentile
+    p99: Percentile
+
+
+def _frame(series: "Series") -> dict[str, object]:
+    return {name: getattr(series, name) for name in FrameDocument.model_fields}
+
+
+def _buckets(series: "Series") -> dict[str, object]:
+    numbers = {name: getattr(series, name) for name in BucketsDocument.model_fields if name != "total"}
+    return numbers | {"total": series.total.as_json()}
 
 
 # Whether it is well.
@@ -328,6 +427,45 @@ class TimelineDocument(Document):
     now: float
     missing_workers: int = Field(description="so many workers did not answer in time")
     events: list[TimelineEventDocument]
+
+
+# What open pages are told.
+
+
+class TickDocument(Document):
+    """What open pages are told each second."""
+
+    now: float
+    freshness: list[FactDocument] = Field(description="as in `/_rgate/verdict`")
+    bucket: BucketDocument = Field(description="the running one")
+    total: FiguresDocument = Field(description="of the window")
+
+    @classmethod
+    def of_series(cls, series: "Series", freshness: list[object]) -> Self:
+        """Return that of *series*, whose last bucket is running."""
+        names = BucketDocument.model_fields.keys() - {"at"}
+        start = series.start + series.step_s * (len(series.requests) - 1)
+        return cls.model_validate(
+            {
+                "now": series.now,
+                "freshness": freshness,
+                "bucket": {"t": start, **{name: getattr(series, name)[-1] for name in names}},
+                "total": series.total.as_json(),
+            }
+        )
+
+
+class MoreDocument(Document):
+    """There were more failures, or events, in a second than are told one by one."""
+
+    more: int = Field(description="how many")
+
+
+class FullDocument(Document):
+    """As many pages are open as are told of what happens: this one has to ask by itself."""
+
+    most: int
+    detail: str
 
 
 # What becomes of a request.

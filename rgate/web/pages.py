@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
+from typing import Final
 
 from flask import Flask
 
@@ -16,11 +17,15 @@ from rgate.core.fields import ClientConnection
 from rgate.core.gateway import Gateway
 from rgate.core.health import Status, readiness
 from rgate.core.knowledge import Knowledge
-from rgate.core.message import RequestHead
+from rgate.core.message import Fields, RequestHead
 from rgate.core.onward import Request
 from rgate.core.own import OwnPage
-from rgate.core.problem import OWN_FIELDS, OwnResponse, Problem, ToldProblem, page_problem
+from rgate.core.problem import OWN_FIELDS, OwnResponse, OwnStream, Problem, ToldProblem, page_problem
+from rgate.core.query import BadQuery
+from rgate.core.reasons import Reason
 from rgate.core.record import Record
+from rgate.core.windows import parse_window
+from rgate.telling.live import Live
 from rgate.telling.rings import Rings
 from rgate.web.documents import Document, HealthDocument, KnowledgeDocument, ReadyDocument, StoryDocument
 from rgate.web.environ import page
@@ -29,6 +34,9 @@ from rgate.web.told_pages import problem_page
 
 Ended = Callable[[ToldProblem], Record]
 """What gives the record of a request that ends with a problem."""
+
+LIVE: Final = "rgate.live"
+"""Under this name the application has the `Live` of its pages, among its extensions."""
 
 
 class Web:
@@ -49,8 +57,22 @@ class Web:
         self._knowledge = knowledge
         self._static = StaticFiles()
 
-    def at_once(self, request: Request, client: ClientConnection) -> OwnResponse | OwnPage:
-        """Return the answer where it is in memory; else which page *request* is for, that `page` makes."""
+    @property
+    def live(self) -> Live:
+        """What tells open pages; there is one in each application of `create_web`."""
+        live: Live = self._app.extensions[LIVE]
+        return live
+
+    def end_streams(self) -> None:
+        """End all streams, as rgate ends: they have no end of their own."""
+        if LIVE in self._app.extensions:
+            self.live.end()
+
+    def at_once(self, request: Request, client: ClientConnection) -> OwnResponse | OwnStream | OwnPage:
+        """Return the answer where it is in memory; else which page *request* is for, that `page` makes.
+
+        What a stream brings comes from `live`.
+        """
         head = request.head()
         place = self._gateway.own_page(head, client)
         request_id = request.identity.decode("latin-1")
@@ -65,13 +87,15 @@ class Web:
             case OwnPage.STATIC:
                 known = head.values(b"if-none-match")
                 return self._static.answer(head.path.decode("ascii"), known, request.identity)
+            case OwnPage.LIVE:
+                return _stream(head, request_id, partial(self._gateway.is_insider, head, client))
             case _:
                 return place
 
-    def page(self, request: Request, client: ClientConnection) -> OwnResponse:
+    def page(self, request: Request, client: ClientConnection) -> OwnResponse | OwnStream:
         """Return the page that *request* is for. It may ask the database, Docker's state or other workers."""
         own = self.at_once(request, client)
-        return own if isinstance(own, OwnResponse) else page(self._app, request, client)
+        return page(self._app, request, client) if isinstance(own, OwnPage) else own
 
     def own_response(
         self,
@@ -108,11 +132,24 @@ class Web:
         return _answer(status, document, request_id)
 
 
-def _answer(status: HTTPStatus, document: Document, request_id: str) -> OwnResponse:
-    body = json.dumps(document.as_json(), separators=(",", ":")).encode() + b"\n"
-    fields = (
-        (b"Content-Type", b"application/json"),
+def _stream(head: RequestHead, request_id: str, is_allowed: Callable[[], bool]) -> OwnStream | OwnResponse:
+    try:
+        window_s = parse_window(head.query[1:].decode("latin-1"))
+    except BadQuery as error:
+        problem = Problem(Reason.BAD_QUERY, error.detail)
+        accept = b",".join(head.values(b"accept"))
+        return page_problem(problem, request_id=request_id, accept=accept, page=problem_page)
+    return OwnStream(_fields(b"text/event-stream", request_id), window_s, is_allowed)
+
+
+def _fields(media_type: bytes, request_id: str) -> Fields:
+    return (
+        (b"Content-Type", media_type),
         *OWN_FIELDS,
         (b"X-Request-ID", request_id.encode("latin-1")),
     )
-    return OwnResponse(status.value, fields, body)
+
+
+def _answer(status: HTTPStatus, document: Document, request_id: str) -> OwnResponse:
+    body = json.dumps(document.as_json(), separators=(",", ":")).encode() + b"\n"
+    return OwnResponse(status.value, _fields(b"application/json", request_id), body)

@@ -26,7 +26,7 @@ STANDARD: Final = frozenset(sys.stdlib_module_names) - BY_NAME
 CORE: Final = PURE | {"rgate.core"}
 DISCOVERY: Final = STANDARD | {"rgate.core", "rgate.discovery.source"}
 STATS: Final = STANDARD | {"rgate.core", "rgate.stats"}
-ENGINES: Final = STANDARD | {"rgate.core", "rgate.engines.records"}
+ENGINES: Final = STANDARD | {"rgate.core", "rgate.engines.records", "rgate.telling.live"}
 FLASK: Final = ENGINES | {"rgate.engines.upstream"}
 SERVER: Final = FLASK | {"rgate.engines.underway"}
 ASYNCIO: Final = ENGINES | {"rgate.engines.asyncio_engine"}
@@ -65,10 +65,12 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.telling": STANDARD | {"rgate.core", "rgate.telling"},
     "rgate.engines": ENGINES,
     "rgate.engines.underway": FLASK,
-    "rgate.engines.plain_wsgi": SERVER | {"flask"},
+    "rgate.engines.plain_wsgi": SERVER | {"flask", "rgate.engines.live_stream"},
     "rgate.engines.conversation": FLASK,
+    "rgate.engines.live_stream": FLASK | {"rgate.engines.conversation"},
     "rgate.engines.requests_upstream": FLASK | {"requests", "rgate.engines.conversation", "urllib3"},
-    "rgate.engines.wsgi_connection": SERVER | {"rgate.engines.conversation", "rgate.web.environ"},
+    "rgate.engines.wsgi_connection": SERVER
+    | {"rgate.engines.conversation", "rgate.engines.live_stream", "rgate.web.environ"},
     "rgate.engines.wsgi_server": SERVER | {"rgate.engines.wsgi_connection"},
     "rgate.engines.flask_engine": SERVER
     | {
@@ -84,7 +86,8 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.web": STANDARD
     | {"flask", "rgate.core", "rgate.discovery.watcher", "rgate.stats", "rgate.telling", "werkzeug"}
     | {"rgate.web.asked", "rgate.web.catch_all", "rgate.web.documents", "rgate.web.environ"}
-    | {"rgate.web.backends_page", "rgate.web.operator_page", "rgate.web.page", "rgate.web.requests_page"}
+    | {"rgate.web.backends_page", "rgate.web.moments", "rgate.web.operator_page", "rgate.web.page"}
+    | {"rgate.web.pages", "rgate.web.requests_page"}
     | {"rgate.web.static_files", "rgate.web.timeline_page", "rgate.web.told_pages", "rgate.web.verdict_page"},
     "rgate.web.amounts": STANDARD,
     "rgate.web.markup": STANDARD | {"jinja2", "markupsafe", "rgate.core", "rgate.web.amounts"},
@@ -94,7 +97,7 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.web.told_pages": HTML | {"rgate.web.markup"},
     "rgate.web.static_files": STANDARD | {"importlib.resources", "rgate.core"},
     "rgate.web.asked": CORE,
-    "rgate.web.documents": CORE | {"pydantic"},
+    "rgate.web.documents": CORE | {"pydantic", "rgate.stats.series"},
     "rgate.cli": CLI,
     "rgate.cli.case_results": CLI | {"rgate.web.documents"},
     "rgate.cli.explain": CLI | {"rgate.web.documents"},

@@ -21,7 +21,7 @@ from rgate.core.fields import ClientConnection
 from rgate.core.onward import Request
 from rgate.core.own import OwnPage
 from rgate.core.patience import HEAD_S, LAST_MOMENT_S, LINGER_BETWEEN_S, MOST_AHEAD, REPLAYABLE_BYTES
-from rgate.core.problem import OwnResponse
+from rgate.core.problem import OwnResponse, OwnStream
 from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.engine import Acceptor
 from rgate.engines.asyncio_engine.ports import NS
@@ -943,7 +943,7 @@ def test_a_defect_of_a_page_costs_that_page_its_answer(
             del request, client
             raise RuntimeError("a defect")
 
-        def at_once(self, request: Request, client: ClientConnection) -> OwnResponse | OwnPage:
+        def at_once(self, request: Request, client: ClientConnection) -> OwnResponse | OwnStream | OwnPage:
             if fails == "at once":
                 raise RuntimeError("a defect")
             return super().at_once(request, client)

@@ -6,10 +6,10 @@ import h11
 import pytest
 
 from rgate.core.content import content_of
-from rgate.core.delivery import deliver, own_response, phrase_of, response_bytes
+from rgate.core.delivery import deliver, own_response, own_stream, phrase_of, response_bytes
 from rgate.core.message import UNTIL_CLOSE, Fields, parse_response_head
 from rgate.core.onward import CLOSING, ORDINARY, Manner, Request, Response
-from rgate.core.problem import OwnResponse
+from rgate.core.problem import OwnResponse, OwnStream
 from tests.unit.messages import fields_of, request, response
 
 TRAILERS: Fields = ((b"T", b"u"),)
@@ -144,3 +144,37 @@ def test_an_answer_of_rgates_own_is_whole(
 
 def test_a_status_that_nobody_registered_has_no_phrase() -> None:
     assert (phrase_of(404), phrase_of(299)) == (b"Not Found", b"")
+
+
+@pytest.mark.clause("10.live.framing")
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+@pytest.mark.parametrize("closing", [False, True])
+def test_a_stream_of_its_own_is_read_piece_by_piece_up_to_its_end(
+    client: str, method: bytes, closing: bool
+) -> None:
+    version, lines = CLIENTS[client]
+    asked = request(b"%b /a %b" % (method, version), *lines)
+    own = OwnStream(((b"Content-Type", b"text/event-stream"),), 900)
+    head, delivery = own_stream(own, method, asked.manner, b"Thu, 01 Jan 1970 00:00:00 GMT", closing=closing)
+    ends_by_closing = client.startswith("1.0") and method == b"GET"
+    assert delivery.closes == (closing or client not in KEEPING or ends_by_closing)
+    assert delivery.framed != ends_by_closing
+
+    reading = h11.Connection(h11.CLIENT)
+    reading.send(h11.Request(method=method, target="/a", headers=[("Host", "a")]))
+    reading.send(h11.EndOfMessage())
+    reading.receive_data(head)
+    answer = reading.next_event()
+    assert isinstance(answer, h11.Response)
+    assert (b"content-type", b"text/event-stream") in answer.headers
+    if method == b"HEAD":
+        assert isinstance(reading.next_event(), h11.EndOfMessage)
+        return
+    for piece in (b"retry: 2000\n\n", b"event: tick\ndata: 1\n\n"):
+        reading.receive_data(delivery.content(piece))
+        data = reading.next_event()
+        assert isinstance(data, h11.Data)
+        assert bytes(data.data) == piece, "nothing waits for what comes later"
+    reading.receive_data(delivery.end(()) or b"")
+    assert isinstance(reading.next_event(), h11.EndOfMessage)

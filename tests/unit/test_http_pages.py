@@ -39,7 +39,7 @@ def test_the_page_is_made_from_the_models_as_they_are() -> None:
 def test_each_document_is_on_the_page_itself_or_as_part_of_another() -> None:
     told = "".join(f"{one.model.model_json_schema()} {one.model.__name__} " for one in TOLD)
     names = re.findall(r"^class (\w+)", inspect.getsource(documents), re.MULTILINE)
-    assert [name for name in names if not re.search(rf"\b{name}\b", told)] == ["Document"]
+    assert [name for name in names if not re.search(rf"\b{name}\b", told)] == ["Document", "FrameDocument"]
 
 
 def test_only_titles_are_left_out_of_a_schema() -> None:

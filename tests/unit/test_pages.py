@@ -11,7 +11,7 @@ from rgate.core.fields import ClientConnection
 from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
 from rgate.core.own import OwnPage
-from rgate.core.problem import OWN_FIELDS, OwnResponse
+from rgate.core.problem import OWN_FIELDS, OwnResponse, OwnStream
 from rgate.core.reasons import Reason
 from rgate.web.pages import Web
 from tests.unit.messages import request
@@ -21,7 +21,9 @@ HOST = b"Host: localhost"
 WITHOUT = BackendView("b", (), Reason.NO_CONTAINER)
 
 
-def at_once(first: bytes, client: ClientConnection, *, draining: bool = False) -> OwnResponse | OwnPage:
+def at_once(
+    first: bytes, client: ClientConnection, *, draining: bool = False
+) -> OwnResponse | OwnStream | OwnPage:
     """What *client* is told at once, of a gateway whose only backend has no candidate."""
     gateway = Gateway(Config((), (Backend("b", urls=("http://a",)),)), {"b": WITHOUT}, lambda: 0.0)
     gateway.is_draining = draining

@@ -1,6 +1,7 @@
 """What is kept of the last requests, and for how long (behaviour 9)."""
 
 import gc
+import itertools
 from collections.abc import Iterable
 from types import FunctionType, ModuleType
 from typing import Any
@@ -277,3 +278,26 @@ def test_of_several_sources_the_oldest_list_counts_and_of_a_failure_it_is_rememb
 def test_a_record_of_a_whole_counts_each_candidate_once() -> None:
     tries = tuple(Try("c", address, True, 1, 0, 2, 3, "stale") for address in ("a:1", "a:1", "b:1"))
     assert record_of_whole((*whole(1)[:11], tries), 0.0).attempts == 2
+
+
+@pytest.mark.clause("10.live.failure")
+@given(
+    times=st.lists(st.integers(1, 5), max_size=12).map(sorted),
+    looks=st.lists(st.integers(0, 6), min_size=2, max_size=4).map(sorted),
+)
+@example(times=[2, 2, 3], looks=[0, 2, 3])
+@example(times=[1] * (MOST_STORIES + 3), looks=[0, 1])
+def test_who_looks_again_and_again_sees_each_failure_once(times: list[int], looks: list[int]) -> None:
+    now_ns = iter(times)
+    kept = Rings(tuple, now_ns=lambda: next(now_ns))
+    for number in range(len(times)):
+        kept.add(record(number, 503))
+        kept.add(record(1000 + number, 404))
+    told = []
+    for since_ns, until_ns in itertools.pairwise(looks):
+        number, failures = kept.failures(since_ns, until_ns, 5)
+        everything = kept.failures(since_ns, until_ns, len(times))[1]
+        assert (number, failures) == (len(everything), everything[:5])
+        told += ids(everything)
+    wanted = [str(number) for number, at in enumerate(times) if looks[0] < at <= looks[-1]]
+    assert told == wanted[-MOST_STORIES:]

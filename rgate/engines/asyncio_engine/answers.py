@@ -16,11 +16,12 @@ from rgate.core.fields import ClientConnection
 from rgate.core.message import Refused
 from rgate.core.onward import CLOSING, Request
 from rgate.core.own import asks_database
-from rgate.core.problem import OwnResponse, Problem
+from rgate.core.problem import OwnResponse, OwnStream, Problem
 from rgate.core.record import Try
 from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.ports import NEVER_NS
 from rgate.engines.asyncio_engine.shared import Shared
+from rgate.engines.asyncio_engine.streaming import Streaming
 from rgate.engines.records import DEFECT, answer_to_no_request, date, record_of
 
 log = logging.getLogger("rgate")
@@ -99,6 +100,9 @@ class Pages:
         if isinstance(own, OwnResponse):
             _write_page(client, request, own)
             return
+        if isinstance(own, OwnStream):
+            Streaming(client, request, own, self._web.live).start()
+            return
         work = _Page(client, request)
         client.work = work
         client.deadline_ns = NEVER_NS
@@ -107,8 +111,11 @@ class Pages:
 
     def _make(self, work: "_Page", request: Request, connection: ClientConnection) -> None:
         """Make a page, in a thread, and have it written in the loop."""
+        own: OwnResponse | Problem
         try:
-            own: OwnResponse | Problem = self._web.page(request, connection)
+            made = self._web.page(request, connection)
+            assert isinstance(made, OwnResponse), "streams are answered at once"
+            own = made
         except Exception:  # a defect of ours costs one request its answer, and is told of
             log.exception("page failed")
             own = DEFECT

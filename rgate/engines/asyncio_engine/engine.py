@@ -36,6 +36,7 @@ class AsyncioEngine:
     def __init__(self, gateway: Gateway, web: Web, log: RequestLog) -> None:
         self._loop = new_event_loop()
         self._acceptor = Acceptor(Shared(self._loop, gateway, web, log))
+        self._web = web
         self._thread = threading.Thread(target=self._loop.run_forever, name="rgate-loop", daemon=True)
 
     def start(self, listeners: Sequence[socket.socket]) -> None:
@@ -50,10 +51,12 @@ class AsyncioEngine:
     def drain(self, within_s: float) -> bool:
         """Stop accepting, and wait for what is under way; whether all ended in time."""
         self._loop.call_soon_threadsafe(self._acceptor.drain)
+        self._web.end_streams()
         return self._acceptor.drained.wait(within_s)
 
     def stop(self) -> None:
         """End at once."""
+        self._web.end_streams()
         self._loop.call_soon_threadsafe(self._acceptor.stop)
         self._thread.join(5)
 

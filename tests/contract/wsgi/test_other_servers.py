@@ -40,8 +40,8 @@ CLOSE = b"Connection: close"
 
 
 @pytest.fixture(params=["wsgiref", "werkzeug"])
-def ask(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ask]:
-    """Return a way to send a request to the application on a server, and to get its response."""
+def port(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
+    """Return the port of the application on a server that serves one connection at a time."""
     lane = Lane("there", "/there", KINDS["half"])
     dead, there = (listener.port for listener in lane.listeners)
     (tmp_path / "config.yml").write_text(CONFIG.format(there=there, dead=dead, directory=tmp_path))
@@ -54,19 +54,24 @@ def ask(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ask]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
 
-    port: int = server.server_port
-
-    def ask(request: bytes) -> Message:
-        with connect(port) as client:
-            client.send(request)
-            return client.read_response()
-
     with serving(lane, OK):
-        yield ask
+        yield server.server_port
     server.shutdown()
     thread.join()
     server.server_close()
     lane.close()
+
+
+@pytest.fixture
+def ask(port: int) -> Ask:
+    """Return a way to send a request, and to get its response."""
+
+    def ask(request: bytes) -> Message:
+        with connect(port) as client:
+            client.send(request)
+            return client.read_response(to=request.partition(b" ")[0])
+
+    return ask
 
 
 @pytest.mark.parametrize("path", [b"/nowhere", b"/dead", b"/there/../x", b"/stats", b"/_rgate/healthz"])
@@ -89,3 +94,14 @@ def test_a_request_is_forwarded(ask: Ask) -> None:
     response = ask(get(b"/there/x", CLOSE))
 
     assert (response.status, response.content) == (200, b"ok")
+
+
+@pytest.mark.clause("10.live.format", "10.live.nobody")
+def test_a_page_is_told_what_happens_until_it_leaves(port: int, ask: Ask) -> None:
+    with connect(port) as page:
+        page.send(get(b"/_rgate/live", host=b"localhost", version=b"HTTP/1.0"))
+        assert page.read_head().values(b"content-type") == [b"text/event-stream"]
+        assert page.read_until(b"\n\n").endswith(b"retry: 2000\n\n")
+        assert b"event: tick\ndata: {" in page.read_until(b"}\n\n")
+        page.read_until(b"event: tick\n")
+    assert ask(get(b"/_rgate/live", CLOSE, host=b"localhost", method=b"HEAD")).status == 200
