@@ -42,14 +42,10 @@ class Standing(Enum):
         return {"waiting": "Ready"}.get(self.value, self.value.capitalize())
 
 
-# From worst to best, for what may sink at once and rises late.
-_RANK: Final = {
-    Standing.DOWN: 0,
-    Standing.DEGRADED: 1,
-    Standing.STALE: 2,
-    Standing.WAITING: 2,
-    Standing.WELL: 2,
-}
+_RANK: Final = {standing: rank for rank, standing in enumerate(Standing)}
+"""From worst to best."""
+
+_RISES_LATE: Final = (Standing.DOWN, Standing.DEGRADED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +141,7 @@ def verdict(situation: Situation, held: Held | None = None) -> tuple[Verdict, He
 
 def settled(standing: Standing, held: Held | None, now: float) -> Held:
     """Return what holds where *standing* is so now, and *held* was told before."""
-    if held is None or _RANK[standing] <= _RANK[held.standing]:
+    if held is None or held.standing not in _RISES_LATE or _RANK[standing] <= _RANK[held.standing]:
         return Held(standing)
     since = held.better_since if held.better_since is not None else now
     return Held(standing) if now - since >= RISES_AFTER_S else Held(held.standing, since)

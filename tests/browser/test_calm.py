@@ -5,10 +5,9 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Open
 from tests.browser.gateways import busy, stats_page
-from tests.browser.parts import LIVE
 from tests.integration.gateway import Gateway
 
-pytestmark = [pytest.mark.integration, pytest.mark.browser, LIVE]
+pytestmark = [pytest.mark.integration, pytest.mark.browser]
 
 # A figure that takes a digit more moves its unit, which counts for some hundred-thousandths; a row that moves
 # by its height counts for a thousandth.

@@ -11,7 +11,6 @@ from playwright.sync_api import expect
 from tests.browser.conftest import PICTURES, Open, Run
 from tests.browser.gateways import lying_docker, many_routes, stats_page
 from tests.browser.looking import GONE, Look
-from tests.browser.parts import CAUSE, LIVE, PAGE
 from tests.integration.backend import Backend
 from tests.integration.containers import Containers
 from tests.integration.daemon import Daemon
@@ -37,7 +36,6 @@ def expect_level(shown: Look, level: str) -> None:
     expect(shown.at("#verdict")).to_have_attribute("data-level", level)
 
 
-@CAUSE
 @pytest.mark.docker
 def test_nobody_is_kept_out_whatever_the_verdict_is_and_with_a_story_open(
     look: Open, run: Run, daemon: Daemon, containers: Containers
@@ -72,7 +70,6 @@ def test_nobody_is_kept_out_whatever_the_verdict_is_and_with_a_story_open(
     assert found == []
 
 
-@LIVE
 @pytest.mark.docker
 def test_nobody_is_kept_out_while_no_backend_has_a_container(
     look: Open, run: Run, containers: Containers
@@ -85,7 +82,6 @@ def test_nobody_is_kept_out_while_no_backend_has_a_container(
     assert barriers(shown, "down") == []
 
 
-@PAGE
 def test_no_visitor_is_kept_out(look: Open, run: Run, backend: Backend) -> None:
     gateway = run({**many_routes(backend.port, 3), "admin": {"allow": []}})
     gateway.get("/v1/name-00")
@@ -94,7 +90,6 @@ def test_no_visitor_is_kept_out(look: Open, run: Run, backend: Backend) -> None:
     assert barriers(shown, "visitor") == []
 
 
-@LIVE
 @pytest.mark.parametrize(("state", "count", "letters"), [("many-routes", 60, 6), ("long-names", 1, 90)])
 def test_nobody_is_kept_out_by_many_routes_or_long_names(
     look: Open, run: Run, backend: Backend, state: str, count: int, letters: int
@@ -113,7 +108,6 @@ def test_nobody_is_kept_out_by_many_routes_or_long_names(
         assert barriers(shown, state) == []
 
 
-@PAGE
 def test_nobody_is_kept_out_of_a_problem_a_story_or_an_explanation(look: Open, troubled: Gateway) -> None:
     base = f"http://127.0.0.1:{troubled.port}"
     (failed, *_) = troubled.get("/_rgate/requests?failed=1").json()["requests"]
@@ -129,7 +123,6 @@ def test_nobody_is_kept_out_of_a_problem_a_story_or_an_explanation(look: Open, t
     assert found == []
 
 
-@LIVE
 def test_pictures_are_kept_at_three_sizes_dark_and_light(look: Open, troubled: Gateway) -> None:
     shown = look(stats_page(troubled)).wait_until_live()
     expect(shown.at("#failures-list li")).not_to_have_count(0)

@@ -13,7 +13,6 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Open, Run
 from tests.browser.gateways import NOBODY, ask_raw, lying_docker, stats_page, two_backends
 from tests.browser.looking import Look
-from tests.browser.parts import CAUSE, LIVE, PAGE
 from tests.integration.backend import Backend
 from tests.integration.containers import Containers, port, short_id
 from tests.integration.gateway import Gateway
@@ -48,7 +47,6 @@ def nothing_was_run(shown: Look) -> bool:
     return "taken" not in shown.page.title() and shown.at("img").count() == 0
 
 
-@LIVE
 def test_a_hostile_path_and_hostile_names_are_text(look: Open, hostile: Gateway) -> None:
     assert b"X-Rgate-Reason: connect_failed" in ask_raw(hostile, HOSTILE_PATH)
     shown = look(stats_page(hostile)).wait_until_live()
@@ -64,7 +62,6 @@ def test_a_hostile_path_and_hostile_names_are_text(look: Open, hostile: Gateway)
     assert nothing_was_run(shown)
 
 
-@PAGE
 def test_without_javascript_hostile_names_are_text_too(look: Open, hostile: Gateway) -> None:
     ask_raw(hostile, HOSTILE_PATH)
     shown = look(stats_page(hostile), javascript=False)
@@ -73,7 +70,6 @@ def test_without_javascript_hostile_names_are_text_too(look: Open, hostile: Gate
     assert shown.at("img").count() == 0
 
 
-@LIVE
 def test_names_of_ninety_characters_make_nobody_scroll_sideways(
     look: Open, run: Run, backend: Backend
 ) -> None:
@@ -110,7 +106,6 @@ def wider_than_the_window(shown: Look) -> int:
     return int(page.evaluate("root => root.scrollWidth - root.clientWidth"))
 
 
-@CAUSE
 def test_without_javascript_verdict_figures_routes_and_backends_are_there(
     look: Open, troubled: Gateway
 ) -> None:
@@ -130,7 +125,6 @@ def test_without_javascript_verdict_figures_routes_and_backends_are_there(
     expect(shown.at("main")).to_contain_text("connect_failed")
 
 
-@PAGE
 @pytest.mark.docker
 def test_a_visitor_is_told_of_no_backend_container_label_or_failure(
     look: Open, run: Run, containers: Containers
@@ -162,7 +156,6 @@ def test_a_visitor_is_told_of_no_backend_container_label_or_failure(
     assert {path for path in paths if not path.startswith("/_rgate/static/")} == {"/stats"}
 
 
-@PAGE
 def test_a_window_is_kept_in_the_address_and_without_javascript_a_link(
     look: Open, run: Run, backend: Backend
 ) -> None:

@@ -6,11 +6,10 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Open, Run
 from tests.browser.gateways import many_routes, stats_page
 from tests.browser.looking import Look
-from tests.browser.parts import LIVE
 from tests.integration.backend import Backend
 from tests.integration.gateway import Gateway
 
-pytestmark = [pytest.mark.integration, pytest.mark.browser, LIVE]
+pytestmark = [pytest.mark.integration, pytest.mark.browser]
 
 ROUTES = 60
 

@@ -258,18 +258,20 @@ def test_a_level_sinks_at_once_and_rises_late() -> None:
     assert settled(Standing.WELL, holds, 10.0 + RISES_AFTER_S) == Held(Standing.WELL)
     assert settled(Standing.WELL, Held(Standing.STALE), 1.0) == Held(Standing.WELL)
     assert settled(Standing.STALE, Held(Standing.WAITING), 1.0) == Held(Standing.STALE)
+    assert settled(Standing.STALE, Held(Standing.DEGRADED), 1.0) == Held(Standing.STALE)
 
 
 @given(st.lists(st.tuples(st.sampled_from(Standing), st.integers(0, 40)), min_size=1, max_size=30))
 def test_a_better_level_than_was_told_is_told_only_after_a_minute_of_it(
     steps: list[tuple[Standing, int]],
 ) -> None:
-    rank = {Standing.DOWN: 0, Standing.DEGRADED: 1}
+    rank = {standing: number for number, standing in enumerate(Standing)}
+    late = (Standing.DOWN, Standing.DEGRADED)
     now, held, since_better = 0.0, None, 0.0
     for standing, wait_s in steps:
         now += wait_s
         before, held = held, settled(standing, held, now)
-        if before is None or rank.get(standing, 2) <= rank.get(before.standing, 2):
+        if before is None or before.standing not in late or rank[standing] <= rank[before.standing]:
             since_better = -1.0
             assert held.standing is standing
             continue
