@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.contract.http.clauses import clause
+from tests.contract.http.conftest import Launch
 from tests.contract.http.gateways import Gateway
 from tests.contract.http.script import exchange, get
 from tests.contract.http.site import Lane
@@ -46,8 +47,11 @@ def page(answer: Message, status: int = 200) -> Page:
 
 
 @clause("10.page.html", "10.page.policy", "10.page.script", own_choice=OWN)
-def test_figures_are_a_page_for_a_browser(gateway: Gateway, backend: Lane, client: Wire) -> None:
-    exchange(client, backend, get(backend.path)).upstream.close()
+def test_figures_are_a_page_for_a_browser(launch: Launch) -> None:
+    gateway = launch(single=1)  # one of its own: of very many routes the page shows some
+    backend = gateway.lane("single")
+    with gateway.client() as client:
+        exchange(client, backend, get(backend.path)).upstream.close()
 
     shown = page(asked(gateway, b"/stats", HTML))
 
@@ -92,9 +96,12 @@ def test_a_window_is_one_of_five(gateway: Gateway) -> None:
     [(EVIL, ()), (b"localhost", (b"Via: 1.1 a",))],
 )
 def test_a_stranger_gets_figures_and_routes_and_no_byte_of_containers(
-    gateway: Gateway, backend: Lane, client: Wire, host: bytes, lines: tuple[bytes, ...]
+    launch: Launch, host: bytes, lines: tuple[bytes, ...]
 ) -> None:
-    exchange(client, backend, get(backend.path)).upstream.close()
+    gateway = launch(single=1)
+    backend = gateway.lane("single")
+    with gateway.client() as client:
+        exchange(client, backend, get(backend.path)).upstream.close()
 
     answer = asked(gateway, b"/stats", HTML, *lines, host=host)
 
