@@ -18,6 +18,21 @@ from tests.integration.daemon import Daemon, real_socket
 from tests.integration.gateway import ROOT, Gateway, backend_config, running
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run what no engine has a part in with one of them."""
+    again = [
+        item
+        for item in items
+        if item.get_closest_marker("any_engine")
+        and isinstance(item, pytest.Function)
+        and hasattr(item, "callspec")
+        and item.callspec.params.get("engine") != "asyncio"
+    ]
+    if again:
+        config.hook.pytest_deselected(items=again)
+        items[:] = [item for item in items if item not in set(again)]
+
+
 @pytest.fixture(params=sorted(ENGINES), autouse=True)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Run every test with every engine."""

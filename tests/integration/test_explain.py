@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.gateway import Gateway, command, finished, running
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.any_engine]
 
 NO_DOCKER = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
 CONFIG: dict[str, Any] = {

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.gateway import backend_config, finished, running, wait_until, write_config
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.any_engine]
 
 NO_DOCKER = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
 CONFIG = backend_config("app_name=rgate-nothing")

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.containers import Containers
 from tests.integration.gateway import backend_config, running, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.docker]
+pytestmark = [pytest.mark.integration, pytest.mark.docker, pytest.mark.any_engine]
 
 
 @pytest.mark.clause("9.explain.near")

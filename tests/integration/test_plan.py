@@ -15,7 +15,7 @@ from rgate.core.containers import Container, PublishedPort, State
 from rgate.core.recording import Recording, recorded_source, written
 from tests.integration.gateway import command, finished, running, write_config
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.any_engine]
 
 NO_DOCKER = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
 

@@ -12,7 +12,7 @@ import pytest
 from tests.integration.containers import Containers
 from tests.integration.gateway import Gateway, backend_config, command, finished, running, write_config
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.any_engine]
 
 NO_DOCKER = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
 CONFIG: dict[str, Any] = {

@@ -21,7 +21,7 @@ from tests.integration.backend import Backend as Served
 from tests.integration.containers import IMAGE, Containers
 from tests.integration.gateway import Gateway, command, finished, frozen_docker, running
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.any_engine]
 
 SECRET = "s3cr3t-of-a-test"
 WAIT = ["-c", "import time; time.sleep(600)"]
