@@ -309,13 +309,25 @@ const on = {
   verdict(v) { S.verdict = v; verdict(); },
   backends(w) { S.world = w; backends(); },
   routes(r) { S.byRoute = r; routes(); },
-  failure(f) { S.fails = [f, ...S.fails].slice(0, 1000); failures(); },
-  timeline(e) { S.timeline.unshift(e); timeline(); },
+  failure(f) { if (f.more) return missed(); S.fails = [f, ...S.fails.filter(x => x.id !== f.id || x.at !== f.at)].slice(0, 1000); failures(); },
+  // What happened again comes anew, with how often: in the place of the line that it is told in.
+  timeline(e) { if (e.more) return missed(); S.timeline = [e, ...S.timeline.filter(x => x.since !== e.since || x.kind !== e.kind || x.text !== e.text)].slice(0, 1000); timeline(); },
 };
+// There was more than is told one by one, or the stream was broken: look, but not each second.
+function missed() {
+  S.missed ??= setTimeout(async () => {
+    S.missed = null;
+    try { [{ requests: S.fails }, { events: S.timeline }] = await Promise.all(["requests?failed=1&limit=1000", "timeline"].map(name => get(`/_rgate/${name}`))); failures(); timeline(); } catch {}
+  }, 2000);
+}
 function live() {
   const hear = (event, data) => { S.heard = now(); if (S.link === "lost") load(); else if (!S.paused) on[event](data); };
   const stream = new EventSource(`/_rgate/live?window=${S.window}`);
-  stream.onerror = () => { if (stream.readyState === EventSource.CLOSED) { S.refused = Date.now(); stop = again(); freshness(); } };
+  const refused = () => { stream.close(); S.refused = Date.now(); stop = again(); freshness(); };
+  let opened = 0;
+  stream.onopen = () => { if (opened++) missed(); };
+  stream.onerror = () => { if (stream.readyState === EventSource.CLOSED) refused(); };
+  stream.addEventListener("full", refused);
   for (const event in on) stream.addEventListener(event, e => hear(event, JSON.parse(e.data)));
   return () => stream.close();
 }
