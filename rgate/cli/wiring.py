@@ -15,6 +15,7 @@ from rgate._version import __version__
 from rgate.cli.config_file import load_config
 from rgate.core.candidates import Candidate
 from rgate.core.config import Config
+from rgate.core.connections import Connections
 from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
 from rgate.core.record import Counter, Record, RecordLog, RequestLog, Whole
@@ -23,12 +24,14 @@ from rgate.discovery.registry import Registry
 from rgate.discovery.watcher import Watcher
 from rgate.engines import ENGINES
 from rgate.stats import Stats, open_stats
+from rgate.telling.log import lines_lost
 from rgate.telling.process import Process, Started
 from rgate.telling.rings import Rings
 from rgate.telling.siblings import Alone, Siblings
 from rgate.telling.timeline import Comings, Refusals, Timeline
 from rgate.web.app import create_web
 from rgate.web.pages import Web
+from rgate.web.worker_metrics import WorkerMetrics
 
 
 class Engine(Protocol):
@@ -36,6 +39,9 @@ class Engine(Protocol):
 
     def start(self, listeners: Sequence[socket.socket]) -> None:
         """Begin to accept on *listeners*, and return. They are closed when no more is accepted."""
+
+    def connections(self) -> Connections:
+        """Return how many connections there are. Any thread may ask."""
 
     def drain(self, within_s: float) -> bool:
         """Stop accepting, and wait for what is under way; whether all ended in time."""
@@ -75,6 +81,7 @@ class Wired:
     stories: Rings
     process: Process
     comings: Comings
+    metrics: WorkerMetrics
     web: Web
     log: RequestLog
 
@@ -90,6 +97,7 @@ class Wired:
         self.gateway.swap_views(self.registry.views)
         self.stories.note(self.gateway.snapshot)
         self.comings.look()
+        self.metrics.loaded()
         self.watch_if_needed()
 
     def close(self) -> None:
@@ -142,17 +150,23 @@ def wire(
     comings = Comings(timeline, lambda: registry.views)
     registry.subscribe(lambda _: comings.look())
     gateway.balancer.told = Refusals(timeline, lambda: gateway.views)
+    siblings = siblings or Alone()
+    metrics = WorkerMetrics(gateway, knowledge, siblings.place)
+    metrics.lags = lambda: watcher.lags
+    metrics.lost["stderr"] = lines_lost
+    registry.subscribe(lambda _: metrics.note())
     app = create_web(
         gateway,
         stats,
         knowledge,
         stories=stories,
-        siblings=siblings or Alone(),
+        siblings=siblings,
         process=process,
+        metrics=metrics,
     )
     web = Web(gateway, app, knowledge, stories)
     log = _All(stats, stories, logs)
-    return Wired(gateway, registry, watcher, stats, stories, process, comings, web, log)
+    return Wired(gateway, registry, watcher, stats, stories, process, comings, metrics, web, log)
 
 
 def make_engine(name: str, wired: Wired) -> Engine:
@@ -161,6 +175,7 @@ def make_engine(name: str, wired: Wired) -> Engine:
     made = getattr(import_module(module), attribute)
     engine = cast(Engine, made(wired.gateway, wired.web, wired.log))
     wired.process.serves(engine.under_way)
+    wired.metrics.engine, wired.metrics.connections = name, engine.connections
     return engine
 
 

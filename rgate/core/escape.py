@@ -1,4 +1,8 @@
-"""What clients, labels and containers say, made harmless for a terminal and a line."""
+"""What clients, labels and containers say, made harmless for a terminal and a line, and for a database."""
+
+from typing import Final
+
+_LONGEST_STORED: Final = 1000  # characters
 
 
 def in_one_line(text: str) -> str:
@@ -14,3 +18,10 @@ def escaped(character: str) -> str:
     """Return *character* as an escape by its number, whatever it is."""
     code = ord(character)
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+
+
+def storable(name: str) -> str:
+    """Return *name* as every database can store it: no NUL, no lone surrogate, not too long."""
+    if name.isascii() and len(name) <= _LONGEST_STORED and "\0" not in name:
+        return name
+    return name[:_LONGEST_STORED].encode(errors="replace").decode().replace("\0", "?")

@@ -14,6 +14,7 @@ class OwnPage(Enum):
     READYZ = "/_rgate/readyz"
     BACKENDS = "/_rgate/backends"
     CONFIG = "/_rgate/config"
+    METRICS = "/_rgate/metrics"
     EXPLAIN = "/_rgate/explain"
     VERDICT = "/_rgate/verdict"
     TIMELINE = "/_rgate/timeline"

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -112,9 +113,10 @@ class _DockerEvents:
         filters = {"type": ["container", "network"], "event": [*_CONTAINER_ACTIONS, *_NETWORK_ACTIONS]}
         with _foreign_errors():
             self._stream = self._client.api.events(since=self._since, filters=filters, decode=True)
+            is_of_this_machine = not published_host()
             for message in self._stream:
                 if event := _event(message):
-                    yield event
+                    yield event if is_of_this_machine else replace(event, at_s=None)
 
     def close(self) -> None:
         with contextlib.suppress(*FOREIGN, AttributeError):
@@ -151,7 +153,9 @@ def _event(message: Mapping[str, Any]) -> Event | None:
         container_id = message.get("Actor", {}).get("ID", "")
     if not container_id:
         return None
-    return Event(container_id, action, signal_number(attributes.get("signal", "")))
+    at_ns = message.get("timeNano")
+    at_s = at_ns / 1e9 if isinstance(at_ns, int) else None
+    return Event(container_id, action, signal_number(attributes.get("signal", "")), at_s)
 
 
 def signal_number(name: str) -> int:

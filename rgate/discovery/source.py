@@ -15,12 +15,14 @@ class SourceError(Exception):
 class Event:
     """Something happened to a container; what it is like now is to be asked for.
 
-    *action* is Docker's word, without what follows a colon. *signal* is set for `kill`: a number.
+    *action* is Docker's word, without what follows a colon. *signal* is set for `kill`: a number. *at_s*:
+    when that was, in Unix seconds of this machine's clock; None where the source has another.
     """
 
     container_id: str
     action: str
     signal: int = 0
+    at_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
+from rgate.core.counters import Numbers, nothing, observed
 from rgate.core.knowledge import Connection, Events, Knowledge
 from rgate.core.timeline import (
     TimelineEvent,
@@ -32,6 +33,9 @@ PING_S: Final = 5.0
 FIRST_PAUSE_S: Final = 0.5
 # Not longer: who starts Docker again expects its containers within seconds.
 LONGEST_PAUSE_S: Final = 4.0
+LAG_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Of the histogram of `Watcher.lags`."""
+
 _TICK_S: Final = 0.5
 _EXPLAINED_S: Final = 1.0
 # Network events name containers by their state of a moment later; both come within milliseconds.
@@ -75,6 +79,12 @@ class Watcher:
         self._sure_at_s = 0.0  # from when on no event will tell of them
         self._told_away = False
         self._began = False
+        self._lags = nothing(LAG_BOUNDS_S)  # replaced whole, as other threads read it
+
+    @property
+    def lags(self) -> Numbers:
+        """How long it took from each event until what it tells of was in force: a histogram of seconds."""
+        return self._lags
 
     @property
     def knowledge(self) -> Knowledge:
@@ -187,7 +197,7 @@ class Watcher:
 
     def _apply(self, stream: EventStream) -> bool:
         """Apply the events that are there, waiting a moment for the first; whether the stream broke."""
-        changed: dict[str, None] = {}  # what came several times at once is inspected once
+        changed: dict[str, list[Event]] = {}  # what came several times at once is inspected once
         broke = False
         with contextlib.suppress(queue.Empty):
             item = self._events.get(timeout=_TICK_S)
@@ -197,13 +207,21 @@ class Watcher:
                         broke = True
                     else:
                         self._take(item[1])
-                        changed[item[1].container_id] = None
+                        changed.setdefault(item[1].container_id, []).append(item[1])
                 item = self._events.get_nowait()
         if self._unexplained is not None:
             self._unexplained.difference_update(changed)
-        for container_id in changed:
+        for container_id, events in changed.items():
             self._registry.update(container_id, self._source.container(container_id), self._steady_s())
+            self._in_force(events)
         return broke
+
+    def _in_force(self, events: Iterable[Event]) -> None:
+        """Note how long *events* took until what they tell of was in force."""
+        now_s = self._unix_s()
+        for event in events:
+            if event.at_s is not None:  # two readings of one clock, which may be set in between
+                self._lags = observed(self._lags, LAG_BOUNDS_S, max(now_s - event.at_s, 0.0))
 
     def _take(self, event: Event) -> None:
         """Apply what the event itself says, before Docker is asked for the rest."""

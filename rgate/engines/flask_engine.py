@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import chain
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from flask import request as flask_request
 
 from rgate.core.candidates import Candidate
 from rgate.core.config import DefaultResponse, ResponseFormat, Route
+from rgate.core.connections import Connections
 from rgate.core.delivery import envelope_of, own_content
 from rgate.core.exchange import Attempt
 from rgate.core.gateway import Gateway, Own, Snapshot
@@ -65,7 +67,8 @@ class FlaskEngine(WsgiServer):
     """Serves a gateway on listeners, with threads. See `rgate.cli` for who starts it."""
 
     def __init__(self, gateway: Gateway, web: Web, log: RequestLog) -> None:
-        self._app = create_flask_app(gateway, web, log)
+        self._upstream = RequestsUpstream()
+        self._app = create_flask_app(gateway, web, log, self._upstream)
         super().__init__(Service(self._app, gateway, log))
         self._web = web
 
@@ -84,6 +87,11 @@ class FlaskEngine(WsgiServer):
         """End at once."""
         self._web.end_streams()
         super().stop()
+
+    def connections(self) -> Connections:
+        """Return how many connections there are. Any thread may ask."""
+        active, idle = self.clients()
+        return replace(self._upstream.connections(), clients_active=active, clients_idle=idle)
 
 
 def create_flask_app(gateway: Gateway, web: Web, log: RequestLog, upstream: Upstream | None = None) -> Flask:
@@ -207,6 +215,7 @@ class _View:
                 request if request.manner.has_host_field else with_host(request, str(address).encode()),
                 content,
                 address,
+                exchange.backend.name,
                 snapshot.reading,
                 exchange.backend.timeouts,
                 exchange.connect_within_s(step),

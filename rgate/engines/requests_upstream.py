@@ -6,10 +6,12 @@ fields, and reads responses leniently; a gateway may do none of it.
 """
 
 import logging
+import threading
 import time
 from queue import LifoQueue
 from typing import Any, Final, cast
 from urllib.parse import quote
+from weakref import WeakSet
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -18,6 +20,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.poolmanager import PoolManager
 
+from rgate.core.connections import Connections
 from rgate.core.fields import lines
 from rgate.core.message import Fields, parse_fields
 from rgate.core.onward import AFTER_A_REST, LINE_END, NEVER, Reuse, response_lines
@@ -36,11 +39,16 @@ class RequestsUpstream:
 
     def __init__(self) -> None:
         self._adapter = _Adapter(pool_connections=_MOST_POOLS, pool_maxsize=MOST_POOLED)
+        self._connections = _Made()
+
+    def connections(self) -> Connections:
+        """Return how many connections there are to containers, and how many were made."""
+        return self._connections.counts()
 
     def send(self, sending: Sending) -> UpstreamResponse:
         """Return the response once its head is there; see `Upstream.send`."""
         try:
-            response = self._adapter.send(_prepared(sending), stream=True, proxies={})
+            response = self._adapter.send(_prepared(sending, self._connections), stream=True, proxies={})
         except requests.exceptions.ReadTimeout as error:
             raise UpstreamFailed(Failure.TIMEOUT, sent=True) from error
         except requests.exceptions.RequestException as error:
@@ -50,25 +58,26 @@ class RequestsUpstream:
         return _answered(sending, response)
 
 
-def _prepared(sending: Sending) -> requests.PreparedRequest:
+def _prepared(sending: Sending, connections: "_Made") -> requests.PreparedRequest:
     """Return what the adapter and mocks look at, and inside of it what our connection sends."""
     line, _, rest = sending.request.onward.partition(LINE_END)
     method, target, _ = line.split(b" ")
     prepared = requests.PreparedRequest()
     prepared.method = method.decode("ascii")
     prepared.url = f"http://{sending.address}" + quote(target, safe="/?%:@!$&'()*+,;=-._~[]|^{}<>\"\\`")
-    prepared.headers = cast(Any, _Headers(sending, parse_fields(rest, most_fields=len(rest))))
+    prepared.headers = cast(Any, _Headers(sending, connections, parse_fields(rest, most_fields=len(rest))))
     return prepared
 
 
 class _Headers(HTTPHeaderDict):
-    """The request's fields for whoever looks, and *sending* for our connection."""
+    """The request's fields for whoever looks; *sending*, and who counts *connections*, for our connection."""
 
-    def __init__(self, sending: Sending, fields: Fields) -> None:
+    def __init__(self, sending: Sending, connections: "_Made", fields: Fields) -> None:
         super().__init__()
         for name, value in fields:
             self.add(name.decode("ascii"), value.decode("latin-1"))
         self.sending = sending
+        self.connections = connections
 
     def copy(self) -> "_Headers":
         return self  # urllib3 copies before it adds fields for a proxy, and there is none
@@ -79,6 +88,7 @@ class _Connection(HTTPConnection):
 
     conversation: Conversation
     rests_until_s = 0.0  # before that it is not used again
+    is_busy = False
 
     def request(self, method: str, url: str, body: Any = None, headers: Any = None, **_options: Any) -> None:
         """Begin the conversation that *headers* carries; the other arguments say the same less well."""
@@ -91,12 +101,37 @@ class _Connection(HTTPConnection):
             began_s = time.monotonic()
             sending.connecting()
             self.sock = connect(sending)
+            headers.connections.add(self, sending.backend)
             sending.accepted(time.monotonic() - began_s)
+        self.is_busy = True
         self.conversation = Conversation(self.sock, sending, reused=reused)
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]
         """Return what the pool takes for a response: ours is read from the conversation."""
         return HTTPResponse(preload_content=False)
+
+
+class _Made:
+    """The connections that were made. Any thread may call."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connections: WeakSet[_Connection] = WeakSet()
+        self._made: dict[str, int] = {}
+
+    def add(self, connection: _Connection, backend: str) -> None:
+        """Count a connection that was made for a request of *backend*."""
+        with self._lock:
+            self._connections.add(connection)
+            self._made[backend] = self._made.get(backend, 0) + 1
+
+    def counts(self) -> Connections:
+        """Return how many are open, and how many were made."""
+        with self._lock:
+            is_busy = [one.is_busy for one in self._connections if one.sock is not None]
+            made = dict(self._made)
+        active = sum(is_busy)
+        return Connections(upstreams_active=active, upstreams_idle=len(is_busy) - active, made=made)
 
 
 class _Connections(LifoQueue[Any]):
@@ -138,6 +173,7 @@ def _answered(sending: Sending, response: requests.Response) -> Answered:
     def let_go(reuse: Reuse) -> None:
         if reuse is NEVER:
             connection.close()
+        connection.is_busy = False
         connection.rests_until_s = time.monotonic() + REST_S if reuse is AFTER_A_REST else 0.0
         raw.release_conn()
 

@@ -78,7 +78,7 @@ class RequestContent:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """One request on its way to *address*.
+    """One request on its way to *address*, of a container of *backend*.
 
     *fresh*: not over a pooled connection. *connecting* is called before a new connection is made, *accepted*
     with the seconds that it took, *interim* with each interim response for the client.
@@ -87,6 +87,7 @@ class Sending:
     request: Request
     content: RequestContent
     address: Address
+    backend: str
     reading: Reading
     timeouts: Timeouts
     connect_within_s: float

@@ -52,6 +52,11 @@ class WsgiServer:
         self._selector.register(self._wake_receiver, selectors.EVENT_READ, self._woken)
         self._watcher.start()
 
+    def clients(self) -> tuple[int, int]:
+        """Return how many connections have a request under way, and how many have none."""
+        idle = len(self._waiting)
+        return max(len(self._open) - idle, 0), idle
+
     def drain(self, within_s: float) -> bool:
         """Stop accepting, end what is idle, and wait for the rest; whether all ended in time."""
         self._order(self._begin_drain)

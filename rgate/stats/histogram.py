@@ -43,6 +43,12 @@ def middle_of(bucket: int) -> float:
     return least + ((1 << shift) - 1) / 2
 
 
+def most_of(bucket: int) -> int:
+    """Return the greatest latency in ns of *bucket*, but for the last, which has none."""
+    shift = max((bucket >> SUB_BUCKET_BITS) - 1, 0)
+    return ((bucket - (shift << SUB_BUCKET_BITS) + 1) << shift) - 1
+
+
 class Histogram:
     """How many latencies fell into each bucket, and their exact sum.
 
@@ -115,6 +121,12 @@ class Histogram:
         """Return how many latencies there are in each bucket that has any."""
         first, counts = self._counts()
         return {bucket: count for bucket, count in enumerate(counts, first) if count}
+
+    def up_to(self, buckets: Iterable[int]) -> tuple[int, ...]:
+        """Return how many latencies there are in each of *buckets* or before it."""
+        first, counts = self._counts()
+        seen = [0, *accumulate(counts)]
+        return tuple(seen[min(max(bucket - first + 1, 0), len(counts))] for bucket in buckets)
 
     def _counts(self) -> "tuple[int, array[int]]":
         """Return the counts from the first bucket that has any to the last, and which is the first."""

@@ -6,7 +6,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -18,6 +18,7 @@ from rgate.core.record import Counter, Record, RecordLog
 from rgate.stats.database import StatsError
 from rgate.stats.figures import Counted, Grouping, Label, grouped_figures
 from rgate.stats.histogram import Histogram
+from rgate.stats.lifetime import Journal, Lifetime, Part, Told, lifetime_of, part_of
 from rgate.stats.live_file import Arena, Counts, LiveFile, leftovers, unfolded_of_others
 from rgate.stats.over_time import OverTime
 from rgate.stats.queries import Answer, Queries
@@ -63,6 +64,21 @@ class Stats(RecordLog, Protocol):
 
     def lately(self, seconds: int = 900) -> Lately:
         """Return what a verdict needs to know of the last *seconds*: whole minutes, the last running."""
+
+    def lifetime(self) -> Lifetime | None:
+        """Return what the database said last of all that was counted ever; None: nothing yet.
+
+        Nobody waits for it: it is asked again meanwhile.
+        """
+
+    def parts(self, folded: Mapping[str, int]) -> list[Part]:
+        """Return what this process counted beyond what is *folded* by what the database said to who asks.
+
+        It is asked for before the lifetime that it is added to.
+        """
+
+    def parts_of_others(self, but: Container[str]) -> list[Part]:
+        """Return what others counted and have not folded, whose live files are here, *but* not these."""
 
     def close(self) -> None:
         """Store what was counted. What is added later is not kept."""
@@ -128,6 +144,8 @@ class LastingStats:
         self._leftovers: list[LiveFile] = []
         self._queries = Queries(store.read, self._read_failed)
         self._stop = threading.Event()
+        self._journal = Journal()
+        self._told_settled, self._told_fresh = Told[Label](), Told[tuple[int, Label]]()
         self._over_time = OverTime()
         self._running = Running(self._now_minute())
         self._minute_done = -1
@@ -183,6 +201,32 @@ class LastingStats:
         counts = self._counted_since(("lately", seconds), first).counts
         return lately_of(counts, sum(latencies.count for _, latencies in self.counted().counts))
 
+    def lifetime(self) -> Lifetime | None:
+        """Return what the database said last of all that was counted ever."""
+        window = self._queries.known(Wanted(None, EVER))
+        if window is None:
+            return None
+        settled, at = self._told_settled.tallies(window.settled), window.at
+        return lifetime_of(at.state.identity, at.folded, settled, self._told_fresh.tallies(at.fresh))
+
+    def parts(self, folded: Mapping[str, int]) -> list[Part]:
+        """Return what this process counted beyond what is *folded*."""
+        # This first: what is folded in between is in the journal by then.
+        unfolded = self._recorder.unfolded()
+        return [
+            *self._journal.since(folded),
+            *(part_of(part.live_id, part.generation, part.counts) for part in unfolded),
+        ]
+
+    def parts_of_others(self, but: Container[str]) -> list[Part]:
+        """Return what other processes counted and have not folded."""
+        others = self._unfolded_of_others()
+        return [
+            part_of(live_id, generation, counts)
+            for _, live_id, generation, counts in others
+            if live_id not in but
+        ]
+
     def _counted_since(self, name: object, first: int) -> Counted:
         asked = self._ask(Wanted(name, first))
         return Counted(asked.counted(name, first), asked.silent_s)
@@ -229,6 +273,7 @@ class LastingStats:
             counts = arena.histograms()
             self._store.fold(arena.live_id, arena.generation, counts, now_minute)
             self._queries.folded(arena.live_id, arena.generation, counts)
+            self._journal.add(part_of(arena.live_id, arena.generation, counts), time.monotonic())
             self._recorder.clear(arena)
         if now_minute != self._minute_done:
             self._fold_leftovers(now_minute)
@@ -252,7 +297,9 @@ class LastingStats:
             left = self._leftovers[-1]
             for arena in sorted(left.arenas, key=lambda arena: arena.generation):
                 if not arena.is_empty:
-                    self._store.fold(left.live_id, arena.generation, arena.histograms(), now_minute)
+                    counts = arena.histograms()
+                    self._store.fold(left.live_id, arena.generation, counts, now_minute)
+                    self._journal.add(part_of(left.live_id, arena.generation, counts), time.monotonic())
             self._leftovers.pop().remove()
             self._store.forget(left.live_id)
             _log.info("stats_leftover_folded file=%s", left.path.name)

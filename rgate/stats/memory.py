@@ -1,12 +1,14 @@
 """Statistics that keep every record: the plain meaning of the figures, and a stand-in for tests."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
 from rgate.core.lately import Lately
 from rgate.core.record import Counter, Record
 from rgate.stats.figures import Counted, Label
 from rgate.stats.histogram import Histogram
+from rgate.stats.lifetime import Lifetime, Part, part_of
+from rgate.stats.live_file import Counts
 from rgate.stats.reading import first_minute
 from rgate.stats.series import (
     ContainerFigures,
@@ -57,6 +59,20 @@ class MemoryStats:
         """Return what was counted lately."""
         return lately_of(self._in_last(seconds), sum(latencies.count for _, latencies in self._counted(None)))
 
+    def lifetime(self) -> Lifetime:
+        """Return nothing: all is in `parts`."""
+        return Lifetime(1, {}, {})
+
+    def parts(self, folded: Mapping[str, int]) -> list[Part]:
+        """Return what was counted ever."""
+        del folded
+        return [part_of("memory", 1, _merged(self._by_minute()))]
+
+    def parts_of_others(self, but: Container[str]) -> list[Part]:
+        """Return nothing: nobody else counts here."""
+        del but
+        return []
+
     def _by_minute(self) -> Iterator[OfMinute]:
         for record in list(self._records):
             yield int(record.ended_at_s) // 60, _label(record), Histogram([record.latency_ns])
@@ -95,3 +111,10 @@ class _Counter:
     def add(self, status: int, latency_ns: int, now_ns: int) -> None:
         del now_ns
         self._stats.add(Record(self._now(), "", "", "", status, 0, latency_ns, *self._names))
+
+
+def _merged(counts: Iterable[OfMinute]) -> Counts:
+    merged: Counts = {}
+    for minute, label, latencies in counts:
+        merged.setdefault((minute, label), Histogram()).merge(latencies)
+    return merged

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Protocol
 from rgate.stats.figures import Label
 from rgate.stats.histogram import Histogram
 from rgate.stats.live_file import Counts
-from rgate.stats.reading import Known, Moment, Wanted
+from rgate.stats.reading import Known, Moment, Wanted, Window
 from rgate.stats.store import StoreUnavailableError
 
 log: Final = logging.getLogger("rgate")
@@ -96,6 +96,15 @@ class Queries:
     def has_history(self) -> bool:
         """Whether somebody asked for figures over time."""
         return self._known.history is not None
+
+    def known(self, wanted: Wanted) -> Window | None:
+        """Return the window that is wanted, as the database said last; None: it has not said yet.
+
+        It is asked again meanwhile, and not waited for.
+        """
+        with self._lock:
+            self._want(wanted).waiting -= 1
+            return self._known.windows.get(wanted.name)
 
     def ask(self, wanted: Wanted) -> Answer:
         """Return what the database says of what is wanted.

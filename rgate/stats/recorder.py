@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from rgate.core.escape import storable
 from rgate.core.record import Record
 from rgate.stats.figures import OTHER, Label
 from rgate.stats.histogram import SUB_BUCKET_BITS, bucket_of
@@ -16,7 +17,6 @@ MOST_LABELS_A_MINUTE: Final = 512
 MOST_SPILT: Final = 2048
 """Rows kept in memory while the database is away; then names go, and minutes become hours."""
 
-_LONGEST_NAME: Final = 1000
 # 18 minutes: 16 million of them fit into a row's sum, which are more than one process ends in a minute.
 _ORDINARY_NS: Final = 1 << 40
 
@@ -93,8 +93,8 @@ class Recorder:
         if key.minute != self._minute:
             self._minute = key.minute
             self._labels_of_minute = set()
-        names = (_storable(key.route), _storable(key.backend), _storable(key.container))
-        label = Label(*names, key.status, key.cut, _storable(key.reason))
+        names = (storable(key.route), storable(key.backend), storable(key.container))
+        label = Label(*names, key.status, key.cut, storable(key.reason))
         if label not in self._labels_of_minute:
             if len(self._labels_of_minute) >= MOST_LABELS_A_MINUTE:
                 label = Label(OTHER, OTHER, OTHER, key.status, key.cut, label.reason)
@@ -180,10 +180,3 @@ class Counter:
         row = self._recorder._count((self._minute, *self._names, status, False, ""), max(latency_ns, 0))
         if row is not None:
             self._rows[status] = row
-
-
-def _storable(name: str) -> str:
-    """Return *name* as every database can store it: no NUL, no lone surrogate, not too long."""
-    if name.isascii() and len(name) <= _LONGEST_NAME and "\0" not in name:
-        return name
-    return name[:_LONGEST_NAME].encode(errors="replace").decode().replace("\0", "?")

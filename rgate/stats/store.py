@@ -28,6 +28,7 @@ from rgate.stats.schema import (
     COUNTS_KEPT,
     DAYS_KEPT,
     FOLDS,
+    HOUR_MINUTES,
     HOURS_KEPT,
     LABELS,
     MINUTES,
@@ -107,9 +108,13 @@ class Store:
             connection.execute(STATE.update().values(revision=STATE.c.revision + 1))
 
     def forget(self, live_id: str) -> None:
-        """Forget which generations of *live_id* were added: the file is gone."""
+        """Forget in an hour which generations of *live_id* were added: the file is gone.
+
+        Others may have read that file before, and only this tells them that it is in the database by now.
+        """
+        earlier = FOLDS.c.minute - DAYS_KEPT + HOUR_MINUTES
         with self._writing() as connection:
-            connection.execute(FOLDS.delete().where(FOLDS.c.live_id == live_id))
+            connection.execute(FOLDS.update().where(FOLDS.c.live_id == live_id).values(minute=earlier))
 
     def sum_up(
         self, now_minute: int, ran: Iterable[tuple[int, int]] = (), most_labels: int = MOST_LABELS

@@ -234,3 +234,9 @@ def _tell_of_thread(failed: threading.ExceptHookArgs) -> None:
     name = failed.thread.name if failed.thread is not None else ""
     exception = failed.exc_value or failed.exc_type()
     logging.getLogger("rgate").error("a thread failed thread=%s", name, exc_info=exception)
+
+
+def lines_lost() -> int:
+    """Return how many events were lost that go to standard error."""
+    handlers = logging.getLogger("rgate").handlers
+    return sum(handler.lost for handler in handlers if isinstance(handler, LogHandler))

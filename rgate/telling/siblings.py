@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 log = logging.getLogger("rgate")
@@ -55,6 +56,14 @@ class Answers:
 class Siblings(Protocol):
     """All workers of one rgate, this one among them. Any thread may call."""
 
+    @property
+    def place(self) -> str:
+        """Which of them this is; another that comes in its place has the same."""
+
+    @property
+    def directory(self) -> Path | None:
+        """Where all of them may write, as long as rgate lives; None: there is one only."""
+
     def answer(self, question: str, function: Function) -> None:
         """Let *function* answer *question*, whichever worker asks."""
 
@@ -69,6 +78,9 @@ class Siblings(Protocol):
 
 class Alone:
     """The only process of its rgate."""
+
+    place: str = "0"
+    directory: Path | None = None
 
     def __init__(self) -> None:
         self._functions: dict[str, Function] = {}
@@ -89,6 +101,9 @@ class Worker:
     def __init__(self, listener: socket.socket, others: Sequence[str]) -> None:
         self._listener = listener
         self._others = tuple(others)
+        own = Path(listener.getsockname())
+        self.place: str = own.name
+        self.directory: Path | None = own.parent
         self._functions: dict[str, Function] = {}
 
     def answer(self, question: str, function: Function) -> None:

@@ -19,7 +19,7 @@ from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
 from rgate.core.own import OwnPage
 from rgate.core.problem import OWN_FIELDS, PAGE_FIELDS, Problem, page_problem
-from rgate.core.query import BadQuery
+from rgate.core.query import BadQuery, asked
 from rgate.core.reasons import Reason
 from rgate.core.windows import parse_series_query
 from rgate.stats import Grouping, Stats, parse_stats_query
@@ -39,6 +39,7 @@ from rgate.web.documents import (
     SeriesByRouteDocument,
     SeriesDocument,
 )
+from rgate.web.metrics_page import MetricsPage
 from rgate.web.moments import Moments
 from rgate.web.operator_page import OperatorPage
 from rgate.web.pages import LIVE
@@ -46,6 +47,7 @@ from rgate.web.requests_page import RequestsPage
 from rgate.web.timeline_page import TimelinePage
 from rgate.web.told_pages import explanation_page, problem_page, story_page
 from rgate.web.verdict_page import VerdictPage
+from rgate.web.worker_metrics import WorkerMetrics
 
 log = logging.getLogger("rgate")
 
@@ -58,10 +60,12 @@ def create_web(
     stories: Rings,
     siblings: Siblings,
     process: Process | None = None,
+    metrics: WorkerMetrics | None = None,
 ) -> Flask:
     """Return the application. Which paths come here is decided in core/own.py.
 
     *siblings* are asked where a page tells of all workers. *process*: what this one knows of itself.
+    *metrics*: what it says of itself for them; None: no more than the gateway knows.
     """
     process = process or Process(Timeline())
     app = Flask("rgate.web", static_folder=None)
@@ -71,6 +75,7 @@ def create_web(
     verdict = VerdictPage(gateway, stats, knowledge, process, siblings)
     recent = Recent(process.timeline)
     app.extensions[LIVE] = Live(Moments(gateway, stats, stories, recent, siblings, backends, verdict))
+    worker = metrics or WorkerMetrics(gateway, knowledge, siblings.place)
     pages = _Pages(
         gateway,
         stats,
@@ -79,6 +84,7 @@ def create_web(
         backends,
         TimelinePage(process.timeline, siblings),
         verdict,
+        MetricsPage(gateway, worker, stats, siblings),
     )
 
     @app.endpoint("own")
@@ -114,9 +120,11 @@ class _Pages:
         backends: BackendsPage,
         timeline: TimelinePage,
         verdict: VerdictPage,
+        metrics: MetricsPage,
     ) -> None:
         self._gateway = gateway
         self._requests = requests
+        self._metrics = metrics
         self._stats = stats
         self._knowledge = knowledge
         self._operator = OperatorPage(stats, requests, backends, timeline, verdict)
@@ -130,6 +138,7 @@ class _Pages:
             OwnPage.SERIES: self._series,
             OwnPage.REQUESTS: self._last_requests,
             OwnPage.STORY: self._story,
+            OwnPage.METRICS: self._metrics_page,
         }
 
     def answer(self) -> Response:
@@ -166,6 +175,11 @@ class _Pages:
                 {name: FiguresDocument.of(one.as_json()).as_json() for name, one in grouped.items()}
             )
         return _with_age(answer, counted.silent_s)
+
+    def _metrics_page(self) -> Response:
+        asked(_query(), ())
+        body, content_type = self._metrics.page(request.headers.get("Accept", ""))
+        return Response(body, content_type=content_type)
 
     def _config(self) -> Response:
         # Not by jsonify: the file that it is saved in can be used as a configuration.

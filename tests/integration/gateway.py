@@ -69,8 +69,10 @@ class Client:
     def __init__(self, port: int, timeout_s: float = 20, host: str = "127.0.0.1") -> None:
         self._connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
 
-    def request(self, method: str, target: str, body: bytes | None = None) -> Response:
-        self._connection.request(method, target, body)
+    def request(
+        self, method: str, target: str, body: bytes | None = None, fields: Mapping[str, str] | None = None
+    ) -> Response:
+        self._connection.request(method, target, body, fields or {})
         with self._connection.getresponse() as response:
             return Response(response.status, response.headers, response.read())
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rgate.telling.siblings import ANSWER_WITHIN_S, Answers
@@ -15,6 +16,8 @@ class Fellow:
     def __init__(self, all: "list[Fellow]") -> None:
         self.functions: dict[str, Function] = {}
         self.hangs = False
+        self.place = str(len(all))
+        self.directory: Path | None = None
         self._all = all
         all.append(self)
 

@@ -37,6 +37,9 @@ CLI: Final = STANDARD | {
 HTML: Final = STANDARD | {
     "markupsafe", "rgate.core", "rgate.stats", "rgate.web.amounts", "rgate.web.documents",
 }  # fmt: skip
+METRICS: Final = STANDARD | {
+    "prometheus_client", "rgate.core", "rgate.discovery.watcher", "rgate.stats", "rgate.web.exposition",
+}  # fmt: skip
 
 ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     # Only what `create_app` and the types of its arguments need.
@@ -88,7 +91,8 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     | {"rgate.web.asked", "rgate.web.catch_all", "rgate.web.documents", "rgate.web.environ"}
     | {"rgate.web.backends_page", "rgate.web.moments", "rgate.web.operator_page", "rgate.web.page"}
     | {"rgate.web.pages", "rgate.web.requests_page"}
-    | {"rgate.web.static_files", "rgate.web.timeline_page", "rgate.web.told_pages", "rgate.web.verdict_page"},
+    | {"rgate.web.static_files", "rgate.web.timeline_page", "rgate.web.told_pages", "rgate.web.verdict_page"}
+    | {"rgate.web.metrics_page", "rgate.web.worker_metrics"},
     "rgate.web.amounts": STANDARD,
     "rgate.web.markup": STANDARD | {"jinja2", "markupsafe", "rgate.core", "rgate.web.amounts"},
     "rgate.web.sparks": HTML,
@@ -98,6 +102,9 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.web.static_files": STANDARD | {"importlib.resources", "rgate.core"},
     "rgate.web.asked": CORE,
     "rgate.web.documents": CORE | {"pydantic", "rgate.stats.series"},
+    "rgate.web.exposition": METRICS,
+    "rgate.web.metrics_page": METRICS | {"rgate._version", "rgate.telling", "rgate.web.worker_metrics"},
+    "rgate.web.worker_metrics": METRICS,
     "rgate.cli": CLI,
     "rgate.cli.case_results": CLI | {"rgate.web.documents"},
     "rgate.cli.explain": CLI | {"rgate.web.documents"},

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rgate.stats.histogram import Histogram, bucket_of
+from rgate.stats.histogram import BUCKETS, Histogram, bucket_of, most_of
 
 # All magnitudes alike: from a nanosecond to eleven days.
 LATENCIES = st.lists(
@@ -87,3 +87,17 @@ def test_of_nothing_all_is_zero() -> None:
 def test_other_bytes_are_no_histogram(data: bytes) -> None:
     with pytest.raises(ValueError, match="no histogram"):
         Histogram.from_bytes(data)
+
+
+@given(st.integers(0, BUCKETS - 2))
+def test_the_greatest_latency_of_a_bucket_is_in_it_and_the_next_is_not(bucket: int) -> None:
+    assert bucket_of(most_of(bucket)) == bucket
+    assert bucket_of(most_of(bucket) + 1) == bucket + 1
+
+
+@given(LATENCIES, st.lists(st.integers(0, BUCKETS - 1)))
+@example([], [0, BUCKETS - 1])
+@example([5, 5, 6], [0, 4, 5, 6, 7, BUCKETS - 1])
+def test_it_says_how_many_are_in_a_bucket_or_before_it(latencies: list[int], buckets: list[int]) -> None:
+    expected = tuple(sum(bucket_of(one) <= bucket for one in latencies) for bucket in buckets)
+    assert Histogram(latencies).up_to(buckets) == expected

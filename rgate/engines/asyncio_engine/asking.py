@@ -363,7 +363,7 @@ class Connecting:
         # A timer of our own, as asyncio.timeout costs a fifth of a connection.
         limit = loop.call_later(exchange.connect_within_s(attempt), self._task.cancel)
         try:
-            upstream = await asking.shared.pools.connect(asking.destination.pool)
+            upstream = await asking.shared.pools.connect(asking.destination.pool, exchange.backend.name)
         except asyncio.CancelledError:
             if asking.client.work is not self:
                 raise  # the client is gone

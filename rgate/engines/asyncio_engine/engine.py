@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from rgate.core.candidates import Candidate
+from rgate.core.connections import Connections
 from rgate.core.gateway import Gateway, Own
 from rgate.core.message import Refused
 from rgate.core.onward import Request
@@ -48,6 +49,10 @@ class AsyncioEngine:
         """Return how many requests each candidate of a backend, by its name, is asked for now."""
         return self._acceptor.under_way()
 
+    def connections(self) -> Connections:
+        """Return how many connections there are. Any thread may ask."""
+        return self._acceptor.connections()
+
     def drain(self, within_s: float) -> bool:
         """Stop accepting, and wait for what is under way; whether all ended in time."""
         self._loop.call_soon_threadsafe(self._acceptor.drain)
@@ -75,7 +80,8 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 class Acceptor:
     """Accepts clients as long as there is room, begins their requests, sees to their time, and ends them all.
 
-    It is the `Answers` of all clients. Everything here runs in the loop, but for `drained` and `under_way`.
+    It is the `Answers` of all clients. Everything here runs in the loop, but for `drained`, `under_way` and
+    `connections`.
     """
 
     def __init__(self, shared: Shared) -> None:
@@ -141,6 +147,12 @@ class Acceptor:
     async def _accept_again(self) -> None:
         if not self._servers and not self._shared.draining and self._is_room():
             await self._accept()
+
+    def connections(self) -> Connections:
+        """Return how many connections there are. Any thread may ask: it looks at copies."""
+        clients = self._clients.copy()
+        idle = sum(client.is_idle for client in clients)
+        return Connections(len(clients) - idle, idle, *self._shared.pools.counts())
 
     # Requests.
 

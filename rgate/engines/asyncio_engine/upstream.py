@@ -7,7 +7,7 @@ import select
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, cast
 
 from rgate.core.candidates import Address
@@ -43,6 +43,7 @@ class Upstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self.pool.open += 1
 
     def data_received(self, data: bytes) -> None:
         owner = self.owner
@@ -58,6 +59,7 @@ class Upstream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
+        self.pool.open -= 1
         if exc is not None:
             self._read_rest()
         self.pool.forget(self)  # a response among the rest may have put it back
@@ -125,16 +127,23 @@ def end_writing(transport: asyncio.Transport) -> None:
 class Pool:
     """The idle connections to one address. The one used last comes first, so that the rest can go.
 
-    *now*: the time in nanoseconds of the clock that `give_back` is told of.
+    *now*: the time in nanoseconds of the clock that `give_back` is told of. *open*: how many connections
+    there are, those in use too.
     """
 
-    __slots__ = ("__weakref__", "_now", "_resting", "address", "idle")
+    __slots__ = ("__weakref__", "_now", "_resting", "address", "idle", "open")
 
     def __init__(self, address: Address, now: Callable[[], int] = time.monotonic_ns) -> None:
         self.address = address
         self._now = now
         self.idle: list[Upstream] = []
+        self.open = 0
         self._resting: deque[Upstream] = deque()  # those that rest the longest first
+
+    @property
+    def waiting(self) -> int:
+        """How many connections are not in use. Any thread may ask."""
+        return len(self.idle) + len(self._resting)
 
     def take(self, *, certainly_open: bool = False) -> Upstream | None:
         """Return an idle connection, or None.
@@ -191,6 +200,7 @@ class Pools:
         self._loop = loop
         # A pool stays as long as somebody refers to it: a connection, or a route in force.
         self._pools: weakref.WeakValueDictionary[Address, Pool] = weakref.WeakValueDictionary()
+        self._made: dict[str, int] = {}
 
     def of(self, address: Address) -> Pool:
         """Return the pool of *address*."""
@@ -199,13 +209,26 @@ class Pools:
             pool = self._pools[address] = Pool(address)
         return pool
 
-    async def connect(self, pool: Pool) -> Upstream:
-        """Return a new connection to the address of *pool*. Raises whatever goes wrong, OSError mostly."""
+    async def connect(self, pool: Pool, backend: str) -> Upstream:
+        """Return a new connection to the address of *pool*, for a request of *backend*.
+
+        Raises whatever goes wrong, OSError mostly.
+        """
         _, upstream = await self._loop.create_connection(
             lambda: Upstream(pool), pool.address.host, pool.address.port
         )
         upstream.transport.set_write_buffer_limits(0)  # so that one is told when all of a request was taken
+        self._made[backend] = self._made.get(backend, 0) + 1
         return upstream
+
+    def counts(self) -> tuple[int, int, Mapping[str, int]]:
+        """Return how many connections are in use, how many are not, and how many were made for each backend.
+
+        Any thread may ask: each step that it takes is one that no other interrupts.
+        """
+        pools = [pool for reference in self._pools.valuerefs() if (pool := reference()) is not None]
+        waiting = sum(pool.waiting for pool in pools)
+        return max(sum(pool.open for pool in pools) - waiting, 0), waiting, self._made.copy()
 
     def sweep(self, now_ns: int) -> None:
         """End connections that were idle for long."""

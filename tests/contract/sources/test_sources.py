@@ -18,7 +18,7 @@ from rgate.core.timeline import TimelineEvent
 from rgate.discovery.docker_source import DockerSource, signal_number
 from rgate.discovery.registry import Registry
 from rgate.discovery.source import ContainerSource, Details, Event, SourceError
-from rgate.discovery.watcher import RESYNC_S, Watcher
+from rgate.discovery.watcher import LAG_BOUNDS_S, RESYNC_S, Watcher
 from rgate.telling.timeline import Comings, Timeline
 
 IMAGE = "rgate/demo:local"
@@ -73,6 +73,7 @@ class FakeWorld:
         self.source: ContainerSource = self
         self.label = "fake"
         self.away = False
+        self.has_clock = True
         self._containers: dict[str, Container] = {}
         self._streams: list[FakeStream] = []
 
@@ -106,7 +107,7 @@ class FakeWorld:
 
     def _tell(self, container_id: str, action: str, signal: int = 0) -> None:
         for stream in self._streams:
-            stream.put(Event(container_id, action, signal))
+            stream.put(Event(container_id, action, signal, time.time() if self.has_clock else None))
 
     def run(self, name: str) -> str:
         identity = uuid.uuid4().hex
@@ -572,3 +573,31 @@ def test_docker_that_never_answered_is_the_reason() -> None:
 )
 def test_signals_are_known_by_name_and_number(name: str, number: int) -> None:
     assert signal_number(name) == number
+
+
+@pytest.mark.clause("10.metrics.lag")
+def test_it_is_known_how_long_events_took_until_they_were_in_force(world: World, watched: Watched) -> None:
+    began_s = time.time()
+    one = world.run("one")
+    watched.wait(lambda: watched.names() == ["one"])
+    world.signal(one, "SIGKILL")
+    watched.wait(lambda: watched.names() == [])
+    while watched.watcher.lags[-1] < 2:  # it is noted behind the change itself
+        assert time.time() < began_s + 2 * WITHIN_S
+        threading.Event().wait(0.01)
+    total_s, *within_s, count = watched.watcher.lags
+    assert within_s == sorted(within_s)
+    assert within_s[-1] == count
+    assert 0 <= total_s <= count * (time.time() - began_s)
+
+
+@pytest.mark.clause("10.metrics.lag")
+def test_a_source_with_another_clock_tells_nothing_of_that() -> None:
+    world = FakeWorld()
+    world.has_clock = False
+    watched = Watched(world)
+    assert watched.watcher.wait_first_look(5)
+    world.run("one")
+    watched.wait(lambda: watched.names() == ["one"])
+    watched.watcher.stop()
+    assert watched.watcher.lags == (0,) * (2 + len(LAG_BOUNDS_S))
