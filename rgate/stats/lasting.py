@@ -21,7 +21,7 @@ from rgate.stats.histogram import Histogram
 from rgate.stats.lifetime import Journal, Lifetime, Part, Told, lifetime_of, part_of
 from rgate.stats.live_file import Arena, Counts, LiveFile, leftovers, unfolded_of_others
 from rgate.stats.over_time import OverTime
-from rgate.stats.queries import Answer, Queries
+from rgate.stats.queries import SILENT_S, Answer, Queries
 from rgate.stats.reading import EVER, History, Moment, Wanted, Window, first_minute
 from rgate.stats.recorder import Recorder
 from rgate.stats.running import Running
@@ -142,7 +142,7 @@ class LastingStats:
         self._live_file = self._new_live_file()
         self._recorder = Recorder(*(self._live_file.arenas if self._live_file else _in_memory()))
         self._leftovers: list[LiveFile] = []
-        self._queries = Queries(store.read, self._read_failed)
+        self._queries = Queries(store.read, self._read_failed, SILENT_S)
         self._stop = threading.Event()
         self._journal = Journal()
         self._told_settled, self._told_fresh = Told[Label](), Told[tuple[int, Label]]()
