@@ -33,7 +33,7 @@ def test_two_colons_are_both_families_and_an_ipv4_client_is_written_as_such(
 ) -> None:
     options = ("--host", "::", "--access-log", "access.log", "--log-format", "json", *options)
     with running(tmp_path, backend.config(), *options, environment=NO_DOCKER) as gateway:
-        assert gateway.ready == f"rgate listening on http://[::]:{gateway.port}\n"
+        assert json.loads(gateway.ready)["urls"] == [f"http://[::]:{gateway.port}"]
         for host in ("127.0.0.1", "::1"):
             assert get(gateway.port, "/api/fields", host).json()["X-Forwarded-For"] == host
             assert get(gateway.port, "/_rgate/backends", host).status == 200  # for loopback only

@@ -235,9 +235,10 @@ def is_answered(path: Path) -> bool:
     question = b'{"question":"","arguments":{}}'
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(0.2)
-        connection.connect(str(path))
-        connection.sendall(struct.pack(">I", len(question)) + question)
-        with contextlib.suppress(TimeoutError):
+        # A worker that is killed meanwhile resets it.
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            connection.connect(str(path))
+            connection.sendall(struct.pack(">I", len(question)) + question)
             return connection.recv(1) == b""
         return False
 
