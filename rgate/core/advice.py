@@ -3,9 +3,9 @@
 A sentence may hold `code`. What comes from names in it is as it is: who shows it escapes it.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 from types import MappingProxyType
 from typing import Final
 
@@ -30,7 +30,6 @@ _DOCKER_PS: Final = "docker ps --all --format '{{.Names}}\\t{{.Status}}\\t{{.Lab
 # For each reason what happened, what to do, and the command. `{}` in a command is the container, or the
 # address where that is fixed; without one there is no such command.
 _LOG: Final = "docker logs --since 15m {}"
-_INSPECT: Final = "docker inspect --format '{{{{json .State}}}}' {}"
 _OF: Final[Mapping[Reason, tuple[str, str, str]]] = MappingProxyType(
     {
         Reason.NO_CONTAINER: (
@@ -205,7 +204,7 @@ def _with_container(command: str, record: Record) -> str:
         return ""
     last = record.tries[-1]
     if record.container == last.address:  # a fixed address: nothing is known of what is behind it
-        return f"curl --verbose {quoted(f'http://{last.address}/')}"
+        return f"curl --verbose {quote(f'http://{last.address}/')}"
     return _for_container(command, record.container)
 
 
@@ -213,12 +212,4 @@ def _for_container(command: str, container: str) -> str:
     if "{}" not in command:
         return command
     dashes = "-- " if container.startswith("-") else ""
-    return command.format(dashes + quoted(container))
-
-
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_@%+=:,./-]+", re.ASCII)
-
-
-def quoted(word: str) -> str:
-    """Return *word* as a POSIX shell takes it for one."""
-    return word if _PLAIN.fullmatch(word) else "'" + word.replace("'", "'\"'\"'") + "'"
+    return command.format(dashes + quote(container))

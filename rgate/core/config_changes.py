@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from rgate.core.config import Backend, Config, Route
 from rgate.core.plan import needs_restart
-from rgate.core.timeline import code, several
+from rgate.core.wording import code, several
 
 _TOLD: Final = 4
 """So many changes are told each for itself."""

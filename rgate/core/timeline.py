@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 from rgate.core.config_errors import ConfigError
 from rgate.core.facts import Level
+from rgate.core.wording import code, only, several
 
 FOLDED_WITHIN_S: Final = 120.0
 """An event that comes again within so long is told in one line, with how often. Full lists come each 30 s."""
@@ -178,21 +179,6 @@ def length(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
 
 
-def code(text: str) -> str:
-    """Return *text* as what a machine reads, within a sentence."""
-    return f"`{plain(text)}`"
-
-
-def plain(text: str) -> str:
-    """Return *text*, which may hold anything, so that it neither begins nor ends what is shown as code."""
-    return text.replace("`", "\N{MODIFIER LETTER GRAVE ACCENT}")
-
-
-def several(number: int, word: str) -> str:
-    """Return so many of what *word* calls one of, such as `3 containers`."""
-    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
-
-
 # rgate itself.
 
 
@@ -291,7 +277,7 @@ def refused(at: float, backends: Sequence[str], name: str, left_out_s: float) ->
         at,
         Kind.OUT,
         Level.WARN,
-        backends[0] if len(backends) == 1 else "",
+        only(backends),
         f"{code(name)} refused; left out for {left_out_s:g} s, and longer while it goes on",
         "others are asked first",
         about=f"{name} refused",
@@ -305,7 +291,7 @@ def accepts_again(at: float, backends: Sequence[str], name: str, out_s: float) -
         at,
         Kind.IN,
         Level.OK,
-        backends[0] if len(backends) == 1 else "",
+        only(backends),
         f"{code(name)} accepts again",
         f"it refused for {length(out_s)}",
         about=f"{name} accepts",

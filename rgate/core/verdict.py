@@ -7,9 +7,10 @@ Sentences may hold `code`; `{ago}` in a fact stands for the live age of its `at`
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from shlex import quote
 from typing import Final
 
-from rgate.core.advice import Advice, advice_on, quoted
+from rgate.core.advice import Advice, advice_on
 from rgate.core.candidates import BackendView, ContainerView
 from rgate.core.config import Config
 from rgate.core.explain import Fact, Level
@@ -17,6 +18,7 @@ from rgate.core.knowledge import Connection, Events, Knowledge
 from rgate.core.lately import Cause, Lately
 from rgate.core.near_misses import MissingLabel, NearMiss
 from rgate.core.reasons import LeftOut, Reason
+from rgate.core.wording import code
 
 WINDOW_S: Final = 900
 RISES_AFTER_S: Final = 60.0
@@ -274,7 +276,7 @@ def _of_lacking(situation: Situation) -> Iterator[Finding]:
         route = next((r for r in situation.config.routes if r.backend == names[0]), None)
         command = ""
         if route is not None:
-            path = quoted(
+            path = quote(
                 f"http://{route.host.replace('*', 'any')}{route.path_prefix}"
                 if route.host
                 else route.path_prefix
@@ -335,7 +337,7 @@ def _out(view: BackendView, container: ContainerView) -> Finding:
     goes_on = f"{code(view.name)} goes on with {len(view.candidates)}."
     command = ""
     if container.left_out is LeftOut.UNHEALTHY:
-        command = f"docker inspect --format '{{{{json .State.Health}}}}' {quoted(container.name)}"
+        command = f"docker inspect --format '{{{{json .State.Health}}}}' {quote(container.name)}"
     return Finding(Level.INFO, f"{container.detail}. {goes_on}", "", command)
 
 
@@ -368,12 +370,12 @@ def _tries(situation: Situation) -> Iterator[Finding]:
     routes = [route for route in situation.config.routes if not route.host][: _MOST_TRIES - 1]
     for number, route in enumerate(routes):
         text = "Another route:" if number else "Ask for something, and it shows here at once:"
-        yield Finding(Level.INFO, text, "", f"curl -i {quoted(situation.url + route.path_prefix)}")
+        yield Finding(Level.INFO, text, "", f"curl -i {quote(situation.url + route.path_prefix)}")
     yield Finding(
         Level.INFO,
         "A path that no route has, for the default response:",
         "",
-        f"curl -i {quoted(situation.url + '/elsewhere')}",
+        f"curl -i {quote(situation.url + '/elsewhere')}",
     )
 
 
@@ -381,11 +383,6 @@ def _named(names: Sequence[str]) -> str:
     shown = [code(name) for name in names[:_MOST_OF_A_KIND]]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
-
-
-def code(text: str) -> str:
-    """Return *text* as what a machine reads, within a sentence."""
-    return f"`{text.replace('`', chr(0x2CB))}`"
 
 
 # Freshness.

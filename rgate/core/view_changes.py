@@ -12,7 +12,8 @@ from typing import Final
 from rgate.core.candidates import Address, BackendView, ContainerView
 from rgate.core.facts import Level
 from rgate.core.reasons import LeftOut, Reason
-from rgate.core.timeline import Kind, TimelineEvent, code, plain, several
+from rgate.core.timeline import Kind, TimelineEvent
+from rgate.core.wording import code, only, plain, several
 
 Views = Mapping[str, BackendView]
 
@@ -301,7 +302,7 @@ def _event(same: Sequence[Change], at: float, after: Views) -> TimelineEvent:
         at,
         change.kind,
         level,
-        backends[0] if len(backends) == 1 else "",
+        only(backends),
         change.text + whose,
         "; ".join(filter(None, (change.why, consequence))),
         about=f"{change.name} {change.verb}",
@@ -322,7 +323,7 @@ def _group(group: Sequence[Change], at: float, after: Views) -> TimelineEvent:
         at,
         change.kind,
         level,
-        backends[0] if len(backends) == 1 else "",
+        only(backends),
         f"{whose}{several(len(names), 'container')} {verb}{of}: {_named(names)}",
         "; ".join(filter(None, (why, consequence))),
     )
@@ -354,8 +355,7 @@ def _gone(lost: Sequence[str], at: float) -> Iterator[TimelineEvent]:
     """Yield that there are backends no more."""
     if lost:
         text = f"{_named(lost)} {'is no backend' if len(lost) == 1 else 'are no backends'} any more"
-        backend = lost[0] if len(lost) == 1 else ""
-        yield TimelineEvent(at, Kind.OUT, Level.INFO, backend, text, "the configuration changed")
+        yield TimelineEvent(at, Kind.OUT, Level.INFO, only(lost), text, "the configuration changed")
 
 
 def _named(names: Sequence[str]) -> str:

@@ -4,12 +4,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
+from shlex import quote
 from typing import Final
 from urllib.parse import urlencode
 
 from markupsafe import Markup
 
-from rgate.core.advice import quoted, what_to_do
+from rgate.core.advice import what_to_do
 from rgate.core.facts import FORWARDED
 from rgate.core.own import OwnPage
 from rgate.core.problem import ToldProblem
@@ -63,7 +64,7 @@ def story_page(story: StoryDocument, zone: tzinfo | None) -> bytes:
         at=moment(story.at, zone).strftime("%Y-%m-%d %H:%M:%S %Z"),
         known=", ".join(known),
         attempts=_drawn(story.attempts, story.ms),
-        why=f"python rgate.py why {quoted(story.id)}",
+        why=f"python rgate.py why {quote(story.id)}",
         again=json.dumps([story.method, _target(story)]),
         explain=_explain_url(story),
     )

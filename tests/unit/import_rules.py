@@ -16,7 +16,7 @@ PURE: Final = frozenset(
     {
         "base64.b64encode", "bisect", "collections", "dataclasses", "datetime.date", "difflib", "enum",
         "functools", "hashlib.sha256", "html", "http.HTTPStatus", "ipaddress", "itertools", "json", "re",
-        "types", "typing", "urllib.parse",
+        "shlex.quote", "types", "typing", "urllib.parse",
     }
 )  # fmt: skip
 # What imports by a name that is no code could not be followed here.

@@ -15,7 +15,6 @@ from rgate.core.timeline import (
     TimelineEvent,
     Told,
     accepts_again,
-    code,
     config_refused,
     config_taken,
     docker_away,
@@ -30,6 +29,7 @@ from rgate.core.timeline import (
     started,
     worker_ended,
 )
+from rgate.core.wording import code
 
 AWAY = TimelineEvent(100.0, Kind.DOCKER, Level.BAD, "", "Docker away: x", about="away")
 EVENTS = st.builds(
