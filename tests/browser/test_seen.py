@@ -33,7 +33,8 @@ def barriers(shown: Look, state: str) -> list[str]:
 
 
 def expect_level(shown: Look, level: str) -> None:
-    expect(shown.at("#verdict")).to_have_attribute("data-level", level)
+    # The page says that contact is lost when it was told nothing for 5 s.
+    expect(shown.at("#verdict")).to_have_attribute("data-level", level, timeout=15_000)
 
 
 @pytest.mark.docker
