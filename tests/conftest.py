@@ -1,5 +1,5 @@
 """What all suites share: tests that need Docker or a browser are skipped where there is none, and how many
-examples hypothesis tries.
+examples hypothesis tries: 100, and 1,000 where `make test-all` asks for them.
 """
 
 import functools
@@ -15,9 +15,9 @@ from docker.errors import DockerException
 from hypothesis import settings
 
 # No deadline: on a busy machine it would measure the machine. Tests that name a number of examples keep it.
-settings.register_profile("here", deadline=None)
-settings.register_profile("ci", deadline=None, max_examples=500, print_blob=True)
-settings.load_profile("ci" if os.environ.get("CI") else "here")
+settings.register_profile("quick", deadline=None, print_blob=True)
+settings.register_profile("thorough", deadline=None, max_examples=1000, print_blob=True)
+settings.load_profile("quick")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

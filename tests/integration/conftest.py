@@ -17,20 +17,28 @@ from tests.integration.containers import Containers
 from tests.integration.daemon import Daemon, real_socket
 from tests.integration.gateway import ROOT, Gateway, backend_config, running
 
+DEFAULT_ENGINE = "asyncio"
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run what no engine has a part in with one of them."""
-    again = [
+    """Run what no engine has a part in with the default one, and leave most of the other to `make test-all`.
+
+    The rules of HTTP are held by both in tests/contract; what engines may well differ in says so.
+    """
+    others = {
         item
         for item in items
-        if item.get_closest_marker("any_engine")
-        and isinstance(item, pytest.Function)
+        if isinstance(item, pytest.Function)
         and hasattr(item, "callspec")
-        and item.callspec.params.get("engine") != "asyncio"
-    ]
+        and item.callspec.params.get("engine", DEFAULT_ENGINE) != DEFAULT_ENGINE
+    }
+    again = {item for item in others if item.get_closest_marker("any_engine")}
     if again:
-        config.hook.pytest_deselected(items=again)
-        items[:] = [item for item in items if item not in set(again)]
+        config.hook.pytest_deselected(items=list(again))
+        items[:] = [item for item in items if item not in again]
+    for item in others - again:
+        if not item.get_closest_marker("both_engines"):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(params=sorted(ENGINES), autouse=True)

@@ -16,7 +16,7 @@ import pytest
 from tests.integration.backend import Backend
 from tests.integration.gateway import Gateway, running
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.both_engines]
 NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere"}
 # Beside the drain: to cut what is left, to store the figures, and for Python to end.
 SLACK_S = 1.5
