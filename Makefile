@@ -3,13 +3,14 @@ PORT ?= 8080
 CONFIG ?= config.yml
 export PYTHON
 
-.PHONY: help run demo test test-all conformance http-pages bench soak peers images dev lock down clean
+.PHONY: help run demo test test-all chaos conformance http-pages bench soak peers images dev lock down clean
 
 help:
 	@echo 'make run      the gateway on 127.0.0.1:$(PORT), in front of two containers (PORT=, CONFIG=)'
 	@echo 'make demo     the same without Docker, in front of two local processes'
 	@echo 'make test     lint, types and tests'
 	@echo 'make test-all what takes long, behind make test: floods, real waits, the other event loop'
+	@echo 'make chaos    what breaks things for long: load, leaks, fuzzing; docs/reliability.md has the figures'
 	@echo 'make conformance  docs/conformance.md anew: rgate and its installed peers, on the same raw bytes'
 	@echo 'make http-pages  docs/http-pages.md anew, from rgate/web/documents.py'
 	@echo 'make bench    docs/benchmarks.md anew: rgate beside its installed peers; some 45 minutes'
@@ -38,6 +39,10 @@ test:
 test-all:
 	@scripts/setup-venv tox
 	@scripts/test -e long
+
+chaos:
+	@scripts/setup-venv tox
+	@scripts/test -e chaos
 
 conformance: dev
 	@.venv/bin/python scripts/conformance.py
