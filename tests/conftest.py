@@ -20,6 +20,11 @@ settings.register_profile("thorough", deadline=None, max_examples=1000, print_bl
 settings.load_profile("quick")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes run tests: more than cores, as tests wait for half of their time."""
+    return max(2, 3 * len(os.sched_getaffinity(0)) // 2)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     _leave_out(items, "docker", "RGATE_REQUIRE_DOCKER", why_docker_cannot_be_used)
     _leave_out(items, "browser", "RGATE_REQUIRE_BROWSER", why_no_browser_can_be_used)

@@ -37,6 +37,7 @@ def expect_level(shown: Look, level: str) -> None:
     expect(shown.at("#verdict")).to_have_attribute("data-level", level, timeout=15_000)
 
 
+@pytest.mark.slow
 @pytest.mark.docker
 def test_nobody_is_kept_out_whatever_the_verdict_is_and_with_a_story_open(
     look: Open, run: Run, daemon: Daemon, containers: Containers
@@ -91,6 +92,7 @@ def test_no_visitor_is_kept_out(look: Open, run: Run, backend: Backend) -> None:
     assert barriers(shown, "visitor") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("state", "count", "letters"), [("many-routes", 60, 6), ("long-names", 1, 90)])
 def test_nobody_is_kept_out_by_many_routes_or_long_names(
     look: Open, run: Run, backend: Backend, state: str, count: int, letters: int
@@ -124,6 +126,7 @@ def test_nobody_is_kept_out_of_a_problem_a_story_or_an_explanation(look: Open, t
     assert found == []
 
 
+@pytest.mark.slow
 def test_pictures_are_kept_at_three_sizes_dark_and_light(look: Open, troubled: Gateway) -> None:
     shown = look(stats_page(troubled)).wait_until_live()
     expect(shown.at("#failures-list li")).not_to_have_count(0)
