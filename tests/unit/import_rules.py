@@ -44,6 +44,7 @@ METRICS: Final = STANDARD | {
 ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     # Only what `create_app` and the types of its arguments need.
     "rgate": STANDARD | {"flask", "rgate._version", "rgate.cli.wiring", "rgate.core.config"},
+    "rgate.__main__": frozenset({"rgate.cli.main"}),
     "rgate._version": frozenset(),
     "rgate.core": CORE,
     "rgate.core.case_values": CORE | {"pydantic"},

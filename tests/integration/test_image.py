@@ -1,0 +1,191 @@
+"""rgate's own image, in examples/compose: what it needs, what it may, and whom it lets in."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import docker
+import pytest
+import requests
+import yaml
+from docker.models.containers import Container
+
+from tests.integration.gateway import ROOT
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.docker,
+    pytest.mark.any_engine,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+]
+
+SOCKET: Final = Path("/var/run/docker.sock")
+
+SWITCHES: Final = """
+import socket
+listener, kept = socket.create_server(("", 8000)), []
+while True:
+    connection, _ = listener.accept()
+    while b"\\r\\n\\r\\n" not in connection.recv(65536): pass
+    connection.sendall(
+        b"HTTP/1.1 101 Switching Protocols\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\n\\r\\nhello"
+    )
+    kept.append(connection)
+"""
+"""A backend that switches protocols, and then keeps the connection."""
+
+
+class Shop:
+    """The compose project of examples/compose, with one more service that switches protocols."""
+
+    def __init__(self, directory: Path) -> None:
+        self.name = f"rgate-{uuid.uuid4().hex[:12]}"
+        self.directory = directory
+        self.client = docker.from_env()
+
+    def compose(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [ROOT / "scripts" / "compose", "-p", self.name, *arguments],
+            cwd=self.directory,
+            env={**os.environ, "DOCKER_GID": str(SOCKET.stat().st_gid), "PORT": "0"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def container(self, service: str) -> Container:
+        container = self.client.containers.get(f"{self.name}-{service}-1")
+        assert isinstance(container, Container)
+        return container
+
+    @property
+    def port(self) -> int:
+        """Where rgate's port is published on this machine, on loopback."""
+        published = self.container("rgate").ports["8080/tcp"]
+        assert published
+        return int(published[0]["HostPort"])
+
+    def get(self, target: str) -> requests.Response:
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.get(f"http://127.0.0.1:{self.port}{target}", timeout=10)
+
+    def ask_from(self, target: str, address: str) -> int:
+        """Return the status that a container at an address of the network gets from rgate."""
+        script = (
+            "import http.client as h; c = h.HTTPConnection('rgate', 8080, timeout=5);"
+            f"c.request('GET', {target!r}); print(c.getresponse().status)"
+        )
+        network = self.client.networks.get(f"{self.name}_shop")
+        asking = self.client.containers.create("rgate/demo:local", ["python3", "-c", script])
+        try:
+            self.client.networks.get("bridge").disconnect(asking)
+            network.connect(asking, ipv4_address=address)
+            asking.start()
+            asking.wait(timeout=30)
+            return int(asking.logs())
+        finally:
+            asking.remove(force=True)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    subprocess.run([ROOT / "scripts" / "build-image"], check=True, stdin=subprocess.DEVNULL)
+    directory = tmp_path_factory.mktemp("compose") / "example"
+    shutil.copytree(ROOT / "examples" / "compose", directory)
+    with_switching(directory)
+    shop = Shop(directory)
+    try:
+        shop.compose("up", "--detach", "--wait")
+        yield shop
+    finally:
+        shop.compose("down", "--volumes", "--timeout", "3")
+        shop.client.close()
+
+
+def with_switching(directory: Path) -> None:
+    """Add a service that switches protocols, and a route to it."""
+    compose: dict[str, Any] = yaml.safe_load((directory / "compose.yml").read_text())
+    compose["services"]["switch"] = {
+        "image": "rgate/demo:local",
+        "command": ["python3", "-c", SWITCHES],
+        "labels": {"app_name": "switch", "env": "example"},
+        "networks": ["shop"],
+        "healthcheck": {"test": ["CMD", "python3", "-c", ""]},
+        "expose": ["8000"],
+    }
+    (directory / "compose.yml").write_text(yaml.safe_dump(compose))
+    config = yaml.safe_load((directory / "config.yml").read_text())
+    config["routes"].append({"path_prefix": "/switch", "backend": "switch"})
+    config["backends"].append({"name": "switch", "match_labels": ["app_name=switch", "env=example"]})
+    (directory / "config.yml").write_text(yaml.safe_dump(config))
+
+
+def test_services_are_found_at_their_own_addresses(shop: Shop) -> None:
+    assert shop.get("/api/orders/7").json()["service"] == "orders"
+    assert shop.get("/api/payment/7").json()["service"] == "payment"
+    told = shop.get("/_rgate/explain?target=/api/orders/7").json()
+    assert [one["name"] for one in told["candidates"]] == [f"{shop.name}-orders-1"]
+    assert told["candidates"][0]["address"].startswith("172.30.7.")
+
+
+def test_it_is_small_names_itself_and_has_no_rights(shop: Shop) -> None:
+    image, base = (shop.client.images.get(name) for name in ("rgate:local", "rgate/demo:local"))
+    assert image.attrs["Size"] - base.attrs["Size"] < 90_000_000
+    assert image.labels["org.opencontainers.image.title"] == "rgate"
+    told = subprocess.run(
+        ["docker", "run", "--rm", "--network", "none", "rgate:local", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == f"rgate {image.labels['org.opencontainers.image.version']}\n"
+    container = shop.container("rgate")
+    assert container.attrs["Config"]["User"] == "65532:65532"
+    assert container.attrs["HostConfig"]["ReadonlyRootfs"]
+    assert container.attrs["HostConfig"]["CapDrop"] == ["ALL"]
+    status = container.exec_run(["python3", "-c", "print(open('/proc/1/status').read())"]).output
+    assert b"CapEff:\t0000000000000000" in status
+    assert container.attrs["State"]["Health"]["Status"] == "healthy"
+
+
+def test_its_owner_and_a_prometheus_beside_it_get_in_and_others_do_not(shop: Shop) -> None:
+    assert shop.get("/_rgate/backends").status_code == 200
+    assert shop.ask_from("/_rgate/metrics", "172.30.7.9") == 200
+    assert shop.ask_from("/_rgate/metrics", "172.30.7.10") == 403
+    assert shop.ask_from("/_rgate/healthz", "172.30.7.10") == 200
+    assert shop.ask_from("/api/orders/1", "172.30.7.10") == 200
+
+
+def test_it_ends_in_time_with_a_websocket_open_and_knows_its_figures_again(shop: Shop) -> None:
+    before = shop.get("/stats").json()["requests_count"]["success"]
+    with socket.create_connection(("127.0.0.1", shop.port), timeout=10) as client:
+        client.sendall(
+            b"GET /switch HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        received = b""
+        while not received.endswith(b"hello"):
+            received += client.recv(65536)
+        assert received.startswith(b"HTTP/1.1 101 ")
+        container = shop.container("rgate")
+        began = time.monotonic()
+        container.stop(timeout=10)
+        # What Docker has to kill, at 10 s, ends with 137.
+        assert time.monotonic() - began < 9.5
+    container.reload()
+    assert container.attrs["State"]["ExitCode"] == 0
+    shop.compose("up", "--detach", "--wait")
+    after = shop.get("/stats").json()["requests_count"]
+    assert after["success"] + after["error"] > before
+    assert json.loads(shop.get("/_rgate/readyz").text)["status"] == "ready"
