@@ -8,7 +8,9 @@ import pytest
 from rgate.core.problem import ANSWERS
 from rgate.core.reasons import Reason
 
-ROWS = re.findall(r"^\| (\d+|-) \| `(\w+)` \| (.+) \| (.+) \|$", Path("README.md").read_text(), re.MULTILINE)
+ROWS = re.findall(
+    r"^\| (\d+|-) \| `(\w+)` \| (.+) \| (.+) \|$", Path("docs/troubleshooting.md").read_text(), re.MULTILINE
+)
 """Status, reason, what it means, what to do."""
 
 
@@ -27,7 +29,7 @@ def test_each_reason_but_that_of_the_log_alone_is_an_answer() -> None:
     assert set(Reason) - set(ANSWERS) == {Reason.STOPPED}
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"])
 def test_the_files_that_a_page_names_are_there(page: str) -> None:
     named = re.findall(r"[`(]((?:docs|rgate|tests|scripts|bench)/[\w./-]*)[)`]", Path(page).read_text())
     assert named
