@@ -14,7 +14,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from rgate._version import __version__
 from rgate.cli.config_file import load_config
@@ -41,21 +41,34 @@ log = logging.getLogger("rgate")
 _FIRST_LOOK_S: Final = 15.0
 
 
+class Owner(Protocol):
+    """Who runs a gateway process, and is told how that goes."""
+
+    def ready(self, gateway: Gateway) -> bool:
+        """Take it that *gateway* is ready, and accepts; whether it is to go on."""
+
+    def beat(self) -> None:
+        """Take it that requests are carried still. It is called each second or oftener, in any thread."""
+
+    def reload(self, config: Config) -> Config | None:
+        """Return the configuration to put in the place of *config*, if any."""
+
+    def ending(self) -> None:
+        """Take it that no more than what is under way is served from now on."""
+
+
 def run(
     options: Namespace,
     config: Config,
     listeners: Sequence[socket.socket],
     orders: Orders,
-    tell: Callable[[Sequence[socket.socket], Gateway], None],
-    reload: Callable[[Config], Config | None],
+    owner: Owner,
     siblings: Siblings,
     process: Process,
 ) -> int:
     """Serve on *listeners* until *orders* end it; returns the exit status.
 
-    *tell* is called once, when it is ready. *reload* takes the configuration in force, and returns the
-    one to put in its place, if any. *siblings* are all processes of this rgate, and *process* is what this
-    one knows of itself. Raises Stop.
+    *siblings* are all processes of this rgate, and *process* is what this one knows of itself. Raises Stop.
     """
     access_log = _access_log(options)
     try:
@@ -73,18 +86,20 @@ def run(
         raise Stop(str(error)) from error
     if access_log is not None:
         wired.metrics.lost["access"] = lambda: access_log.lost
-    obey = partial(_obey, wired, access_log, orders, reload)
+    obey = partial(_obey, wired, access_log, orders, owner.reload)
     first_look = partial(wired.watcher.wait_first_look, _FIRST_LOOK_S)
     wired.watch_if_needed()
     status = 0
     if not config.needs_docker or _beside(first_look, orders, obey):
         engine = make_engine(options.engine, wired)
-        engine.start(listeners)
-        tell(listeners, wired.gateway)
-        obey()
+        engine.start(listeners, owner.beat)
+        if goes_on := owner.ready(wired.gateway):
+            obey()
+        owner.ending()
         wired.gateway.is_draining = True
         # Let what is under way end, for a while; a second signal ends it at once.
-        status = 0 if _beside(partial(engine.drain, options.drain), orders, obey) else 1
+        has_drained = _beside(partial(engine.drain, options.drain), orders, obey)
+        status = 0 if goes_on and has_drained else 1
         engine.stop()
     wired.close()
     if access_log is not None:
@@ -121,14 +136,6 @@ def is_ready(process: Process) -> TimelineEvent:
     """Return that rgate is ready now."""
     about = process.started
     return started(time.time(), about.version, about.workers, about.listen)
-
-
-def tell_ready(
-    options: Namespace, process: Process, listeners: Sequence[socket.socket], gateway: Gateway
-) -> None:
-    """Print the addresses, and the table of routes."""
-    process.timeline.add(is_ready(process))
-    say_ready(ready_text(options, listeners, gateway))
 
 
 def ready_text(options: Namespace, listeners: Sequence[socket.socket], gateway: Gateway) -> str:

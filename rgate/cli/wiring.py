@@ -37,8 +37,11 @@ from rgate.web.worker_metrics import WorkerMetrics
 class Engine(Protocol):
     """Serves a gateway. See `rgate.engines`."""
 
-    def start(self, listeners: Sequence[socket.socket]) -> None:
-        """Begin to accept on *listeners*, and return. They are closed when no more is accepted."""
+    def start(self, listeners: Sequence[socket.socket], beat: Callable[[], object] | None = None) -> None:
+        """Begin to accept on *listeners*, and return. They are closed when no more is accepted.
+
+        *beat* is called each second or oftener, by what carries or accepts requests, as long as that runs.
+        """
 
     def connections(self) -> Connections:
         """Return how many connections there are. Any thread may ask."""

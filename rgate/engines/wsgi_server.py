@@ -43,9 +43,11 @@ class WsgiServer:
         self._waiting: dict[Connection, float] = {}  # those in the selector, and when their time is over
         self._next_sweep_s = 0.0
         self._last_moment_s = float("inf")  # when nothing more is accepted
+        self._beat: Callable[[], object] | None = None
 
-    def start(self, listeners: Sequence[socket.socket]) -> None:
-        """Begin to accept on *listeners*, and return."""
+    def start(self, listeners: Sequence[socket.socket], beat: Callable[[], object] | None = None) -> None:
+        """Begin to accept on *listeners*, and return. *beat* is called by who accepts, as long as it does."""
+        self._beat = beat
         for listener in listeners:
             listener.setblocking(False)
         self._listeners += listeners
@@ -161,6 +163,8 @@ class WsgiServer:
 
     def _sweep(self, now_s: float) -> None:
         """End what waited for too long, and the accepting once it is time."""
+        if self._beat is not None:
+            self._beat()
         for connection in [one for one, until_s in self._waiting.items() if until_s <= now_s]:
             if connection.is_lingering:
                 self._end(connection)

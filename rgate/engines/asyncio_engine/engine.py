@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from rgate.core.candidates import Candidate
@@ -40,8 +40,9 @@ class AsyncioEngine:
         self._web = web
         self._thread = threading.Thread(target=self._loop.run_forever, name="rgate-loop", daemon=True)
 
-    def start(self, listeners: Sequence[socket.socket]) -> None:
-        """Begin to accept on *listeners*, and return."""
+    def start(self, listeners: Sequence[socket.socket], beat: Callable[[], object] | None = None) -> None:
+        """Begin to accept on *listeners*, and return. *beat* is called in the loop as long as that runs."""
+        self._acceptor.beat = beat
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._acceptor.start(listeners), self._loop).result()
 
@@ -86,6 +87,7 @@ class Acceptor:
 
     def __init__(self, shared: Shared) -> None:
         self.drained = threading.Event()
+        self.beat: Callable[[], object] | None = None  # called with each sweep
         self._shared = shared
         self._pages = Pages(shared)
         self._clients: set[Client] = set()
@@ -192,6 +194,8 @@ class Acceptor:
 
     def _sweep(self) -> None:
         self._shared.loop.call_later(SWEEP_S, self._sweep)  # first, as a defect below must not be the last
+        if self.beat is not None:
+            self.beat()
         now_ns = time.monotonic_ns()
         for client in [client for client in self._clients if client.deadline_ns < now_ns]:
             client.deadline_ns = NEVER_NS
