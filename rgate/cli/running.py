@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 from rgate._version import __version__
 from rgate.cli.config_file import load_config
 from rgate.cli.listening import shown, url
-from rgate.cli.signals import Orders
+from rgate.cli.signals import REPLACED, Orders
 from rgate.cli.stop import Stop
 from rgate.cli.wiring import Wired, make_engine, wire
 from rgate.core.config import Config
@@ -43,6 +43,10 @@ _FIRST_LOOK_S: Final = 15.0
 
 class Owner(Protocol):
     """Who runs a gateway process, and is told how that goes."""
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether another rgate serves as long as this one does not."""
 
     def ready(self, gateway: Gateway) -> bool:
         """Take it that *gateway* is ready, and accepts; whether it is to go on."""
@@ -90,15 +94,19 @@ def run(
     first_look = partial(wired.watcher.wait_first_look, _FIRST_LOOK_S)
     wired.watch_if_needed()
     status = 0
-    if not config.needs_docker or _beside(first_look, orders, obey):
+    goes_on = not config.needs_docker or _beside(first_look, orders, obey)
+    if goes_on and owner.takes_over and config.needs_docker and not wired.watcher.has_listed:
+        log.error("Docker does not answer; see what `docker ps` says. The rgate that serves was not replaced")
+        goes_on, status = False, 1
+    if goes_on:
         engine = make_engine(options.engine, wired)
         engine.start(listeners, owner.beat)
-        if goes_on := owner.ready(wired.gateway):
-            obey()
+        goes_on = owner.ready(wired.gateway)
+        is_succeeded = goes_on and obey() == REPLACED
         owner.ending()
         wired.gateway.is_draining = True
         # Let what is under way end, for a while; a second signal ends it at once.
-        has_drained = _beside(partial(engine.drain, options.drain), orders, obey)
+        has_drained = _beside(partial(engine.drain, options.drain, is_succeeded=is_succeeded), orders, obey)
         status = 0 if goes_on and has_drained else 1
         engine.stop()
     wired.close()
@@ -123,7 +131,7 @@ def process_of(options: Namespace, listeners: Sequence[socket.socket], timeline:
         timeline,
         Started(
             version=__version__,
-            listen=", ".join(map(shown, listeners)),
+            listen=", ".join(dict.fromkeys(map(shown, listeners))),
             engine=options.engine,
             workers=options.workers,
             config_path=options.config,
@@ -140,7 +148,7 @@ def is_ready(process: Process) -> TimelineEvent:
 
 def ready_text(options: Namespace, listeners: Sequence[socket.socket], gateway: Gateway) -> str:
     """Return what is said once the gateway is ready: one object with `--log-format json`."""
-    urls = [url(listener) for listener in listeners]
+    urls = list(dict.fromkeys(map(url, listeners)))  # one address may have several listeners
     if options.log_format == "json":
         return json.dumps({"message": "listening", "urls": urls, "routes": _routes(gateway)})
     table = "\n".join(_table(gateway))
@@ -183,7 +191,7 @@ def _obey(
     wired: Wired, access_log: AccessLog | None, orders: Orders, reload: Callable[[Config], Config | None]
 ) -> int:
     """Do as the orders say until one is to stop, or 0; return that one."""
-    while (number := orders.get()) not in (0, signal.SIGTERM, signal.SIGINT):
+    while (number := orders.get()) not in (0, signal.SIGTERM, signal.SIGINT, REPLACED):
         if access_log is not None:
             access_log.reopen()
         if number == signal.SIGHUP:

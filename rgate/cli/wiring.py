@@ -46,8 +46,12 @@ class Engine(Protocol):
     def connections(self) -> Connections:
         """Return how many connections there are. Any thread may ask."""
 
-    def drain(self, within_s: float) -> bool:
-        """Stop accepting, and wait for what is under way; whether all ended in time."""
+    def drain(self, within_s: float, *, is_succeeded: bool = False) -> bool:
+        """Stop accepting, and wait for what is under way; whether all ended in time.
+
+        *is_succeeded*: another rgate accepts on the same listeners, so this one need not, and has more time
+        for clients whose connections are idle.
+        """
 
     def under_way(self) -> Mapping[tuple[str, Candidate], int]:
         """Return how many requests each candidate of a backend is asked for now. Any thread may call."""

@@ -10,22 +10,21 @@ import json
 import logging
 import mmap
 import os
-import select
 import signal
 import socket
 import struct
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
 from rgate.cli.config_file import load_config
-from rgate.cli.listening import listen
 from rgate.cli.running import is_ready, process_of, ready_text, reloaded, run, say_ready
-from rgate.cli.signals import Signals
+from rgate.cli.signals import REPLACED, Signals, readable
 from rgate.cli.stop import Stop
+from rgate.cli.succession import Succession
 from rgate.core.config import Config
 from rgate.core.config_errors import ConfigErrors
 from rgate.core.gateway import Gateway
@@ -73,13 +72,15 @@ class _Worker:
             listener.close()
 
 
-def supervise(options: Namespace, config: Config) -> int:
-    """Run the workers until a signal ends them; returns the exit status. Raises Stop."""
-    if not hasattr(socket, "SO_REUSEPORT"):
-        raise Stop("--workers needs SO_REUSEPORT, which this system does not have; leave the option out")
+def supervise(
+    options: Namespace, config: Config, listeners: Sequence[list[socket.socket]], succession: Succession
+) -> int:
+    """Run the workers, each on its own of *listeners*, until a signal ends them; returns the exit status.
+
+    Raises Stop.
+    """
     signals = Signals(("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGCHLD"))
     with contextlib.ExitStack() as opened:
-        listeners = _listeners(options)
         try:
             places = opened.enter_context(meeting_places(options.workers))
         except OSError as error:
@@ -88,22 +89,20 @@ def supervise(options: Namespace, config: Config) -> int:
                 "directory with a short path that rgate may write to"
             ) from error
         workers = [_Worker(number, *of) for number, of in enumerate(zip(listeners, places, strict=True))]
-        return _Supervisor(options, config, signals, workers).run()
-
-
-def _listeners(options: Namespace) -> list[list[socket.socket]]:
-    """Return the listening sockets of each worker, all on one port."""
-    # Without SO_REUSEPORT first: else a second rgate would share the port of the first unnoticed.
-    probes = listen(options.host, options.port)
-    port: int = probes[0].getsockname()[1]
-    for probe in probes:
-        probe.close()
-    return [listen(options.host, port, shared=True) for _ in range(options.workers)]
+        return _Supervisor(options, config, signals, workers, succession).run()
 
 
 class _Supervisor:
-    def __init__(self, options: Namespace, config: Config, signals: Signals, workers: list[_Worker]) -> None:
+    def __init__(
+        self,
+        options: Namespace,
+        config: Config,
+        signals: Signals,
+        workers: list[_Worker],
+        succession: Succession,
+    ) -> None:
         self._options = options
+        self._succession = succession
         self._config = config
         self._workers = workers
         self._stopping = False  # it was told to stop before all workers were ready
@@ -124,6 +123,12 @@ class _Supervisor:
             if said is None:
                 return self._stop() if self._stopping else self._give_up(worker)
             text = text or said
+        try:
+            self._succession.begin()
+        except Stop as stop:
+            log.error("%s", stop.message)
+            self._stop()
+            return 1
         say_ready(text)
         self._tell(is_ready(process_of(self._options, self._workers[0].listeners, self._timeline)))
         return self._look_after()
@@ -170,6 +175,8 @@ class _Supervisor:
                     other.place.close()
                 if other.control is not None:
                     other.control.close()
+            for one in self._succession.sockets:
+                one.close()
             siblings = Worker(worker.place, others)
             siblings.serve()
             options = Namespace(**vars(self._options))
@@ -180,7 +187,7 @@ class _Supervisor:
             timeline = Timeline(self._timeline.newest()[::-1], began=time.time())
             orders = _ControlledOrders(control, timeline.add)
             process = process_of(options, worker.listeners, timeline)
-            owner = _Supervised(options, worker, control)
+            owner = _Supervised(options, worker, control, takes_over=self._succession.takes_over)
             status = run(options, self._config, worker.listeners, orders, owner, siblings, process)
         except Stop as stop:
             log.error("%s", stop.message)
@@ -224,7 +231,11 @@ class _Supervisor:
 
     def _look_after(self) -> int:
         while True:
-            number = self._signals.wait([], self._next_look_s())
+            asking = self._succession.sockets
+            number = self._signals.wait(asking, self._next_look_s())
+            is_replaced = number is None and readable(asking, 0) and self._succession.answer()
+            if is_replaced:
+                return self._stop(REPLACED)
             if number in _STOPS:
                 return self._stop()
             if number == signal.SIGHUP:
@@ -284,9 +295,10 @@ class _Supervisor:
                 with contextlib.suppress(OSError):  # it is dying: SIGCHLD tells
                     worker.control.send(bytes([number]))
 
-    def _stop(self) -> int:
+    def _stop(self, order: int = signal.SIGTERM) -> int:
         """Let all end what is under way; a second signal ends them at once, with status 1."""
-        self._order_all(signal.SIGTERM)
+        self._succession.end()
+        self._order_all(order)
         for worker in self._workers:
             worker.close_listeners()
         status, until_s = 0, time.monotonic() + self._options.drain + _AFTER_DRAIN_S
@@ -339,8 +351,7 @@ class _ControlledOrders:
 
     def get(self) -> int:
         while True:
-            ready, _, _ = select.select([self._control, self._done], [], [])
-            if self._done in ready:
+            if self._done in readable([self._control, self._done], None):
                 return self._done.recv(1)[0]
             received = self._control.recv(1)
             if received != _EVENT:
@@ -362,7 +373,10 @@ class _ControlledOrders:
 class _Supervised:
     """The `Owner` of a worker: its supervisor."""
 
-    def __init__(self, options: Namespace, worker: _Worker, control: socket.socket) -> None:
+    def __init__(
+        self, options: Namespace, worker: _Worker, control: socket.socket, *, takes_over: bool
+    ) -> None:
+        self.takes_over = takes_over
         self._options = options
         self._worker = worker
         self._control = control

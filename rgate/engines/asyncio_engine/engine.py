@@ -14,7 +14,7 @@ from rgate.core.connections import Connections
 from rgate.core.gateway import Gateway, Own
 from rgate.core.message import Refused
 from rgate.core.onward import Request
-from rgate.core.patience import LAST_MOMENT_S
+from rgate.core.patience import LAST_MOMENT_S, SUCCEEDED_MOMENT_S
 from rgate.core.record import RequestLog
 from rgate.core.routing import without_prefix
 from rgate.engines.asyncio_engine.answers import Pages, answer, refuse
@@ -54,9 +54,9 @@ class AsyncioEngine:
         """Return how many connections there are. Any thread may ask."""
         return self._acceptor.connections()
 
-    def drain(self, within_s: float) -> bool:
+    def drain(self, within_s: float, *, is_succeeded: bool = False) -> bool:
         """Stop accepting, and wait for what is under way; whether all ended in time."""
-        self._loop.call_soon_threadsafe(self._acceptor.drain)
+        self._loop.call_soon_threadsafe(self._acceptor.drain, is_succeeded)
         self._web.end_streams()
         return self._acceptor.drained.wait(within_s)
 
@@ -202,18 +202,24 @@ class Acceptor:
             client.expired()
         self._shared.pools.sweep(now_ns)
 
-    def drain(self) -> None:
+    def drain(self, is_succeeded: bool = False) -> None:
         """End what is idle and accept no more, a moment later: what is on its way is served. Tell when all
-        ended.
+        ended. *is_succeeded*: another accepts on the same listeners.
         """
         self._shared.draining = True
-        self._shared.loop.call_later(LAST_MOMENT_S, self._end_idle)
+        if is_succeeded:
+            self._close_listeners()
+        moment_s = SUCCEEDED_MOMENT_S if is_succeeded else LAST_MOMENT_S
+        self._shared.loop.call_later(moment_s, self._end_idle)
 
-    def _end_idle(self) -> None:
-        self._shared.outbox.flush()  # a client whose response waits there counts as idle
+    def _close_listeners(self) -> None:
         self._accept_no_more()
         for listener in self._listeners:
             listener.close()
+
+    def _end_idle(self) -> None:
+        self._shared.outbox.flush()  # a client whose response waits there counts as idle
+        self._close_listeners()
         for client in list(self._clients):
             if client.is_idle:
                 client.linger()
