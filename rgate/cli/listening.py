@@ -33,9 +33,28 @@ def listen(hosts: Sequence[str], port: int, *, shared: bool = False) -> list[soc
     """
     addresses = without_covered(_address(host, port) for host in hosts)
     for _ in range(0 if port else _TRIES - 1):
-        with contextlib.suppress(_TakenError):
+        with contextlib.suppress(TakenError):
             return _listeners(addresses, port, shared)
     return _listeners(addresses, port, shared)
+
+
+def listen_for(hosts: Sequence[str], port: int, workers: int) -> list[list[socket.socket]]:
+    """Return the sockets of each of so many *workers*, as `listen` does. Raises Stop."""
+    if workers == 1:
+        return [listen(hosts, port)]
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise Stop("--workers needs SO_REUSEPORT, which this system does not have; leave the option out")
+    # Without SO_REUSEPORT first: else a second rgate would share the port of the first unnoticed.
+    probes = listen(hosts, port)
+    port = probes[0].getsockname()[1]
+    for probe in probes:
+        probe.close()
+    return [listen(hosts, port, shared=True) for _ in range(workers)]
+
+
+def addresses(hosts: Sequence[str], port: int) -> list[str]:
+    """Return where `listen` would listen, as `shown` tells it. Raises Stop."""
+    return [_shown(one.ip, port) for one in without_covered(_address(host, port) for host in hosts)]
 
 
 def without_covered(addresses: Iterable[Address]) -> list[Address]:
@@ -65,7 +84,7 @@ def _shown(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-class _TakenError(Stop):
+class TakenError(Stop):
     """Somebody else listens there."""
 
 
@@ -103,7 +122,7 @@ def _listener(address: Address, port: int, shared: bool) -> socket.socket:
 
 def _stop(host: str, port: int, error: OSError | ValueError) -> Stop:
     number = error.errno if isinstance(error, OSError) else None
-    kind = _TakenError if number == errno.EADDRINUSE else Stop
+    kind = TakenError if number == errno.EADDRINUSE else Stop
     return kind(f"cannot listen on {_shown(host, port)}: {remedy(host, port, error)}")
 
 

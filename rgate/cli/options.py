@@ -201,6 +201,11 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long what is under way may go on after SIGTERM or SIGINT (%(default)g)",
     )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="take the place of the rgate that listens there, once ready; where none does, start as usual",
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="make the random pick of containers repeatable")
     parser.add_argument(
         "--access-log", metavar="PATH", help="write a line for each request; -: to standard output"

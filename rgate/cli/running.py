@@ -14,12 +14,12 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from rgate._version import __version__
 from rgate.cli.config_file import load_config
 from rgate.cli.listening import shown, url
-from rgate.cli.signals import Orders
+from rgate.cli.signals import REPLACED, Orders
 from rgate.cli.stop import Stop
 from rgate.cli.wiring import Wired, make_engine, wire
 from rgate.core.config import Config
@@ -41,21 +41,38 @@ log = logging.getLogger("rgate")
 _FIRST_LOOK_S: Final = 15.0
 
 
+class Owner(Protocol):
+    """Who runs a gateway process, and is told how that goes."""
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether another rgate serves as long as this one does not."""
+
+    def ready(self, gateway: Gateway) -> bool:
+        """Take it that *gateway* is ready, and accepts; whether it is to go on."""
+
+    def beat(self) -> None:
+        """Take it that requests are carried still. It is called each second or oftener, in any thread."""
+
+    def reload(self, config: Config) -> Config | None:
+        """Return the configuration to put in the place of *config*, if any."""
+
+    def ending(self) -> None:
+        """Take it that no more than what is under way is served from now on."""
+
+
 def run(
     options: Namespace,
     config: Config,
     listeners: Sequence[socket.socket],
     orders: Orders,
-    tell: Callable[[Sequence[socket.socket], Gateway], None],
-    reload: Callable[[Config], Config | None],
+    owner: Owner,
     siblings: Siblings,
     process: Process,
 ) -> int:
     """Serve on *listeners* until *orders* end it; returns the exit status.
 
-    *tell* is called once, when it is ready. *reload* takes the configuration in force, and returns the
-    one to put in its place, if any. *siblings* are all processes of this rgate, and *process* is what this
-    one knows of itself. Raises Stop.
+    *siblings* are all processes of this rgate, and *process* is what this one knows of itself. Raises Stop.
     """
     access_log = _access_log(options)
     try:
@@ -73,18 +90,24 @@ def run(
         raise Stop(str(error)) from error
     if access_log is not None:
         wired.metrics.lost["access"] = lambda: access_log.lost
-    obey = partial(_obey, wired, access_log, orders, reload)
+    obey = partial(_obey, wired, access_log, orders, owner.reload)
     first_look = partial(wired.watcher.wait_first_look, _FIRST_LOOK_S)
     wired.watch_if_needed()
     status = 0
-    if not config.needs_docker or _beside(first_look, orders, obey):
+    goes_on = not config.needs_docker or _beside(first_look, orders, obey)
+    if goes_on and owner.takes_over and config.needs_docker and not wired.watcher.has_listed:
+        log.error("Docker does not answer; see what `docker ps` says. The rgate that serves was not replaced")
+        goes_on, status = False, 1
+    if goes_on:
         engine = make_engine(options.engine, wired)
-        engine.start(listeners)
-        tell(listeners, wired.gateway)
-        obey()
+        engine.start(listeners, owner.beat)
+        goes_on = owner.ready(wired.gateway)
+        is_succeeded = goes_on and obey() == REPLACED
+        owner.ending()
         wired.gateway.is_draining = True
         # Let what is under way end, for a while; a second signal ends it at once.
-        status = 0 if _beside(partial(engine.drain, options.drain), orders, obey) else 1
+        has_drained = _beside(partial(engine.drain, options.drain, is_succeeded=is_succeeded), orders, obey)
+        status = 0 if goes_on and has_drained else 1
         engine.stop()
     wired.close()
     if access_log is not None:
@@ -108,7 +131,7 @@ def process_of(options: Namespace, listeners: Sequence[socket.socket], timeline:
         timeline,
         Started(
             version=__version__,
-            listen=", ".join(map(shown, listeners)),
+            listen=", ".join(dict.fromkeys(map(shown, listeners))),
             engine=options.engine,
             workers=options.workers,
             config_path=options.config,
@@ -123,17 +146,9 @@ def is_ready(process: Process) -> TimelineEvent:
     return started(time.time(), about.version, about.workers, about.listen)
 
 
-def tell_ready(
-    options: Namespace, process: Process, listeners: Sequence[socket.socket], gateway: Gateway
-) -> None:
-    """Print the addresses, and the table of routes."""
-    process.timeline.add(is_ready(process))
-    say_ready(ready_text(options, listeners, gateway))
-
-
 def ready_text(options: Namespace, listeners: Sequence[socket.socket], gateway: Gateway) -> str:
     """Return what is said once the gateway is ready: one object with `--log-format json`."""
-    urls = [url(listener) for listener in listeners]
+    urls = list(dict.fromkeys(map(url, listeners)))  # one address may have several listeners
     if options.log_format == "json":
         return json.dumps({"message": "listening", "urls": urls, "routes": _routes(gateway)})
     table = "\n".join(_table(gateway))
@@ -176,7 +191,7 @@ def _obey(
     wired: Wired, access_log: AccessLog | None, orders: Orders, reload: Callable[[Config], Config | None]
 ) -> int:
     """Do as the orders say until one is to stop, or 0; return that one."""
-    while (number := orders.get()) not in (0, signal.SIGTERM, signal.SIGINT):
+    while (number := orders.get()) not in (0, signal.SIGTERM, signal.SIGINT, REPLACED):
         if access_log is not None:
             access_log.reopen()
         if number == signal.SIGHUP:

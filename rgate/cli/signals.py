@@ -1,15 +1,18 @@
 """Signals as things to wait for, in order."""
 
-import select
+import selectors
 import signal
 import socket
 from collections.abc import Iterable
 from types import FrameType
-from typing import Protocol
+from typing import Final, Protocol
+
+REPLACED: Final = 254
+"""An order that is no signal's: to end as at SIGTERM, as another rgate serves on."""
 
 
 class Orders(Protocol):
-    """Where a running gateway is told what to do: numbers of signals."""
+    """Where a running gateway is told what to do: numbers of signals, and REPLACED."""
 
     def get(self) -> int:
         """Wait for the next. 0: what was waited for beside them is done."""
@@ -39,12 +42,23 @@ class Signals:
 
     def wait(self, others: Iterable[socket.socket], within_s: float | None) -> int | None:
         """Wait for the next; None once one of *others* can be read, or after *within_s*."""
-        ready, _, _ = select.select([self._receiver, *others], [], [], within_s)
-        return self.get() if self._receiver in ready else None
+        return self.get() if self._receiver in readable([self._receiver, *others], within_s) else None
+
+    def tell(self, number: int) -> None:
+        """Give *number* to whoever waits, as if that signal had come. Any thread may call."""
+        self._sender.send(bytes([number]))
 
     def tell_done(self) -> None:
         """Give 0 to whoever waits."""
-        self._sender.send(b"\0")
+        self.tell(0)
+
+
+def readable(sockets: Iterable[socket.socket], within_s: float | None) -> list[socket.socket]:
+    """Return those of *sockets* that can be read, once there is one, or after *within_s*; None: no limit."""
+    # Not select(2): with many workers there are descriptors beyond its 1,024.
+    with selectors.DefaultSelector() as selector:
+        of = {selector.register(one, selectors.EVENT_READ).fd: one for one in sockets}
+        return [of[key.fd] for key, _ in selector.select(within_s)]
 
 
 def _noted_by_descriptor(_number: int, _frame: FrameType | None) -> None:

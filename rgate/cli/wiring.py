@@ -37,14 +37,21 @@ from rgate.web.worker_metrics import WorkerMetrics
 class Engine(Protocol):
     """Serves a gateway. See `rgate.engines`."""
 
-    def start(self, listeners: Sequence[socket.socket]) -> None:
-        """Begin to accept on *listeners*, and return. They are closed when no more is accepted."""
+    def start(self, listeners: Sequence[socket.socket], beat: Callable[[], object] | None = None) -> None:
+        """Begin to accept on *listeners*, and return. They are closed when no more is accepted.
+
+        *beat* is called each second or oftener, by what carries or accepts requests, as long as that runs.
+        """
 
     def connections(self) -> Connections:
         """Return how many connections there are. Any thread may ask."""
 
-    def drain(self, within_s: float) -> bool:
-        """Stop accepting, and wait for what is under way; whether all ended in time."""
+    def drain(self, within_s: float, *, is_succeeded: bool = False) -> bool:
+        """Stop accepting, and wait for what is under way; whether all ended in time.
+
+        *is_succeeded*: another rgate accepts on the same listeners, so this one need not, and has more time
+        for clients whose connections are idle.
+        """
 
     def under_way(self) -> Mapping[tuple[str, Candidate], int]:
         """Return how many requests each candidate of a backend is asked for now. Any thread may call."""

@@ -8,8 +8,8 @@ is accepted by the one that takes its place.
 import contextlib
 import json
 import logging
+import mmap
 import os
-import select
 import signal
 import socket
 import struct
@@ -17,18 +17,19 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
 from rgate.cli.config_file import load_config
-from rgate.cli.listening import listen
 from rgate.cli.running import is_ready, process_of, ready_text, reloaded, run, say_ready
-from rgate.cli.signals import Signals
+from rgate.cli.signals import REPLACED, Signals, readable
 from rgate.cli.stop import Stop
+from rgate.cli.succession import Succession
 from rgate.core.config import Config
 from rgate.core.config_errors import ConfigErrors
 from rgate.core.gateway import Gateway
-from rgate.core.timeline import TimelineEvent, worker_ended, worker_started
+from rgate.core.heartbeat import LOOK_S, SILENT_S, Watch
+from rgate.core.timeline import TimelineEvent, worker_ended, worker_hangs, worker_started
 from rgate.telling.log import tell_on_stderr
 from rgate.telling.siblings import Worker, meeting_places
 from rgate.telling.timeline import Timeline
@@ -55,6 +56,8 @@ class _Worker:
     place: socket.socket  # where it answers the others
     pid: int = 0
     control: socket.socket | None = None  # orders go out here, its readiness comes in
+    beats: memoryview = field(default_factory=lambda: memoryview(mmap.mmap(-1, 8)).cast("Q"))
+    """How often the process has beaten: one number, in memory that it shares with the supervisor."""
     started_s: float = 0.0
     pause_s: float = _FIRST_PAUSE_S
     again_at_s: float | None = None  # when the next process is to be started
@@ -69,13 +72,15 @@ class _Worker:
             listener.close()
 
 
-def supervise(options: Namespace, config: Config) -> int:
-    """Run the workers until a signal ends them; returns the exit status. Raises Stop."""
-    if not hasattr(socket, "SO_REUSEPORT"):
-        raise Stop("--workers needs SO_REUSEPORT, which this system does not have; leave the option out")
+def supervise(
+    options: Namespace, config: Config, listeners: Sequence[list[socket.socket]], succession: Succession
+) -> int:
+    """Run the workers, each on its own of *listeners*, until a signal ends them; returns the exit status.
+
+    Raises Stop.
+    """
     signals = Signals(("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGCHLD"))
     with contextlib.ExitStack() as opened:
-        listeners = _listeners(options)
         try:
             places = opened.enter_context(meeting_places(options.workers))
         except OSError as error:
@@ -84,28 +89,27 @@ def supervise(options: Namespace, config: Config) -> int:
                 "directory with a short path that rgate may write to"
             ) from error
         workers = [_Worker(number, *of) for number, of in enumerate(zip(listeners, places, strict=True))]
-        return _Supervisor(options, config, signals, workers).run()
-
-
-def _listeners(options: Namespace) -> list[list[socket.socket]]:
-    """Return the listening sockets of each worker, all on one port."""
-    # Without SO_REUSEPORT first: else a second rgate would share the port of the first unnoticed.
-    probes = listen(options.host, options.port)
-    port: int = probes[0].getsockname()[1]
-    for probe in probes:
-        probe.close()
-    return [listen(options.host, port, shared=True) for _ in range(options.workers)]
+        return _Supervisor(options, config, signals, workers, succession).run()
 
 
 class _Supervisor:
-    def __init__(self, options: Namespace, config: Config, signals: Signals, workers: list[_Worker]) -> None:
+    def __init__(
+        self,
+        options: Namespace,
+        config: Config,
+        signals: Signals,
+        workers: list[_Worker],
+        succession: Succession,
+    ) -> None:
         self._options = options
+        self._succession = succession
         self._config = config
         self._workers = workers
         self._stopping = False  # it was told to stop before all workers were ready
         self._signals = signals
         # What happened to all: a worker that starts later knows it by the fork, the others are told.
         self._timeline = Timeline()
+        self._watch = Watch(time.monotonic(), {})
 
     def run(self) -> int:
         text = ""
@@ -119,6 +123,12 @@ class _Supervisor:
             if said is None:
                 return self._stop() if self._stopping else self._give_up(worker)
             text = text or said
+        try:
+            self._succession.begin()
+        except Stop as stop:
+            log.error("%s", stop.message)
+            self._stop()
+            return 1
         say_ready(text)
         self._tell(is_ready(process_of(self._options, self._workers[0].listeners, self._timeline)))
         return self._look_after()
@@ -136,6 +146,7 @@ class _Supervisor:
     def _start(self, worker: _Worker) -> None:
         """Start a process in the place of *worker*. Raises OSError where the system gives none."""
         ours, theirs = socket.socketpair()
+        worker.beats[0] = 0
         sys.stdout.flush()
         sys.stderr.flush()
         try:
@@ -164,6 +175,8 @@ class _Supervisor:
                     other.place.close()
                 if other.control is not None:
                     other.control.close()
+            for one in self._succession.sockets:
+                one.close()
             siblings = Worker(worker.place, others)
             siblings.serve()
             options = Namespace(**vars(self._options))
@@ -172,17 +185,10 @@ class _Supervisor:
             if worker.number:  # all look at the same Docker: one tells how that goes
                 logging.getLogger("rgate.docker").setLevel(logging.ERROR)
             timeline = Timeline(self._timeline.newest()[::-1], began=time.time())
-            orders = _ControlledOrders(control, options, timeline.add)
-            status = run(
-                options,
-                self._config,
-                worker.listeners,
-                orders,
-                orders.tell_ready,
-                self._reload,
-                siblings,
-                process_of(options, worker.listeners, timeline),
-            )
+            orders = _ControlledOrders(control, timeline.add)
+            process = process_of(options, worker.listeners, timeline)
+            owner = _Supervised(options, worker, control, takes_over=self._succession.takes_over)
+            status = run(options, self._config, worker.listeners, orders, owner, siblings, process)
         except Stop as stop:
             log.error("%s", stop.message)
         except Exception:
@@ -192,13 +198,6 @@ class _Supervisor:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
-
-    def _reload(self, _old: Config) -> Config | None:
-        """Return what a worker is to put in force; the supervisor has checked and told of it."""
-        try:
-            return load_config(self._options.config)
-        except ConfigErrors:  # changed again since
-            return None
 
     def _wait_ready(self, worker: _Worker) -> str | None:
         """Return what a worker that just started says once it is ready; None where it ended instead."""
@@ -232,7 +231,11 @@ class _Supervisor:
 
     def _look_after(self) -> int:
         while True:
-            number = self._signals.wait([], self._next_start_s())
+            asking = self._succession.sockets
+            number = self._signals.wait(asking, self._next_look_s())
+            is_replaced = number is None and readable(asking, 0) and self._succession.answer()
+            if is_replaced:
+                return self._stop(REPLACED)
             if number in _STOPS:
                 return self._stop()
             if number == signal.SIGHUP:
@@ -243,11 +246,24 @@ class _Supervisor:
             if number in (signal.SIGHUP, signal.SIGUSR1):
                 self._order_all(number)
             self._notice_deaths()
+            self._end_hanging()
             self._start_again()
 
-    def _next_start_s(self) -> float | None:
+    def _next_look_s(self) -> float:
+        """Return when to look after the workers again, at the latest."""
         times = [worker.again_at_s for worker in self._workers if worker.again_at_s is not None]
-        return max(0.0, min(times) - time.monotonic()) if times else None
+        times.append(self._watch.looked_at_s + LOOK_S)
+        return max(0.0, min(times) - time.monotonic())
+
+    def _end_hanging(self) -> None:
+        """End those that hang: their end is noticed as that of others, and brings another in their place."""
+        beats = {worker.pid: worker.beats[0] for worker in self._workers if worker.pid}
+        self._watch = self._watch.look(beats, time.monotonic())
+        for pid in self._watch.hanging():
+            event = worker_hangs(time.time(), pid, SILENT_S)
+            log.error("%s", event.text)
+            self._tell(event)
+            os.kill(pid, signal.SIGKILL)  # a process that is stopped takes no other
 
     def _notice_deaths(self) -> None:
         for worker in self._workers:
@@ -279,9 +295,10 @@ class _Supervisor:
                 with contextlib.suppress(OSError):  # it is dying: SIGCHLD tells
                     worker.control.send(bytes([number]))
 
-    def _stop(self) -> int:
+    def _stop(self, order: int = signal.SIGTERM) -> int:
         """Let all end what is under way; a second signal ends them at once, with status 1."""
-        self._order_all(signal.SIGTERM)
+        self._succession.end()
+        self._order_all(order)
         for worker in self._workers:
             worker.close_listeners()
         status, until_s = 0, time.monotonic() + self._options.drain + _AFTER_DRAIN_S
@@ -323,11 +340,8 @@ class _ControlledOrders:
     the events that it tells of.
     """
 
-    def __init__(
-        self, control: socket.socket, options: Namespace, told: Callable[[TimelineEvent], object]
-    ) -> None:
+    def __init__(self, control: socket.socket, told: Callable[[TimelineEvent], object]) -> None:
         self._control = control
-        self._options = options
         self._told = told
         self._done, self._tell = socket.socketpair()
         signal.set_wakeup_fd(-1)
@@ -337,8 +351,7 @@ class _ControlledOrders:
 
     def get(self) -> int:
         while True:
-            ready, _, _ = select.select([self._control, self._done], [], [])
-            if self._done in ready:
+            if self._done in readable([self._control, self._done], None):
                 return self._done.recv(1)[0]
             received = self._control.recv(1)
             if received != _EVENT:
@@ -356,9 +369,36 @@ class _ControlledOrders:
     def tell_done(self) -> None:
         self._tell.send(b"\0")
 
-    def tell_ready(self, listeners: Sequence[socket.socket], gateway: Gateway) -> None:
+
+class _Supervised:
+    """The `Owner` of a worker: its supervisor."""
+
+    def __init__(
+        self, options: Namespace, worker: _Worker, control: socket.socket, *, takes_over: bool
+    ) -> None:
+        self.takes_over = takes_over
+        self._options = options
+        self._worker = worker
+        self._control = control
+
+    def ready(self, gateway: Gateway) -> bool:
         """Tell the supervisor what to print."""
-        self._control.sendall(ready_text(self._options, listeners, gateway).encode() + b"\0")
+        text = ready_text(self._options, self._worker.listeners, gateway)
+        self._control.sendall(text.encode() + b"\0")
+        return True
+
+    def beat(self) -> None:
+        self._worker.beats[0] += 1
+
+    def reload(self, _config: Config) -> Config | None:
+        """Return what is to be put in force; the supervisor has checked and told of it."""
+        try:
+            return load_config(self._options.config)
+        except ConfigErrors:  # changed again since
+            return None
+
+    def ending(self) -> None:
+        """Tell nobody: the supervisor said so."""
 
 
 def _no_process(error: OSError) -> str:

@@ -39,6 +39,9 @@ MOST_RESTING: Final = 64
 LAST_MOMENT_S: Final = 0.1
 """At the end, an idle client's connection is closed so much later: a request may be on its way."""
 
+SUCCEEDED_MOMENT_S: Final = 2.0
+"""That where another rgate serves on already: nobody waits for the end of this one."""
+
 REPLAYABLE_BYTES: Final = 65536
 """What is kept of a request's content to send it again after a failure; larger ones are sent once."""
 

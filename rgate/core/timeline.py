@@ -201,6 +201,19 @@ def worker_ended(at: float, pid: int, how: str, again_in_s: float) -> TimelineEv
     )
 
 
+def worker_hangs(at: float, pid: int, silent_s: float) -> TimelineEvent:
+    """Return that the worker *pid* was silent for *silent_s*, and is ended."""
+    return TimelineEvent(
+        at,
+        Kind.WORKER,
+        Level.BAD,
+        "",
+        f"worker {pid} hangs: it did nothing for {silent_s:g} s, and is ended",
+        "what waits to be accepted is served by who takes its place",
+        about="hangs",
+    )
+
+
 def worker_started(at: float, pid: int) -> TimelineEvent:
     """Return that a worker took the place of one that ended."""
     return TimelineEvent(at, Kind.WORKER, Level.OK, "", f"worker {pid} took its place", about="started")

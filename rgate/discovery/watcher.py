@@ -112,6 +112,11 @@ class Watcher:
         """Wait until the first look at Docker has ended, either way; whether it has."""
         return self._looked.wait(timeout_s)
 
+    @property
+    def has_listed(self) -> bool:
+        """Whether Docker answered, at any time."""
+        return self._knowledge.docker is not Connection.NEVER
+
     def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
         while not self._stopped.is_set():

@@ -76,12 +76,12 @@ class FlaskEngine(WsgiServer):
         """Return how many requests each candidate of a backend, by its name, is asked for now."""
         return under_way_in(self._app)
 
-    def drain(self, within_s: float) -> bool:
+    def drain(self, within_s: float, *, is_succeeded: bool = False) -> bool:
         """Stop accepting, and wait for what is under way but for streams of rgate's own, which have no end;
         whether all ended in time.
         """
         self._web.end_streams()
-        return super().drain(within_s)
+        return super().drain(within_s, is_succeeded=is_succeeded)
 
     def stop(self) -> None:
         """End at once."""

@@ -16,7 +16,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from rgate.core.patience import IDLE_S, LAST_LINGER_S, LAST_MOMENT_S, LINGER_BETWEEN_S
+from rgate.core.patience import (
+    IDLE_S,
+    LAST_LINGER_S,
+    LAST_MOMENT_S,
+    LINGER_BETWEEN_S,
+    SUCCEEDED_MOMENT_S,
+)
 from rgate.engines.wsgi_connection import Connection, Service, Then
 
 log = logging.getLogger("rgate")
@@ -43,9 +49,11 @@ class WsgiServer:
         self._waiting: dict[Connection, float] = {}  # those in the selector, and when their time is over
         self._next_sweep_s = 0.0
         self._last_moment_s = float("inf")  # when nothing more is accepted
+        self._beat: Callable[[], object] | None = None
 
-    def start(self, listeners: Sequence[socket.socket]) -> None:
-        """Begin to accept on *listeners*, and return."""
+    def start(self, listeners: Sequence[socket.socket], beat: Callable[[], object] | None = None) -> None:
+        """Begin to accept on *listeners*, and return. *beat* is called by who accepts, as long as it does."""
+        self._beat = beat
         for listener in listeners:
             listener.setblocking(False)
         self._listeners += listeners
@@ -57,9 +65,12 @@ class WsgiServer:
         idle = len(self._waiting)
         return max(len(self._open) - idle, 0), idle
 
-    def drain(self, within_s: float) -> bool:
-        """Stop accepting, end what is idle, and wait for the rest; whether all ended in time."""
-        self._order(self._begin_drain)
+    def drain(self, within_s: float, *, is_succeeded: bool = False) -> bool:
+        """Stop accepting, end what is idle, and wait for the rest; whether all ended in time.
+
+        *is_succeeded*: another accepts on the same listeners.
+        """
+        self._order(partial(self._begin_drain, is_succeeded))
         return self._drained.wait(within_s)
 
     def stop(self) -> None:
@@ -161,6 +172,8 @@ class WsgiServer:
 
     def _sweep(self, now_s: float) -> None:
         """End what waited for too long, and the accepting once it is time."""
+        if self._beat is not None:
+            self._beat()
         for connection in [one for one, until_s in self._waiting.items() if until_s <= now_s]:
             if connection.is_lingering:
                 self._end(connection)
@@ -170,24 +183,32 @@ class WsgiServer:
         if now_s >= self._last_moment_s:
             self._accept_no_more()
 
-    def _begin_drain(self) -> None:
+    def _begin_drain(self, is_succeeded: bool) -> None:
         self._service.is_draining = True
         now_s = time.monotonic()
-        self._last_moment_s = self._next_sweep_s = now_s + LAST_MOMENT_S
+        self._next_sweep_s = now_s + LAST_MOMENT_S
+        self._last_moment_s = self._next_sweep_s
+        if is_succeeded:
+            self._close_listeners()  # what waits there is the other's
+        moment_s = SUCCEEDED_MOMENT_S if is_succeeded else LAST_MOMENT_S
         for connection, until_s in self._waiting.items():
-            left_s = LAST_LINGER_S if connection.is_lingering else LAST_MOMENT_S
+            left_s = LAST_LINGER_S if connection.is_lingering else moment_s
             self._waiting[connection] = min(until_s, now_s + left_s)
 
     def _accept_no_more(self) -> None:
         """Take what the kernel has accepted, and close the listeners."""
-        while self._listeners:
-            listener = self._listeners.pop()
+        for listener in self._listeners:
             while self._accept(listener):
                 pass
+        self._close_listeners()
+        self._tell_if_drained()
+
+    def _close_listeners(self) -> None:
+        while self._listeners:
+            listener = self._listeners.pop()
             with contextlib.suppress(KeyError):
                 self._selector.unregister(listener)
             listener.close()
-        self._tell_if_drained()
 
     def _cut_all(self) -> None:
         self._service.is_draining = self._service.is_stopped = True

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 log = logging.getLogger("rgate")
 
@@ -152,7 +152,7 @@ def answer_on(connection: socket.socket, functions: Mapping[str, Function]) -> N
     until_s = time.monotonic() + ANSWER_WITHIN_S
     with connection:
         try:
-            if not _is_ours(connection):
+            if not is_ours(connection):
                 return
             asked = _question(connection, until_s)
             function = functions.get(asked["question"])
@@ -192,7 +192,7 @@ def _asked(path: str, frame: bytes, opened: contextlib.ExitStack) -> socket.sock
     connection.setblocking(False)
     try:
         connection.connect(path)
-        if _is_ours(connection) and connection.send(frame) == len(frame):
+        if is_ours(connection) and connection.send(frame) == len(frame):
             return connection
     except OSError:
         pass
@@ -254,10 +254,20 @@ def _question(connection: socket.socket, until_s: float) -> Any:
     return json.loads(frame)
 
 
-def _is_ours(connection: socket.socket) -> bool:
+def is_ours(connection: socket.socket) -> bool:
     """Whether the other end is of our user; where the system does not tell, the directory's mode holds."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return True
+    return not hasattr(socket, "SO_PEERCRED") or peer(connection).user == os.geteuid()
+
+
+class Peer(NamedTuple):
+    """The process at the other end of a Unix socket: the one that connected, or that listens."""
+
+    pid: int  # 0: it has none in this namespace
+    user: int
+    group: int
+
+
+def peer(connection: socket.socket) -> Peer:
+    """Return who is at the other end of *connection*."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _, user, _ = _CREDENTIALS.unpack(credentials)
-    return bool(user == os.geteuid())
+    return Peer(*_CREDENTIALS.unpack(credentials))

@@ -20,7 +20,14 @@ from rgate.core.content import LAST_CHUNK, MOST_CHUNKS_A_CALL, chunk
 from rgate.core.fields import ClientConnection
 from rgate.core.onward import Request
 from rgate.core.own import OwnPage
-from rgate.core.patience import HEAD_S, LAST_MOMENT_S, LINGER_BETWEEN_S, MOST_AHEAD, REPLAYABLE_BYTES
+from rgate.core.patience import (
+    HEAD_S,
+    LAST_MOMENT_S,
+    LINGER_BETWEEN_S,
+    MOST_AHEAD,
+    REPLAYABLE_BYTES,
+    SUCCEEDED_MOMENT_S,
+)
 from rgate.core.problem import OwnResponse, OwnStream
 from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.engine import Acceptor
@@ -859,12 +866,15 @@ def test_an_upstream_that_does_not_go_on_with_its_response_is_cut(pair: Pair) ->
     assert outcomes(pair) == [(200, "", True)]
 
 
-def test_while_rgate_ends_what_is_under_way_is_answered_and_what_is_idle_closed_later(pair: Pair) -> None:
+@pytest.mark.parametrize("is_succeeded", [False, True])
+def test_while_rgate_ends_what_is_under_way_is_answered_and_what_is_idle_closed_later(
+    pair: Pair, is_succeeded: bool
+) -> None:
     idle, to_idle = pair.connected()
     pair.ask(GET)
-    pair.acceptor.drain()
+    pair.acceptor.drain(is_succeeded)
     assert not to_idle.at_end
-    assert LAST_MOMENT_S > 0
+    assert 0 < LAST_MOMENT_S < SUCCEEDED_MOMENT_S
     late, to_late = pair.connected()
     late.data_received(OWN)
     assert b"\r\nConnection: close\r\n" in to_late.data

@@ -16,6 +16,7 @@ def test_serve_is_the_default_with_these_options() -> None:
         "engine": "asyncio",
         "workers": 1,
         "drain": 8,
+        "replace": False,
         "seed": None,
         "access_log": None,
         "log_format": "text",

@@ -1,7 +1,9 @@
 """rgate's own WSGI server: it serves any application (PEP 3333), and ends in order."""
 
+import contextlib
 import logging
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -114,6 +116,19 @@ def test_an_empty_line_begins_no_request(serve: Serve) -> None:
     client.sendall(b"\r\n")
     assert served.server.drain(5)
     assert to_end(client) == (b"", b"")
+
+
+def test_an_idle_connection_has_more_time_where_another_accepts_already(serve: Serve) -> None:
+    served = serve(echo)
+    idle = served.client()
+    draining = threading.Thread(target=served.server.drain, args=(5,), kwargs={"is_succeeded": True})
+    draining.start()
+    with contextlib.suppress(ConnectionError):
+        while True:
+            served.client()
+    idle.sendall(LENGTH)
+    assert to_end(idle)[1] == b"hello"
+    draining.join(10)
 
 
 def test_idle_connections_end_with_a_drain_and_new_ones_are_refused(serve: Serve) -> None:

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from rgate.core.candidates import Candidate
@@ -14,7 +14,7 @@ from rgate.core.connections import Connections
 from rgate.core.gateway import Gateway, Own
 from rgate.core.message import Refused
 from rgate.core.onward import Request
-from rgate.core.patience import LAST_MOMENT_S
+from rgate.core.patience import LAST_MOMENT_S, SUCCEEDED_MOMENT_S
 from rgate.core.record import RequestLog
 from rgate.core.routing import without_prefix
 from rgate.engines.asyncio_engine.answers import Pages, answer, refuse
@@ -40,8 +40,9 @@ class AsyncioEngine:
         self._web = web
         self._thread = threading.Thread(target=self._loop.run_forever, name="rgate-loop", daemon=True)
 
-    def start(self, listeners: Sequence[socket.socket]) -> None:
-        """Begin to accept on *listeners*, and return."""
+    def start(self, listeners: Sequence[socket.socket], beat: Callable[[], object] | None = None) -> None:
+        """Begin to accept on *listeners*, and return. *beat* is called in the loop as long as that runs."""
+        self._acceptor.beat = beat
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._acceptor.start(listeners), self._loop).result()
 
@@ -53,9 +54,9 @@ class AsyncioEngine:
         """Return how many connections there are. Any thread may ask."""
         return self._acceptor.connections()
 
-    def drain(self, within_s: float) -> bool:
+    def drain(self, within_s: float, *, is_succeeded: bool = False) -> bool:
         """Stop accepting, and wait for what is under way; whether all ended in time."""
-        self._loop.call_soon_threadsafe(self._acceptor.drain)
+        self._loop.call_soon_threadsafe(self._acceptor.drain, is_succeeded)
         self._web.end_streams()
         return self._acceptor.drained.wait(within_s)
 
@@ -86,6 +87,7 @@ class Acceptor:
 
     def __init__(self, shared: Shared) -> None:
         self.drained = threading.Event()
+        self.beat: Callable[[], object] | None = None  # called with each sweep
         self._shared = shared
         self._pages = Pages(shared)
         self._clients: set[Client] = set()
@@ -192,24 +194,32 @@ class Acceptor:
 
     def _sweep(self) -> None:
         self._shared.loop.call_later(SWEEP_S, self._sweep)  # first, as a defect below must not be the last
+        if self.beat is not None:
+            self.beat()
         now_ns = time.monotonic_ns()
         for client in [client for client in self._clients if client.deadline_ns < now_ns]:
             client.deadline_ns = NEVER_NS
             client.expired()
         self._shared.pools.sweep(now_ns)
 
-    def drain(self) -> None:
+    def drain(self, is_succeeded: bool = False) -> None:
         """End what is idle and accept no more, a moment later: what is on its way is served. Tell when all
-        ended.
+        ended. *is_succeeded*: another accepts on the same listeners.
         """
         self._shared.draining = True
-        self._shared.loop.call_later(LAST_MOMENT_S, self._end_idle)
+        if is_succeeded:
+            self._close_listeners()
+        moment_s = SUCCEEDED_MOMENT_S if is_succeeded else LAST_MOMENT_S
+        self._shared.loop.call_later(moment_s, self._end_idle)
 
-    def _end_idle(self) -> None:
-        self._shared.outbox.flush()  # a client whose response waits there counts as idle
+    def _close_listeners(self) -> None:
         self._accept_no_more()
         for listener in self._listeners:
             listener.close()
+
+    def _end_idle(self) -> None:
+        self._shared.outbox.flush()  # a client whose response waits there counts as idle
+        self._close_listeners()
         for client in list(self._clients):
             if client.is_idle:
                 client.linger()
