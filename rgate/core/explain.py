@@ -27,9 +27,10 @@ from rgate.core.problem import ANSWERS, Problem
 from rgate.core.reading import Reading, RequestReader
 from rgate.core.reasons import Failure, LeftOut
 from rgate.core.routing import without_prefix
+from rgate.core.tracing import told_with
 
 MADE_ID: Final = "<made>"
-"""Stands for the request id that rgate would make."""
+"""Stands for the request id that rgate would make, and for the `traceparent`."""
 
 FROM_URLS: Final = "backends[].urls"
 """How the address of a fixed candidate was chosen."""
@@ -126,6 +127,8 @@ def explain(gateway: Gateway, asked: Asked, knowledge: Sequence[Knowledge]) -> E
     unread = _Told(_shown(asked.method), _shown(asked.target), _shown(asked.host), tuple(knowledge))
     try:
         request = _read(asked, snapshot.reading, client)
+        if gateway.traces:
+            request = told_with(request, MADE_ID.encode())
     except Refused as refused:
         return unread.refused(Problem(refused.reason, refused.detail))
     it = replace(unread, host=_text(request.host))

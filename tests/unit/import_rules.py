@@ -15,8 +15,8 @@ from typing import Final
 PURE: Final = frozenset(
     {
         "base64.b64encode", "bisect", "collections", "dataclasses", "datetime.date", "difflib", "enum",
-        "functools", "hashlib.sha256", "html", "http.HTTPStatus", "ipaddress", "itertools", "json", "re",
-        "shlex.quote", "types", "typing", "urllib.parse",
+        "functools", "hashlib.blake2b", "hashlib.sha256", "html", "http.HTTPStatus", "ipaddress", "itertools",
+        "json", "re", "shlex.quote", "types", "typing", "urllib.parse",
     }
 )  # fmt: skip
 # What imports by a name that is no code could not be followed here.
@@ -67,6 +67,7 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.stats.schema": STATS | {"sqlalchemy"},
     "rgate.stats.store": STATS | {"sqlalchemy"},
     "rgate.telling": STANDARD | {"rgate.core", "rgate.telling"},
+    "rgate.telling.traces": STANDARD | {"opentelemetry", "requests", "rgate._version", "rgate.core"},
     "rgate.engines": ENGINES,
     "rgate.engines.underway": FLASK,
     "rgate.engines.plain_wsgi": SERVER | {"flask", "rgate.engines.live_stream"},
@@ -107,6 +108,7 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.web.metrics_page": METRICS | {"rgate._version", "rgate.telling", "rgate.web.worker_metrics"},
     "rgate.web.worker_metrics": METRICS,
     "rgate.cli": CLI,
+    "rgate.cli.config_file": CLI | {"importlib.util.find_spec"},
     "rgate.cli.case_results": CLI | {"rgate.web.documents"},
     "rgate.cli.explain": CLI | {"rgate.web.documents"},
     "rgate.cli.explaining": CLI | {"pydantic", "rgate.web.documents"},
