@@ -58,9 +58,9 @@ def parse_traceparent(text: bytes) -> TraceParent | None:
     )
 
 
-def format_traceparent(parent: TraceParent) -> bytes:
+def format_traceparent(trace_id: bytes, span_id: bytes, flags: int) -> bytes:
     """Return the field's value."""
-    return b"00-%b-%b-%02x" % parent
+    return b"00-%b-%b-%02x" % (trace_id, span_id, flags)
 
 
 def made_parent(trace_bits: int, span_bits: int) -> TraceParent:

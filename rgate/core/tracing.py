@@ -12,7 +12,7 @@ from typing import Final
 
 from rgate.core.config import Tracing
 from rgate.core.fields import ClientConnection
-from rgate.core.onward import HEAD_END, LINE_END, Request
+from rgate.core.onward import Manner, Request
 from rgate.core.reading import Reading, RequestReader
 from rgate.core.traceparent import (
     SAMPLED,
@@ -29,6 +29,7 @@ _LINE: Final = re.compile(rb"\n(?i:trace(?:(parent)|state)):([^\n]*)")
 _PARENT_LINE: Final = re.compile(rb"\n(?i:traceparent):[^\n]*")
 _EDGES: Final = b" \t\r"
 _ALL: Final = 1 << 64
+_SPAN_BITS: Final = _ALL - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +49,20 @@ class Tracer:
 
         *trusted*: the peer is in `trusted_proxies`, so that it may say whether the trace is sampled.
         """
-        given, states = _given(request)
+        given, state, onward = _given(request.onward)
         if given is None:
             ids = self.random_bits(192)
-            parent = made_parent(ids >> 64, ids & (_ALL - 1))
+            parent = made_parent(ids >> 64, ids & _SPAN_BITS)
             is_sampled = self._is_sampled(parent.trace_id)
         else:
-            parent = given._replace(span_id=made_span_id(self.random_bits(64)))
+            parent = TraceParent(given.trace_id, made_span_id(self.random_bits(64)), given.flags)
             is_sampled = given.is_sampled if trusted else self._is_sampled(parent.trace_id)
-        parent = parent._replace(flags=parent.flags & ~SAMPLED | is_sampled)
-        request = _with_parent(request, format_traceparent(parent), is_continued=given is not None)
-        if not is_sampled:
-            return request
-        span = Span(parent.trace_id, parent.span_id, given.span_id if given else b"", states)
-        return request._replace(manner=request.manner._replace(span=span))
+        trace_id, span_id, flags = parent
+        text = format_traceparent(trace_id, span_id, flags & ~SAMPLED | is_sampled)
+        manner = request.manner
+        if is_sampled:
+            manner = manner._replace(span=Span(trace_id, span_id, given.span_id if given else b"", state))
+        return _with(request, onward, text, manner)
 
     def _is_sampled(self, trace_id: bytes) -> bool:
         """Whether a trace is, by its id: all requests of one are, or none."""
@@ -76,28 +77,34 @@ def tracer_of(tracing: Tracing | None, key: bytes, random_bits: Callable[[int], 
 
 def told_with(request: Request, made: bytes) -> Request:
     """Return *request* as `Tracer.begun` does, with *made* in place of what is made anew for each request."""
-    given, _ = _given(request)
-    return _with_parent(request, made, is_continued=given is not None)
+    _, _, onward = _given(request.onward)
+    return _with(request, onward, made, request.manner)
 
 
-def _given(request: Request) -> tuple[TraceParent | None, bytes]:
-    """Return the place in a trace that *request* brings, and its `tracestate`; None and b"" where it brings
-    none, or what is malformed.
+def _given(onward: bytes) -> tuple[TraceParent | None, bytes, bytes]:
+    """Return the place in a trace that a request brings, its `tracestate`, and of its head, *onward*, what goes
+    on; None and b"" where it brings none, or what is malformed.
     """
-    found = _LINE.findall(request.onward)
+    found = _LINE.findall(onward)
     if not found:
-        return None, b""
+        return None, b"", onward
     parents = [value.strip(_EDGES) for parent, value in found if parent]
     given = parse_traceparent(parents[0]) if len(parents) == 1 else None
     if given is None:
-        return None, b""
-    return given, b",".join([value.strip(_EDGES) for parent, value in found if not parent])
+        return None, b"", _LINE.sub(b"", onward)
+    state = b",".join([value.strip(_EDGES) for parent, value in found if not parent])
+    return given, state, _PARENT_LINE.sub(b"", onward)
 
 
-def _with_parent(request: Request, traceparent: bytes, *, is_continued: bool) -> Request:
-    """Return *request* with *traceparent*; its `tracestate` goes on where the trace does."""
-    rest = (_PARENT_LINE if is_continued else _LINE).sub(b"", request.onward[: -len(LINE_END)])
-    return request._replace(onward=b"%btraceparent: %b%b" % (rest, traceparent, HEAD_END))
+def _with(request: Request, onward: bytes, traceparent: bytes, manner: Manner) -> Request:
+    """Return *request* whose head is *onward* and has a line for *traceparent*, asked in *manner*."""
+    # Not by _replace, which takes five times as long.
+    method, path, host, _, framing, identity, _, line, received, start, end = request
+    onward = b"%btraceparent: %b\r\n\r\n" % (onward[:-2], traceparent)
+    return _make(Request, (method, path, host, onward, framing, identity, manner, line, received, start, end))
+
+
+_make = tuple.__new__
 
 
 class TracingReader(RequestReader):
