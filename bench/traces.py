@@ -1,8 +1,8 @@
 """What traces cost the requests of the asyncio engine: `python -m bench.traces`.
 
-Gateways without tracing, and with shares of 0, 0.01 and 1 of the requests sampled, are asked as fast as they go,
-in turns; spans go to a collector in this process, which forgets them. What is told is the CPU time of the whole
-process a request, the least of each, and the 99th percentile.
+Gateways without tracing, and with shares of 0, 0.01 and 1 of the requests sampled, are asked as fast as they
+go, in turns; spans go to a collector in this process, which forgets them. What is told is the CPU time of the
+whole process a request, the least of each, and the 99th percentile.
 """
 
 import argparse

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Final
 
 from rgate.core import facts as told
+from rgate.core.asked import Asked as Asked
 from rgate.core.balance import Balancer
 from rgate.core.candidates import BackendView
 from rgate.core.config import Backend, DefaultResponse, Route
@@ -34,23 +35,6 @@ MADE_ID: Final = "<made>"
 
 FROM_URLS: Final = "backends[].urls"
 """How the address of a fixed candidate was chosen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request that is asked about, as its client would send it.
-
-    *target* is in origin or absolute form; *fields* stand behind the Host field, which says *host* unless
-    they have one of their own. *peer* is the TCP peer's address, and *port* the one that it connects to.
-    Text is UTF-8; bytes that are none are kept as `surrogateescape` does.
-    """
-
-    method: str
-    target: str
-    host: str = "localhost"
-    fields: Fields = ()
-    peer: str = "127.0.0.1"
-    port: int = 8080
 
 
 class Ending(Enum):

@@ -19,6 +19,7 @@ from rgate.core.fields import ClientConnection, is_in, unmapped
 from rgate.core.message import CHUNKED, RequestHead
 from rgate.core.onward import Request
 from rgate.core.own import FOR_EVERYONE, OWN_PREFIX, OwnPage, is_own, own_page, paths
+from rgate.core.own_query import is_for_insiders, wrong_with_query
 from rgate.core.problem import (
     OwnResponse,
     PageOf,
@@ -210,6 +211,10 @@ class Gateway:
         if head.method not in (b"GET", b"HEAD"):
             detail = f"{head.method.decode()} is not for this page; GET is."
             return Problem(Reason.METHOD_NOT_ALLOWED, detail)
+        if wrong := wrong_with_query(page, head, client):
+            return Problem(Reason.BAD_QUERY, wrong)
+        if is_for_insiders(page, head) and (stranger := self.stranger(head, client)):
+            return Problem(Reason.FORBIDDEN, stranger.detail)
         return page
 
     def is_insider(self, head: RequestHead, client: ClientConnection) -> bool:

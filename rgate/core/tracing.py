@@ -82,8 +82,8 @@ def told_with(request: Request, made: bytes) -> Request:
 
 
 def _given(onward: bytes) -> tuple[TraceParent | None, bytes, bytes]:
-    """Return the place in a trace that a request brings, its `tracestate`, and of its head, *onward*, what goes
-    on; None and b"" where it brings none, or what is malformed.
+    """Return the place in a trace that a request brings, its `tracestate`, and of its head, *onward*, what
+    goes on; None and b"" where it brings none, or what is malformed.
     """
     found = _LINE.findall(onward)
     if not found:

@@ -80,8 +80,8 @@ class Traces:
 
 @contextmanager
 def _others_first() -> Iterator[None]:
-    """Let who serves requests wait no longer than half a millisecond for the interpreter, while this thread works
-    in it: by itself it would be ten times that, each time.
+    """Let who serves requests wait no longer than half a millisecond for the interpreter, while this thread
+    works in it: by itself it would be ten times that, each time.
     """
     before_s = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_S)

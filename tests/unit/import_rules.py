@@ -90,11 +90,11 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.engines.asyncio_engine.engine": ASYNCIO | {"rgate.web.pages", "uvloop"},
     "rgate.web": STANDARD
     | {"flask", "rgate.core", "rgate.discovery.watcher", "rgate.stats", "rgate.telling", "werkzeug"}
-    | {"rgate.web.asked", "rgate.web.catch_all", "rgate.web.documents", "rgate.web.environ"}
+    | {"rgate.web.catch_all", "rgate.web.documents", "rgate.web.environ"}
     | {"rgate.web.backends_page", "rgate.web.moments", "rgate.web.operator_page", "rgate.web.page"}
     | {"rgate.web.pages", "rgate.web.requests_page"}
     | {"rgate.web.static_files", "rgate.web.timeline_page", "rgate.web.told_pages", "rgate.web.verdict_page"}
-    | {"rgate.web.metrics_page", "rgate.web.worker_metrics"},
+    | {"rgate.web.gateway_now", "rgate.web.metrics_page", "rgate.web.worker_metrics"},
     "rgate.web.amounts": STANDARD,
     "rgate.web.markup": STANDARD | {"jinja2", "markupsafe", "rgate.core", "rgate.web.amounts"},
     "rgate.web.sparks": HTML,
@@ -102,7 +102,6 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.web.page": HTML | {"rgate.web.markup", "rgate.web.rows", "rgate.web.sparks"},
     "rgate.web.told_pages": HTML | {"rgate.web.markup"},
     "rgate.web.static_files": STANDARD | {"importlib.resources", "rgate.core"},
-    "rgate.web.asked": CORE,
     "rgate.web.documents": CORE | {"pydantic", "rgate.stats.series"},
     "rgate.web.exposition": METRICS,
     "rgate.web.metrics_page": METRICS | {"rgate._version", "rgate.telling", "rgate.web.worker_metrics"},
