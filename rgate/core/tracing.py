@@ -27,6 +27,9 @@ from rgate.core.traceparent import (
 # Each begins with the end of the line before: that is quicker to look for than the beginning of a line.
 _LINE: Final = re.compile(rb"\n(?i:trace(?:(parent)|state)):([^\n]*)")
 _PARENT_LINE: Final = re.compile(rb"\n(?i:traceparent):[^\n]*")
+LONGEST_STATE_TOLD: Final = 2048
+"""Bytes of a `tracestate`; of a longer one the span tells nothing, as spans wait in memory."""
+
 _EDGES: Final = b" \t\r"
 _ALL: Final = 1 << 64
 _SPAN_BITS: Final = _ALL - 1
@@ -93,6 +96,8 @@ def _given(onward: bytes) -> tuple[TraceParent | None, bytes, bytes]:
     if given is None:
         return None, b"", _LINE.sub(b"", onward)
     state = b",".join([value.strip(_EDGES) for parent, value in found if not parent])
+    if len(state) > LONGEST_STATE_TOLD:
+        state = b""
     return given, state, _PARENT_LINE.sub(b"", onward)
 
 

@@ -209,7 +209,8 @@ def _who_has_containers(views: Mapping[str, BackendView]) -> str:
     if len(lacking) == number:
         return f"None of {number} backends has a container" if number > 1 else "The backend has no container"
     has = "has" if len(lacking) == 1 else "have"
-    return f"{number - len(lacking)} of {number} backends have containers, {listed(lacking, _MOST_OF_A_KIND)} {has} none"
+    without = listed(lacking, _MOST_OF_A_KIND)
+    return f"{number - len(lacking)} of {number} backends have containers, {without} {has} none"
 
 
 def _errors(lately: Lately, leading: tuple[Cause, int] | None) -> str:

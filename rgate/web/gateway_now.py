@@ -12,7 +12,7 @@ from rgate.telling.siblings import Siblings
 
 @dataclass(frozen=True, slots=True)
 class GatewayNow:
-    """A *gateway* with its figures, how fresh what it knows is, its process, and all processes of this rgate."""
+    """A gateway with its figures, how fresh what it knows is, its process and its siblings."""
 
     gateway: Gateway
     stats: Stats

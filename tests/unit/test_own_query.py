@@ -83,7 +83,7 @@ def test_a_stranger_gets_no_figures_of_containers() -> None:
     assert judged("/stats?by=containers", peer=STRANGER) == "bad_query"
 
 
-@pytest.mark.clause("10.page.window", "10.page.html")
+@pytest.mark.clause("7.query.page", "10.page.window", "10.page.html")
 def test_a_page_in_html_has_windows_of_its_own_but_with_groups_there_is_none() -> None:
     assert judged("/stats?window=400m", JSON) == ""
     assert judged("/stats?window=400m", HTML) == "bad_query"

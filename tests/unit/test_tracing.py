@@ -146,3 +146,15 @@ def test_without_tracing_nothing_decides_on_traces() -> None:
     assert tracer_of(Tracing("http://c:4318/v1/traces", 0.25), KEY, random.getrandbits) == Tracer(
         0.25, KEY, random.getrandbits
     )
+
+
+@pytest.mark.clause("10.traces.state", "10.traces.delay")
+def test_a_state_that_is_very_long_goes_on_and_is_not_kept() -> None:
+    for length, kept in ((2046, True), (2047, False)):
+        state = b"a=" + b"x" * length
+        asked = request(b"GET /a HTTP/1.1", b"traceparent: " + GOOD, b"tracestate: " + state)
+        begun = tracer(1.0).begun(asked, trusted=False)
+        assert values(begun, b"tracestate") == [state]
+        span = span_of(begun)
+        assert span is not None
+        assert span.state == (state if kept else b"")
