@@ -76,7 +76,7 @@ lock: dev
 	@.venv/bin/pip-compile --quiet --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	  --strip-extras $(LOCK_OPTIONS) --output-file requirements.txt pyproject.toml
 	@.venv/bin/pip-compile --quiet --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-	  --strip-extras $(LOCK_OPTIONS) --extra dev --extra postgres --output-file requirements-dev.txt pyproject.toml
+	  --strip-extras $(LOCK_OPTIONS) --extra dev --extra otel --extra postgres --output-file requirements-dev.txt pyproject.toml
 
 down:
 	@scripts/compose down --timeout 3

@@ -28,6 +28,7 @@ class Site:
 
     *attacked*: another backend, behind `/attacked`, whose responses rgate puts into envelopes. *trusted*:
     every client is a proxy whose X-Forwarded-* count. *defaults*: nginx holds content as it does by default.
+    *tracing*: where rgate sends spans, and of which share of the requests.
     """
 
     origins: tuple[int, ...]  # ports
@@ -35,6 +36,7 @@ class Site:
     attacked: tuple[int, ...] = ()
     trusted: bool = False
     defaults: bool = False
+    tracing: tuple[str, float] | None = None
 
     def backends(self) -> list[Backend]:
         """Return all backends; the first prefix of the first is the one that is asked for."""
@@ -67,7 +69,7 @@ def _path(name: str) -> str:
 
 def _rgate(engine: str, workers: int) -> Callable[[Site, int, Path], list[str]]:
     def command(site: Site, port: int, directory: Path) -> list[str]:
-        config = {
+        config: dict[str, object] = {
             "routes": [
                 {"path_prefix": prefix, "backend": backend.name}
                 | ({"response_format": "envelope"} if backend.name == "attacked" else {})
@@ -82,6 +84,8 @@ def _rgate(engine: str, workers: int) -> Callable[[Site, int, Path], list[str]]:
             "stats": {"database": f"sqlite:///{directory}/rgate.db"},
             "limits": {"connections": 20000},
         }
+        if site.tracing is not None:
+            config["tracing"] = dict(zip(("endpoint", "sample"), site.tracing, strict=True))
         file = directory / "config.yml"
         file.write_text(json.dumps(config))  # JSON is YAML
         options = ["--port", str(port), "--config", str(file), "--engine", engine]

@@ -164,6 +164,9 @@ OWN_PATHS = st.sampled_from(
     [
         *("/stats", "/stats?by=route", "/stats?by=x", "/a/b", "/_rgate", "/_rgate/", "/_rgate/healthz"),
         *("/_rgate/readyz", "/_rgate/nothing", "/_rgate/b", "/_rgate/backends", "/_rgate/healthz?a"),
+        *("/stats?by=container", "/stats?window=2h", "/stats?window=1h", "/_rgate/verdict?x"),
+        *("/_rgate/backends?window=1h", "/_rgate/backends?window=1w", "/_rgate/requests?status=1"),
+        *("/_rgate/series?by=x", "/_rgate/live?x", "/_rgate/explain", "/_rgate/explain?target=/a"),
     ]
 )
 ABSOLUTE = st.sampled_from(["http://b.a{}", "HTTPS://a:80{}", "http://x{}", "http://127.0.0.1{}"])

@@ -1,5 +1,8 @@
 """Reads the files that people write: the I/O around core/config_file.py and core/case_file.py."""
 
+from collections.abc import Mapping
+from importlib.util import find_spec
+
 from rgate.core.config import Config
 from rgate.core.config_errors import ConfigError, ConfigErrors
 from rgate.core.config_file import parse_config
@@ -7,7 +10,18 @@ from rgate.core.config_file import parse_config
 
 def load_config(path: str) -> Config:
     """Return the configuration in the file *path*. Raises ConfigErrors with all that is wrong."""
-    return parse_config(read_file(path, "; name another with --config"), path)
+    return parse_config(read_file(path, "; name another with --config"), path, lacking())
+
+
+def lacking() -> Mapping[str, str]:
+    """Return the keys that need what is not installed, and how it gets there."""
+    try:
+        is_there = find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ImportError:  # not even what is above it
+        is_there = False
+    return (
+        {} if is_there else {"tracing": "needs OpenTelemetry, which is not here: pip install 'rgate[otel]'"}
+    )
 
 
 def read_file(path: str, remedy: str = "") -> bytes:

@@ -26,6 +26,7 @@ from rgate.core.knowledge import Connection, Events, Knowledge
 from rgate.core.left_out import LeftOutLabel, doubts
 from rgate.core.recording import Recording, read
 from rgate.core.selection import unavailable_view, views_of
+from rgate.core.tracing import tracer_of
 from rgate.discovery.docker_source import DockerSource, own_container_id, published_host
 from rgate.discovery.source import SourceError
 
@@ -57,7 +58,15 @@ class Looked:
         else:
             views = views_of(config.backends, self.containers, self.host)
         machine_name = socket.gethostname()
-        return Gateway(config, views, random.random, can_tunnel=can_tunnel, machine_name=machine_name)
+        tracer = tracer_of(config.tracing, b"", random.getrandbits)
+        return Gateway(
+            config,
+            views,
+            random.random,
+            can_tunnel=can_tunnel,
+            machine_name=machine_name,
+            tracer=tracer,
+        )
 
     def doubts(self, config: Config) -> dict[str, LeftOutLabel]:
         """Return, by the name of a backend, why it cannot be told what becomes of its requests."""

@@ -1,5 +1,6 @@
 """Puts the parts together: configuration, discovery, figures, pages and an engine."""
 
+import os
 import random
 import socket
 import time
@@ -7,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from flask import Flask
 
@@ -19,6 +20,7 @@ from rgate.core.connections import Connections
 from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
 from rgate.core.record import Counter, Record, RecordLog, RequestLog, Whole
+from rgate.core.tracing import tracer_of
 from rgate.discovery.docker_source import DockerSource, own_container_id, published_host
 from rgate.discovery.registry import Registry
 from rgate.discovery.watcher import Watcher
@@ -32,6 +34,12 @@ from rgate.telling.timeline import Comings, Refusals, Timeline
 from rgate.web.app import create_web
 from rgate.web.pages import Web
 from rgate.web.worker_metrics import WorkerMetrics
+
+if TYPE_CHECKING:
+    from rgate.telling.traces import Traces
+
+# Made before workers are, so that all of them decide alike on a trace.
+_TRACES_KEY: Final = os.urandom(16)
 
 
 class Engine(Protocol):
@@ -61,12 +69,18 @@ class Engine(Protocol):
 
 
 class _All:
-    """A RequestLog for the figures, the stories, and others that want a record of each request."""
+    """A RequestLog for the figures, the stories, and others that want a record of each request; and for
+    *traces*, to which only some go.
+    """
 
-    def __init__(self, stats: Stats, stories: Rings, others: Iterable[RecordLog]) -> None:
+    def __init__(
+        self, stats: Stats, stories: Rings, others: Iterable[RecordLog], traces: RecordLog | None
+    ) -> None:
         self._stats = stats
         self._others = tuple(others)
-        self._logs: tuple[RecordLog | Rings, ...] = (stats, stories, *self._others)
+        self._logs: list[RecordLog | Rings] = [stats, stories, *self._others]
+        if traces is not None:
+            self._logs.append(traces)
         self.keep: Callable[[Whole], object] = stories.keep
 
     def add(self, record: Record) -> None:
@@ -91,6 +105,7 @@ class Wired:
     metrics: WorkerMetrics
     web: Web
     log: RequestLog
+    traces: "Traces | None"
 
     def watch_if_needed(self) -> None:
         """Look for containers where a backend names any: fixed `urls` need no Docker."""
@@ -111,6 +126,8 @@ class Wired:
         """End what runs beside the requests, and store the figures."""
         self.watcher.stop()
         self.stats.close()
+        if self.traces is not None:
+            self.traces.close()
 
 
 def wire(
@@ -141,6 +158,7 @@ def wire(
         can_tunnel=can_tunnel,
         machine_name=socket.gethostname(),
         workers=workers,
+        tracer=tracer_of(config.tracing, _TRACES_KEY, random.Random().getrandbits),
     )
     registry.subscribe(gateway.swap_views)
     process = process or Process(Timeline(began=time.time()), Started(__version__))
@@ -172,8 +190,18 @@ def wire(
         metrics=metrics,
     )
     web = Web(gateway, app, knowledge, stories)
-    log = _All(stats, stories, logs)
-    return Wired(gateway, registry, watcher, stats, stories, process, comings, metrics, web, log)
+    traces = _open_traces(config)
+    log = _All(stats, stories, logs, traces)
+    return Wired(gateway, registry, watcher, stats, stories, process, comings, metrics, web, log, traces)
+
+
+def _open_traces(config: Config) -> "Traces | None":
+    """Return what sends spans; None without `tracing`, which may be all that needs OpenTelemetry."""
+    if config.tracing is None:
+        return None
+    from rgate.telling.traces import Traces
+
+    return Traces(config.tracing.endpoint)
 
 
 def make_engine(name: str, wired: Wired) -> Engine:

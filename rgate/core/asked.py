@@ -7,12 +7,13 @@ it. Refused is what no client could have meant as one request.
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Final, NamedTuple
 
 from rgate.core.cannot_tell import CannotTell
 from rgate.core.escape import in_one_line
-from rgate.core.explain import Asked
+from rgate.core.message import Fields
 from rgate.core.names import wrong_with_host
 
 DEFAULT_PORT: Final = 8080
@@ -23,6 +24,23 @@ _URL: Final = re.compile(
 )
 _PORT: Final = re.compile(r":([0-9]*)\Z")
 _ADDRESS: Final = re.compile(r"[0-9A-Za-z.:]+(?:%[0-9A-Za-z._-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that is asked about, as its client would send it.
+
+    *target* is in origin or absolute form; *fields* stand behind the Host field, which says *host* unless
+    they have one of their own. *peer* is the TCP peer's address, and *port* the one that it connects to.
+    Text is UTF-8; bytes that are none are kept as `surrogateescape` does.
+    """
+
+    method: str
+    target: str
+    host: str = "localhost"
+    fields: Fields = ()
+    peer: str = "127.0.0.1"
+    port: int = 8080
 
 
 class BadQuestion(CannotTell):

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Strict
 from rgate.core.config_values import (
     Body,
     Database,
+    Endpoint,
     FurtherNames,
     Host,
     Labels,
@@ -21,6 +22,7 @@ from rgate.core.config_values import (
     Prefix,
     ResponseBody,
     Seconds,
+    Share,
     StatsPath,
     Urls,
     Whole,
@@ -151,6 +153,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Tracing:
+    """Where spans go to, and of which share of the traces."""
+
+    endpoint: Endpoint  # with its path
+    sample: Share = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A whole configuration."""
 
@@ -165,6 +175,7 @@ class Config:
     stats: Stats = Stats()
     admin: Admin = Admin()
     limits: Limits = Limits()
+    tracing: Tracing | None = None
 
     @property
     def needs_docker(self) -> bool:

@@ -72,12 +72,13 @@ def _changed_backends(old: Mapping[str, Backend], new: Mapping[str, Backend]) ->
 
 
 def _others(old: Config, new: Config) -> Iterator[str]:
+    at_the_start = needs_restart(old, new)
     for key in _differing(old, new):
-        if key not in ("routes", "backends", "stats"):
+        if key not in ("routes", "backends", "stats", *at_the_start):
             yield f"{code(key)} changed"
     if old.stats.path != new.stats.path:
         yield f"the figures are at {code(new.stats.path)}"
-    for key in needs_restart(old, new):
+    for key in at_the_start:
         yield f"{code(key)} changes at the next start"
 
 

@@ -1,6 +1,8 @@
 """`config.yml` from bytes to a Config: checked by its types, every error with its place (behaviour 2)."""
 
+from collections.abc import Mapping
 from functools import cache, partial
+from types import MappingProxyType
 from typing import Any, Final
 
 from rgate.core.config import Config
@@ -13,9 +15,16 @@ _FORM: Final = Form(Config)
 _MOST_SHOWN: Final = 20  # names in one error
 
 
-def parse_config(text: bytes, file_name: str) -> Config:
-    """Return the configuration that *text* says. Raises ConfigErrors with all that is wrong."""
-    return _checked(parse_yaml(text, file_name, required="`routes` and `backends` are required"))
+def parse_config(text: bytes, file_name: str, lacking: Mapping[str, str] = MappingProxyType({})) -> Config:
+    """Return the configuration that *text* says. Raises ConfigErrors with all that is wrong.
+
+    *lacking*: of each key that cannot be used on this machine, what to do about it.
+    """
+    located = parse_yaml(text, file_name, required="`routes` and `backends` are required")
+    for key, message in lacking.items():
+        if isinstance(located.value, dict) and located.value.get(key) is not None:
+            located.tell((key,), message)
+    return _checked(located)
 
 
 def parse_document(document: Any, name: str) -> Config:

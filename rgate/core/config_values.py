@@ -44,6 +44,13 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
+class _Share:
+    def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = float_schema(strict=True, ge=0, le=1, allow_inf_nan=False)
+        return _told(schema, "a number from 0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
 class _SomeSeconds:
     def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
         # Strict, and it takes whole numbers too.
@@ -140,6 +147,23 @@ def _url(text: str) -> str:
     return text
 
 
+_ENDPOINT: Final = re.compile(
+    r"https?://(?P<host>\[[^]]*]|[^][:/?#@\s]*)(?::(?P<port>[0-9]{1,5}))?(?P<path>/[\x21\x24-\x3e\x40-\x7e]*)?"
+)
+
+
+def _endpoint(text: str) -> str:
+    """Return *text* with the path that collectors have, where it has none."""
+    matched = _ENDPOINT.fullmatch(text)
+    if matched is None or not 0 < int(matched["port"] or 80) < 65536:
+        raise ValueError(
+            "must be `http://host:port` or `https://…`, perhaps with a path; without query and user"
+        )
+    if wrong := wrong_with_host(matched["host"]):
+        raise ValueError(f"the host {wrong}")
+    return text if (matched["path"] or "/") != "/" else text.removesuffix("/") + "/v1/traces"
+
+
 def _some(urls: tuple[str, ...]) -> tuple[str, ...]:
     if not urls:
         raise ValueError("is empty; allowed: a list of at least one")
@@ -216,6 +240,8 @@ def one_mapping(found: Any) -> Any:
 
 
 Seconds = Annotated[float, _SomeSeconds()]
+Share = Annotated[float, _Share()]
+Endpoint = Annotated[str, Strict(), AfterValidator(_endpoint)]
 Name = Annotated[str, Strict(), Field(min_length=1)]
 Prefix = Annotated[str, Strict(), AfterValidator(_prefix)]
 Host = Annotated[str, Strict(), AfterValidator(_host)]

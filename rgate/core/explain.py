@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Final
 
 from rgate.core import facts as told
+from rgate.core.asked import Asked as Asked
 from rgate.core.balance import Balancer
 from rgate.core.candidates import BackendView
 from rgate.core.config import Backend, DefaultResponse, Route
@@ -27,29 +28,13 @@ from rgate.core.problem import ANSWERS, Problem
 from rgate.core.reading import Reading, RequestReader
 from rgate.core.reasons import Failure, LeftOut
 from rgate.core.routing import without_prefix
+from rgate.core.tracing import told_with
 
 MADE_ID: Final = "<made>"
-"""Stands for the request id that rgate would make."""
+"""Stands for the request id that rgate would make, and for the `traceparent`."""
 
 FROM_URLS: Final = "backends[].urls"
 """How the address of a fixed candidate was chosen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request that is asked about, as its client would send it.
-
-    *target* is in origin or absolute form; *fields* stand behind the Host field, which says *host* unless
-    they have one of their own. *peer* is the TCP peer's address, and *port* the one that it connects to.
-    Text is UTF-8; bytes that are none are kept as `surrogateescape` does.
-    """
-
-    method: str
-    target: str
-    host: str = "localhost"
-    fields: Fields = ()
-    peer: str = "127.0.0.1"
-    port: int = 8080
 
 
 class Ending(Enum):
@@ -126,6 +111,8 @@ def explain(gateway: Gateway, asked: Asked, knowledge: Sequence[Knowledge]) -> E
     unread = _Told(_shown(asked.method), _shown(asked.target), _shown(asked.host), tuple(knowledge))
     try:
         request = _read(asked, snapshot.reading, client)
+        if gateway.traces:
+            request = told_with(request, MADE_ID.encode())
     except Refused as refused:
         return unread.refused(Problem(refused.reason, refused.detail))
     it = replace(unread, host=_text(request.host))

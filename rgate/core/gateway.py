@@ -6,6 +6,7 @@ assignment: readers need no lock, and a reload cannot be seen half done.
 
 from collections.abc import Callable, Mapping
 from enum import Enum
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -18,6 +19,7 @@ from rgate.core.fields import ClientConnection, is_in, unmapped
 from rgate.core.message import CHUNKED, RequestHead
 from rgate.core.onward import Request
 from rgate.core.own import FOR_EVERYONE, OWN_PREFIX, OwnPage, is_own, own_page, paths
+from rgate.core.own_query import is_for_insiders, wrong_with_query
 from rgate.core.problem import (
     OwnResponse,
     PageOf,
@@ -26,9 +28,10 @@ from rgate.core.problem import (
     default_response,
     problem_response,
 )
-from rgate.core.reading import Reading
+from rgate.core.reading import Reading, RequestReader
 from rgate.core.reasons import Reason
 from rgate.core.routing import Router
+from rgate.core.tracing import Tracer, TracingReader
 
 
 class Own(Enum):
@@ -101,11 +104,12 @@ class Gateway:
 
     *random* gives floats in [0, 1) for the pick among candidates. *can_tunnel*: the engine can switch
     protocols. *machine_name*: by which, as by its first label, rgate's own pages may be asked too. *workers*:
-    how many processes share the limit on connections.
+    how many processes share the limit on connections. *tracer* decides on traces; None: they are not for us.
     """
 
     __slots__ = (
-        "_generations", "_machine_name", "_workers", "balancer", "can_tunnel", "is_draining", "snapshot",
+        "_generations", "_machine_name", "_workers", "balancer", "can_tunnel", "is_draining", "reader",
+        "snapshot", "traces",
     )  # fmt: skip
 
     def __init__(
@@ -117,8 +121,14 @@ class Gateway:
         can_tunnel: bool = True,
         machine_name: str = "",
         workers: int = 1,
+        tracer: Tracer | None = None,
     ) -> None:
         self._workers = workers
+        self.traces = tracer is not None
+        # Makes what reads the requests of one connection.
+        self.reader: Callable[[], RequestReader] = (
+            RequestReader if tracer is None else partial(TracingReader, tracer)
+        )
         self._machine_name = machine_name
         self.balancer = Balancer(random)
         self.can_tunnel = can_tunnel
@@ -201,6 +211,10 @@ class Gateway:
         if head.method not in (b"GET", b"HEAD"):
             detail = f"{head.method.decode()} is not for this page; GET is."
             return Problem(Reason.METHOD_NOT_ALLOWED, detail)
+        if wrong := wrong_with_query(page, head, client):
+            return Problem(Reason.BAD_QUERY, wrong)
+        if is_for_insiders(page, head) and (stranger := self.stranger(head, client)):
+            return Problem(Reason.FORBIDDEN, stranger.detail)
         return page
 
     def is_insider(self, head: RequestHead, client: ClientConnection) -> bool:

@@ -31,6 +31,7 @@ from rgate.core.message import (
     parse_response_head,
 )
 from rgate.core.reasons import Reason
+from rgate.core.traceparent import Span
 
 # RFC 9110 9.2.2. A method that nobody registered is not known to be idempotent.
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"})
@@ -46,6 +47,7 @@ class Manner(NamedTuple):
     has_host_field: bool = True
     forwarded_prefix: bytes | None = None  # X-Forwarded-Prefix of a trusted peer
     refusal: Reason | None = None  # why it is not forwarded, whatever its route
+    span: Span | None = None  # of one that is exported
 
 
 ORDINARY: Final = Manner()

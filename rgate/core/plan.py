@@ -12,7 +12,7 @@ from rgate.core.owners import OwnerChange, owner_changes
 
 # What a reload leaves as it was at the start.
 _AT_THE_START: Final[Mapping[str, Callable[[Config], object]]] = MappingProxyType(
-    {"stats.database": lambda config: config.stats.database}
+    {"stats.database": lambda config: config.stats.database, "tracing": lambda config: config.tracing}
 )
 
 

@@ -36,6 +36,11 @@ def asked(query: str, names: Collection[str]) -> Mapping[str, str]:
     return said
 
 
+def names(query: str) -> frozenset[str]:
+    """Return the names that *query* says something of."""
+    return frozenset(name for name, _ in parse_qsl(query, keep_blank_values=True))
+
+
 def shown(text: str) -> str:
     """Return *text*, which a client sent, as a sentence may hold it: quoted, escaped, and not too long."""
     return repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…")

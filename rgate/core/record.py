@@ -6,6 +6,7 @@ from typing import Final, NamedTuple, Protocol
 
 from rgate.core.fields import ClientConnection
 from rgate.core.problem import CLIENT_CLOSED_REQUEST
+from rgate.core.traceparent import Span
 
 
 class Try(NamedTuple):
@@ -57,6 +58,7 @@ class Record(NamedTuple):
     generation: int = 0  # the snapshot's that it was served by; 0: it came to no route
     tries: tuple[Try, ...] = ()  # the attempts in their order
     detail: str = ""  # of the Problem that was answered, as one of us reads it
+    span: Span | None = None  # of one that is exported
 
     @property
     def has_failed(self) -> bool:

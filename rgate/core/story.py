@@ -60,6 +60,11 @@ class ToldAttempt:
     end: str
     text: str
 
+    @property
+    def length_ms(self) -> float:
+        """How long it took."""
+        return round(sum(length_ms for _, length_ms in self.phases), 3)
+
 
 @dataclass(frozen=True, slots=True)
 class Story:
@@ -120,7 +125,7 @@ def story_of(record: Record, then: tuple[Then, ...] | None, docker_age_s: float 
         told.do,
         told.command,
         _picked(then or (), record.tries),
-        tuple(_attempt(number, one, record) for number, one in enumerate(record.tries, 1)),
+        attempts_of(record),
         tuple(_facts(record, then)),
     )
 
@@ -130,7 +135,12 @@ def _picked(then: tuple[Then, ...], tries: tuple[Try, ...]) -> tuple[ToldCandida
     return tuple(ToldCandidate(one, numbers.get(one.name)) for one in then)
 
 
-# An attempt.
+# The attempts.
+
+
+def attempts_of(record: Record) -> tuple[ToldAttempt, ...]:
+    """Return what is told of each attempt, in their order."""
+    return tuple(_attempt(number, one, record) for number, one in enumerate(record.tries, 1))
 
 
 def _attempt(number: int, one: Try, record: Record) -> ToldAttempt:

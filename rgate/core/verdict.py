@@ -18,7 +18,7 @@ from rgate.core.knowledge import Connection, Events, Knowledge
 from rgate.core.lately import Cause, Lately
 from rgate.core.near_misses import MissingLabel, NearMiss
 from rgate.core.reasons import LeftOut, Reason
-from rgate.core.wording import code
+from rgate.core.wording import code, listed
 
 WINDOW_S: Final = 900
 RISES_AFTER_S: Final = 60.0
@@ -209,7 +209,8 @@ def _who_has_containers(views: Mapping[str, BackendView]) -> str:
     if len(lacking) == number:
         return f"None of {number} backends has a container" if number > 1 else "The backend has no container"
     has = "has" if len(lacking) == 1 else "have"
-    return f"{number - len(lacking)} of {number} backends have containers, {_named(lacking)} {has} none"
+    without = listed(lacking, _MOST_OF_A_KIND)
+    return f"{number - len(lacking)} of {number} backends have containers, {without} {has} none"
 
 
 def _errors(lately: Lately, leading: tuple[Cause, int] | None) -> str:
@@ -284,7 +285,7 @@ def _of_lacking(situation: Situation) -> Iterator[Finding]:
             command = f"python rgate.py explain {path}"
         yield Finding(
             Level.BAD,
-            f"{_named(names)} {have} no container: {lack or views[0].detail}",
+            f"{listed(names, _MOST_OF_A_KIND)} {have} no container: {lack or views[0].detail}",
             advice_on(reason, "").do,
             command,
             Show(reason=reason.value, backend=names[0] if len(names) == 1 else None),
@@ -377,12 +378,6 @@ def _tries(situation: Situation) -> Iterator[Finding]:
         "",
         f"curl -i {quote(situation.url + '/elsewhere')}",
     )
-
-
-def _named(names: Sequence[str]) -> str:
-    shown = [code(name) for name in names[:_MOST_OF_A_KIND]]
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 # Freshness.

@@ -13,7 +13,7 @@ from rgate.core.candidates import Address, BackendView, ContainerView
 from rgate.core.facts import Level
 from rgate.core.reasons import LeftOut, Reason
 from rgate.core.timeline import Kind, TimelineEvent
-from rgate.core.wording import code, only, plain, several
+from rgate.core.wording import code, listed, only, plain, several
 
 Views = Mapping[str, BackendView]
 
@@ -297,7 +297,7 @@ def _event(same: Sequence[Change], at: float, after: Views) -> TimelineEvent:
     """Return the event of one change of a container, for one backend or several."""
     change, backends = same[0], [one.backend for one in same]
     level, consequence = _consequence(change, backends, after)
-    whose = f", for {_named(backends)}" if len(backends) > 1 else ""
+    whose = f", for {listed(backends, _NAMED)}" if len(backends) > 1 else ""
     return TimelineEvent(
         at,
         change.kind,
@@ -324,7 +324,7 @@ def _group(group: Sequence[Change], at: float, after: Views) -> TimelineEvent:
         change.kind,
         level,
         only(backends),
-        f"{whose}{several(len(names), 'container')} {verb}{of}: {_named(names)}",
+        f"{whose}{several(len(names), 'container')} {verb}{of}: {listed(names, _NAMED)}",
         "; ".join(filter(None, (why, consequence))),
     )
 
@@ -338,7 +338,7 @@ def _consequence(change: Change, backends: Sequence[str], after: Views) -> tuple
         return change.level, ""
     have = "has" if len(lacking) == 1 else "have"
     level = Level.BAD if change.kind is Kind.OUT else Level.WARN
-    return level, f"{_named(lacking)} {have} no container"
+    return level, f"{listed(lacking, _NAMED)} {have} no container"
 
 
 def _backends(lacking: Sequence[BackendView], at: float) -> Iterator[TimelineEvent]:
@@ -348,17 +348,13 @@ def _backends(lacking: Sequence[BackendView], at: float) -> Iterator[TimelineEve
         have = "has" if len(names) == 1 else "have"
         why = group[0].detail if len(group) == 1 else ""
         backend = names[0] if len(names) == 1 else ""
-        yield TimelineEvent(at, Kind.OUT, Level.BAD, backend, f"{_named(names)} {have} no container", why)
+        yield TimelineEvent(
+            at, Kind.OUT, Level.BAD, backend, f"{listed(names, _NAMED)} {have} no container", why
+        )
 
 
 def _gone(lost: Sequence[str], at: float) -> Iterator[TimelineEvent]:
     """Yield that there are backends no more."""
     if lost:
-        text = f"{_named(lost)} {'is no backend' if len(lost) == 1 else 'are no backends'} any more"
+        text = f"{listed(lost, _NAMED)} {'is no backend' if len(lost) == 1 else 'are no backends'} any more"
         yield TimelineEvent(at, Kind.OUT, Level.INFO, only(lost), text, "the configuration changed")
-
-
-def _named(names: Sequence[str]) -> str:
-    shown = [code(name) for name in names[:_NAMED]]
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more:,} more" if more else "")

@@ -18,6 +18,12 @@ def several(number: int, word: str) -> str:
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
+def listed(names: Sequence[str], most: int) -> str:
+    """Return *names* as code, *most* of them, and how many there are besides."""
+    more = len(names) - most
+    return ", ".join(map(code, names[:most])) + (f" and {more:,} more" if more > 0 else "")
+
+
 def only(names: Sequence[str]) -> str:
     """Return the only one of *names*; "" where there are several, or none."""
     return names[0] if len(names) == 1 else ""

@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from json import JSONDecodeError
 from typing import Final
@@ -16,6 +16,8 @@ from typing import Final
 import requests
 import urllib3
 from docker.errors import APIError, DockerException, TLSParameterError
+
+from rgate.core.causes import causes
 
 FOREIGN: Final = (
     DockerException,
@@ -45,11 +47,11 @@ def sentence_for(error: BaseException, host: str, timeout_s: float) -> str:
 
     *timeout_s*: how long a call may take.
     """
-    causes = list(_causes(error))
-    for cause in reversed(causes):
+    found = list(causes(error))
+    for cause in reversed(found):
         if told := _told(cause, host, timeout_s):
             return told
-    texts = [text for cause in causes if (text := _plain(str(cause))) and not _INSIDES.search(text)]
+    texts = [text for cause in found if (text := _plain(str(cause))) and not _INSIDES.search(text)]
     why = texts[0] if texts else type(error).__name__
     return f"Docker cannot be asked at {host} ({why}): check DOCKER_HOST"
 
@@ -86,18 +88,6 @@ def _told(error: BaseException, host: str, timeout_s: float) -> str | None:
             return f"what Docker at {host} answers is not understood: check its version"
         case _:
             return None
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield *error* and what caused it, the cause of all last."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        held = [
-            held for held in (*error.args, getattr(error, "reason", None)) if isinstance(held, BaseException)
-        ]
-        error = held[0] if held else error.__cause__ or error.__context__
 
 
 def _phrase(status: int) -> str:

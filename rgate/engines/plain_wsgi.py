@@ -22,7 +22,6 @@ from rgate.core.message import CHUNKED, RequestFraming, parse_fields
 from rgate.core.onward import LINE_END, Request
 from rgate.core.patience import PIECE_BYTES
 from rgate.core.problem import OwnResponse, OwnStream
-from rgate.core.reading import RequestReader
 from rgate.engines.live_stream import StreamAnswer
 from rgate.engines.underway import Answer, OwnAnswer, ServedRequest
 from rgate.engines.upstream import ClientGone, RequestContent
@@ -37,7 +36,7 @@ def client_of(environ: dict[str, Any], gateway: Gateway) -> ClientConnection:
 def served_by_another(environ: dict[str, Any], gateway: Gateway) -> ServedRequest:
     """Return the request of *environ*. Raises Refused where it is none that rgate accepts."""
     reading, limits, client = gateway.snapshot.reading, gateway.config.limits, client_of(environ, gateway)
-    request = RequestReader().read(_head(environ), reading, client, _next_id)
+    request = gateway.reader().read(_head(environ), reading, client, _next_id)
     assert request is not None, "its head ends"
     receive = partial(next, _as_sent(environ["wsgi.input"], request.framing), b"")
     content = RequestContent(request.framing, limits.body_bytes, receive)

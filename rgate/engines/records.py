@@ -54,6 +54,7 @@ def record_of(
         generation=generation,
         tries=tries,
         detail=detail,
+        span=request.manner.span,
     )
 
 

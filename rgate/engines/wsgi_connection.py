@@ -22,7 +22,7 @@ from rgate.core.message import Refused
 from rgate.core.onward import CLOSING, Request
 from rgate.core.patience import HEAD_S, IDLE_S, LINGER_S, PIECE_BYTES
 from rgate.core.problem import OwnResponse
-from rgate.core.reading import RequestReader, late_head
+from rgate.core.reading import late_head
 from rgate.core.record import RequestLog
 from rgate.engines.conversation import CLIENT_ENDED, poll
 from rgate.engines.live_stream import StreamAnswer
@@ -65,7 +65,7 @@ class Connection:
         self.is_lingering = False
         self._client = service.gateway.client(peer[0], sock.getsockname()[1], peer[1])
         self._service = service
-        self._reader = RequestReader()
+        self._reader = service.gateway.reader()
         self._began_ns = 0
         self._is_broken = False  # a response is due, or ended by nothing but the connection's end
         self._lingers_until_s = 0.0

@@ -3,11 +3,11 @@
 `open_stats` gives what rgate runs with; `MemoryStats` holds the same contract in tests.
 """
 
+from rgate.core.stats_query import Grouping
 from rgate.stats.database import StatsError
-from rgate.stats.figures import Counted, Figures, Grouping
+from rgate.stats.figures import Counted, Figures
 from rgate.stats.lasting import LastingStats, Stats, open_stats
 from rgate.stats.memory import MemoryStats
-from rgate.stats.query import StatsQuery, parse_stats_query
 from rgate.stats.series import STEPS_S, ContainerFigures, RouteSeries, Series
 
 __all__ = [
@@ -22,7 +22,5 @@ __all__ = [
     "Series",
     "Stats",
     "StatsError",
-    "StatsQuery",
     "open_stats",
-    "parse_stats_query",
 ]

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final, NamedTuple
 
 from rgate.core.problem import CLIENT_CLOSED_REQUEST
 from rgate.core.reasons import Reason
 from rgate.core.record import Outcome, outcome
+from rgate.core.stats_query import Grouping
 from rgate.stats.histogram import Histogram
 
 OTHER: Final = "(other)"
@@ -15,15 +15,6 @@ OTHER: Final = "(other)"
 
 
 _CLIENT_CLOSED: Final = Reason.CLIENT_CLOSED.value
-
-
-class Grouping(Enum):
-    """What the figures may be grouped by; the value is what `?by=` says."""
-
-    ROUTE = "route"
-    BACKEND = "backend"
-    CONTAINER = "container"
-    STATUS = "status"
 
 
 class Label(NamedTuple):

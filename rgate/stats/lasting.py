@@ -15,8 +15,9 @@ import sqlalchemy as sa
 
 from rgate.core.lately import Lately
 from rgate.core.record import Counter, Record, RecordLog
+from rgate.core.stats_query import Grouping
 from rgate.stats.database import StatsError
-from rgate.stats.figures import Counted, Grouping, Label, grouped_figures
+from rgate.stats.figures import Counted, Label, grouped_figures
 from rgate.stats.histogram import Histogram
 from rgate.stats.lifetime import Journal, Lifetime, Part, Told, lifetime_of, part_of
 from rgate.stats.live_file import Arena, Counts, LiveFile, leftovers, unfolded_of_others

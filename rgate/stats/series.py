@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 from rgate.core.lately import Cause, Lately
 from rgate.core.reasons import Reason
-from rgate.stats.figures import Figures, Grouping, Label, grouped_figures
+from rgate.core.stats_query import Grouping
+from rgate.stats.figures import Figures, Label, grouped_figures
 from rgate.stats.histogram import Histogram
 from rgate.stats.sums import Routes, Sum
 

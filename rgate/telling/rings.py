@@ -134,6 +134,8 @@ def _read(kept: "_Kept | Whole", wall_s: float) -> _Kept:
 def _short(record: Record) -> Record:
     if len(record.detail) > _LONGEST_DETAIL:
         record = record._replace(detail=record.detail[:_LONGEST_DETAIL] + "…")
+    if record.span is not None:  # it is for who exports it
+        record = record._replace(span=None)
     return short_record(record)
 
 

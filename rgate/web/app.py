@@ -12,24 +12,25 @@ from werkzeug.exceptions import HTTPException
 
 from rgate.core.accept import prefers_html
 from rgate.core.admission import Stranger
-from rgate.core.asked import BadQuestion
+from rgate.core.asked_query import asked_in
 from rgate.core.config_document import document_of, text_of, without_secrets
 from rgate.core.explain import explain
 from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
 from rgate.core.own import OwnPage
+from rgate.core.own_query import backends_window, stats_asked
 from rgate.core.problem import OWN_FIELDS, PAGE_FIELDS, Problem, page_problem
-from rgate.core.query import BadQuery, asked
 from rgate.core.reasons import Reason
+from rgate.core.stats_query import StatsQuery
+from rgate.core.story_query import parse_story_query
 from rgate.core.windows import parse_series_query
-from rgate.stats import Grouping, Stats, parse_stats_query
+from rgate.stats import Stats
 from rgate.telling.live import Live
 from rgate.telling.process import Process
 from rgate.telling.recent import Recent
 from rgate.telling.rings import Rings
 from rgate.telling.siblings import Siblings
 from rgate.telling.timeline import Timeline
-from rgate.web.asked import asked_in
 from rgate.web.backends_page import BackendsPage
 from rgate.web.catch_all import catch_all
 from rgate.web.documents import (
@@ -39,6 +40,7 @@ from rgate.web.documents import (
     SeriesByRouteDocument,
     SeriesDocument,
 )
+from rgate.web.gateway_now import GatewayNow
 from rgate.web.metrics_page import MetricsPage
 from rgate.web.moments import Moments
 from rgate.web.operator_page import OperatorPage
@@ -71,8 +73,8 @@ def create_web(
     app = Flask("rgate.web", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider, which this is
     catch_all(app, "own")  # as stats.path may change by a reload, and paths are compared undecoded
-    backends = BackendsPage(gateway, stats, knowledge, process, siblings)
-    verdict = VerdictPage(gateway, stats, knowledge, process, siblings)
+    now = GatewayNow(gateway, stats, knowledge, process, siblings)
+    backends, verdict = BackendsPage(now), VerdictPage(now)
     recent = Recent(process.timeline)
     app.extensions[LIVE] = Live(Moments(gateway, stats, stories, recent, siblings, backends, verdict))
     worker = metrics or WorkerMetrics(gateway, knowledge, siblings.place)
@@ -130,9 +132,9 @@ class _Pages:
         self._operator = OperatorPage(stats, requests, backends, timeline, verdict)
         self._pages: dict[OwnPage, Callable[[], Response]] = {
             OwnPage.STATS: self._stats_in_html_or_json,
-            OwnPage.BACKENDS: lambda: _answer(backends.answer(_query())),
-            OwnPage.TIMELINE: lambda: _answer(timeline.answer(_query())),
-            OwnPage.VERDICT: lambda: _answer(verdict.answer(_query())),
+            OwnPage.BACKENDS: lambda: _answer(backends.document(backends_window(_query()))),
+            OwnPage.TIMELINE: lambda: _answer(timeline.document()),
+            OwnPage.VERDICT: lambda: _answer(verdict.document()),
             OwnPage.EXPLAIN: self._explain,
             OwnPage.CONFIG: self._config,
             OwnPage.SERIES: self._series,
@@ -145,27 +147,21 @@ class _Pages:
         place = self._gateway.own_page(request.environ["rgate.head"], request.environ["rgate.client"])
         if isinstance(place, Problem):
             return _problem(place)
-        try:
-            return self._pages[place]()
-        except BadQuery as error:
-            return _problem(Problem(Reason.BAD_QUERY, error.detail))
+        return self._pages[place]()
 
     def _stranger(self) -> Stranger | None:
         return self._gateway.stranger(request.environ["rgate.head"], request.environ["rgate.client"])
 
     def _stats_in_html_or_json(self) -> Response:
-        # With `by=` there is no page: who asks for groups of figures in a browser gets these.
-        return self._in_html() if _prefers_html() and "by" not in request.args else self._stats_page()
+        wanted = stats_asked(request.environ["rgate.head"])
+        return self._in_html(wanted) if isinstance(wanted, int) else self._stats_page(wanted)
 
-    def _in_html(self) -> Response:
+    def _in_html(self, window_s: int) -> Response:
         host = request.environ["rgate.head"].host.decode("latin-1")
-        content, silent_s = self._operator.answer(_query(), host, self._stranger())
+        content, silent_s = self._operator.answer(window_s, host, self._stranger())
         return _with_age(_page(content), silent_s)
 
-    def _stats_page(self) -> Response:
-        asked = parse_stats_query(_query())
-        if asked.by is Grouping.CONTAINER and (stranger := self._stranger()):
-            return _problem(Problem(Reason.FORBIDDEN, stranger.detail))
+    def _stats_page(self, asked: StatsQuery) -> Response:
         counted = self._stats.counted(asked.window_minutes)
         if asked.by is None:
             answer = _answer(FiguresDocument.of(counted.totals().as_json()))
@@ -177,7 +173,6 @@ class _Pages:
         return _with_age(answer, counted.silent_s)
 
     def _metrics_page(self) -> Response:
-        asked(_query(), ())
         body, content_type = self._metrics.page(request.headers.get("Accept", ""))
         return Response(body, content_type=content_type)
 
@@ -193,20 +188,17 @@ class _Pages:
         return _answer(SeriesDocument.of_series(self._stats.series(wanted.window_s)))
 
     def _last_requests(self) -> Response:
-        return _answer(self._requests.requests(_query()))
+        return _answer(self._requests.requests(parse_story_query(_query())))
 
     def _story(self) -> Response:
         path: str = request.environ["rgate.path"]
-        told = self._requests.story(unquote(path.removeprefix(OwnPage.STORY.value)), _query())
+        told = self._requests.story(unquote(path.removeprefix(OwnPage.STORY.value)))
         if isinstance(told, Problem):
             return _problem(told)
         return _page(story_page(told, None)) if _prefers_html() else _answer(told)
 
     def _explain(self) -> Response:
-        try:
-            asked = asked_in(request.query_string, request.environ["rgate.client"])
-        except BadQuestion as error:
-            return _problem(Problem(Reason.BAD_QUERY, error.detail))
+        asked = asked_in(request.query_string, request.environ["rgate.client"])
         told = ExplanationDocument.of(explain(self._gateway, asked, self._knowledge()))
         return _page(explanation_page(told, request.args["target"])) if _prefers_html() else _answer(told)
 

@@ -1,22 +1,16 @@
 """The page of backends: who may be asked now, why not the others, and how much each is (behaviour 10)."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rgate.core.candidates import BackendView, Candidate, ContainerView
 from rgate.core.config import Backend
 from rgate.core.container_level import level_of, level_of_address
 from rgate.core.containers_now import Key, Together, Told
-from rgate.core.gateway import Gateway
-from rgate.core.knowledge import Knowledge
 from rgate.core.near_misses import NearMiss
-from rgate.core.query import asked
 from rgate.core.reasons import LeftOut
-from rgate.core.windows import parse_window
-from rgate.stats import ContainerFigures, Stats
-from rgate.telling.process import Process
-from rgate.telling.siblings import Siblings
+from rgate.stats import ContainerFigures
 from rgate.web.documents import (
     AddressDocument,
     BackendDocument,
@@ -29,6 +23,7 @@ from rgate.web.documents import (
     KnowledgeDocument,
     LabelsDocument,
 )
+from rgate.web.gateway_now import GatewayNow
 
 _QUESTION: Final = "containers"
 _NOTHING: Final = ContainerFigures(0, 0, None)
@@ -38,29 +33,15 @@ Figures = Mapping[tuple[str, str], ContainerFigures] | None
 
 
 class BackendsPage:
-    """Tells of the backends of *gateway*; how many requests are under way, of all its *siblings*."""
+    """Tells of the backends of a gateway; how many requests are under way, of all its siblings."""
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        stats: Stats,
-        knowledge: Callable[[], Sequence[Knowledge]],
-        process: Process,
-        siblings: Siblings,
-    ) -> None:
-        self._gateway = gateway
-        self._stats = stats
-        self._knowledge = knowledge
-        self._process = process
-        self._siblings = siblings
-        siblings.answer(_QUESTION, lambda _: self._told().as_json())
-
-    def answer(self, query: str) -> BackendsDocument:
-        """Return what *query* asks for: with the figures of a window, where it names one. Raises BadQuery."""
-        if not query:
-            return self.document(None)
-        asked(query, ("window",))
-        return self.document(parse_window(query))
+    def __init__(self, now: GatewayNow) -> None:
+        self._gateway = now.gateway
+        self._stats = now.stats
+        self._knowledge = now.knowledge
+        self._process = now.process
+        self._siblings = now.siblings
+        now.siblings.answer(_QUESTION, lambda _: self._told().as_json())
 
     def document(self, window_s: int | None) -> BackendsDocument:
         """Return all that is known now, with the figures of the last *window_s*."""

@@ -609,6 +609,13 @@ class LimitsDocument(Document):
     connections: int
 
 
+class TracingDocument(Document):
+    """Where spans go to, and of which share of the traces."""
+
+    endpoint: str
+    sample: float
+
+
 class ConfigDocument(Document):
     """The configuration in force, without secrets, by the keys of its file and with all defaults."""
 
@@ -619,6 +626,7 @@ class ConfigDocument(Document):
     stats: StatsDocument
     admin: AdminDocument
     limits: LimitsDocument
+    tracing: TracingDocument | None
 
 
 # The requests that have been.

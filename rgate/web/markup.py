@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from rgate.core.escape import in_one_line
 from rgate.core.facts import Level
 from rgate.core.verdict import Standing
+from rgate.core.wording import several
 from rgate.web import amounts
 from rgate.web.amounts import NARROW
 
@@ -64,7 +65,13 @@ def _environment() -> Environment:
         auto_reload=False,
         finalize=lambda value: text(value) if isinstance(value, str) else value,
     )
-    environment.filters |= {"rich": rich, "code": code, "glyph": glyph, "in_path": in_path}
+    environment.filters |= {
+        "rich": rich,
+        "code": code,
+        "glyph": glyph,
+        "in_path": in_path,
+        "several": several,
+    }
     for name in ("count", "amount", "share", "milliseconds", "span"):
         environment.filters[name] = getattr(amounts, name)
     return environment

@@ -3,9 +3,10 @@
 import time
 
 from rgate.core.admission import Stranger
+from rgate.core.story_query import StoryQuery
 from rgate.stats import Figures, Grouping, Stats
 from rgate.web.backends_page import BackendsPage
-from rgate.web.page import MOST_ROWS, Inside, PageData, Window, stats_page, window_asked
+from rgate.web.page import MOST_ROWS, WINDOWS, Inside, PageData, Window, stats_page
 from rgate.web.requests_page import RequestsPage
 from rgate.web.timeline_page import TimelinePage
 from rgate.web.verdict_page import VerdictPage
@@ -28,12 +29,13 @@ class OperatorPage:
         self._timeline = timeline
         self._verdict = verdict
 
-    def answer(self, query: str, host: str, stranger: Stranger | None) -> tuple[bytes, float | None]:
-        """Return the page that *query* asks for, and for how long the database has not answered; None: it
-        does. *host*: by which name it was asked for. *stranger*: why who asks gets the figures only; None: it
-        is one of us. Raises BadQuery.
+    def answer(self, window_s: int, host: str, stranger: Stranger | None) -> tuple[bytes, float | None]:
+        """Return the page of a window, and for how long the database has not answered; None: it does.
+
+        *host*: by which name it was asked for. *stranger*: why who asks gets the figures only; None: it is
+        one of us.
         """
-        window = window_asked(query)
+        window = next(window for window in WINDOWS if window.seconds == window_s)
         data = self._for_stranger(window, host, stranger) if stranger else self._for_insider(window, host)
         return stats_page(data), data.silent_s
 
@@ -46,7 +48,7 @@ class OperatorPage:
         verdict = self._verdict.document()
         series, over_time = self._stats.series_by_route(window.seconds)
         backends = self._backends.document(window.seconds)
-        failures = self._requests.requests(f"failed=1&limit={MOST_ROWS}").requests
+        failures = self._requests.requests(StoryQuery(failed=True, limit=MOST_ROWS)).requests
         inside = Inside(verdict, series, over_time, backends, failures, self._timeline.document().events)
         # Those too that nobody asked for yet.
         routes = {name: Figures() for one in backends.backends.values() for name in one.routes} | {

@@ -10,7 +10,7 @@ from datetime import tzinfo
 from typing import Final
 
 from rgate.core.admission import Stranger
-from rgate.core.windows import WINDOWS_S, parse_window
+from rgate.core.windows import WINDOWS_S
 from rgate.stats import Figures
 from rgate.stats.series import RouteSeries, Series
 from rgate.web import amounts
@@ -49,12 +49,6 @@ class Window:
 
 
 WINDOWS: Final = tuple(Window(key, seconds) for key, seconds in WINDOWS_S.items())
-
-
-def window_asked(query: str) -> Window:
-    """Return the window that *query*, the part of the target behind `?`, asks for. Raises BadQuery."""
-    seconds = parse_window(query)
-    return next(window for window in WINDOWS if window.seconds == seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,8 @@ from rgate.core.knowledge import Knowledge
 from rgate.core.message import Fields, RequestHead
 from rgate.core.onward import Request
 from rgate.core.own import OwnPage
+from rgate.core.own_query import query_of
 from rgate.core.problem import OWN_FIELDS, OwnResponse, OwnStream, Problem, ToldProblem, page_problem
-from rgate.core.query import BadQuery
-from rgate.core.reasons import Reason
 from rgate.core.record import Record
 from rgate.core.windows import parse_window
 from rgate.telling.live import Live
@@ -132,13 +131,8 @@ class Web:
         return _answer(status, document, request_id)
 
 
-def _stream(head: RequestHead, request_id: str, is_allowed: Callable[[], bool]) -> OwnStream | OwnResponse:
-    try:
-        window_s = parse_window(head.query[1:].decode("latin-1"))
-    except BadQuery as error:
-        problem = Problem(Reason.BAD_QUERY, error.detail)
-        accept = b",".join(head.values(b"accept"))
-        return page_problem(problem, request_id=request_id, accept=accept, page=problem_page)
+def _stream(head: RequestHead, request_id: str, is_allowed: Callable[[], bool]) -> OwnStream:
+    window_s = parse_window(query_of(head))
     return OwnStream(_fields(b"text/event-stream", request_id), window_s, is_allowed)
 
 

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from rgate.core.problem import Problem
-from rgate.core.query import asked, shown
+from rgate.core.query import shown
 from rgate.core.reasons import Reason
-from rgate.core.story_query import MOST_STORIES, StoryQuery, parse_story_query
+from rgate.core.story_query import MOST_STORIES, StoryQuery
 from rgate.telling.rings import Rings
 from rgate.telling.siblings import Answers, Siblings
 from rgate.web.documents import RequestDocument, RequestsDocument, StoryDocument
@@ -25,9 +25,8 @@ class RequestsPage:
         self._siblings = siblings
         siblings.answer(_QUESTION, self._answer)
 
-    def requests(self, query: str) -> RequestsDocument:
-        """Return the requests that *query* asks for. Raises BadQuery."""
-        wanted = parse_story_query(query)
+    def requests(self, wanted: StoryQuery) -> RequestsDocument:
+        """Return the requests that are *wanted*."""
         answers = self._ask(wanted, whole=False)
         told = [RequestDocument.model_validate(one) for value in answers.values for one in value["requests"]]
         if len(answers.values) > 1:
@@ -39,9 +38,8 @@ class RequestsPage:
             requests=told[: wanted.limit],
         )
 
-    def story(self, request_id: str, query: str) -> StoryDocument | Problem:
-        """Return the newest story of *request_id*, or why there is none. Raises BadQuery."""
-        asked(query, ())
+    def story(self, request_id: str) -> StoryDocument | Problem:
+        """Return the newest story of *request_id*, or why there is none."""
         wanted = StoryQuery(id=request_id[: _LONGEST_ID + 1], limit=1)  # no id is longer than that
         answers = self._ask(wanted, whole=True)
         told = [StoryDocument.model_validate(one) for value in answers.values for one in value["requests"]]

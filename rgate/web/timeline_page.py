@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rgate.core.query import asked
 from rgate.core.timeline import MOST, TimelineEvent, Told, merged
 from rgate.telling.siblings import Siblings
 from rgate.telling.timeline import Timeline
@@ -20,11 +19,6 @@ class TimelinePage:
         self._timeline = timeline
         self._siblings = siblings
         siblings.answer(_QUESTION, self._answer)
-
-    def answer(self, query: str) -> TimelineDocument:
-        """Return what *query* asks for: it takes none. Raises BadQuery."""
-        asked(query, ())
-        return self.document()
 
     def document(self) -> TimelineDocument:
         """Return the newest events of all workers, each once."""

@@ -6,13 +6,11 @@ of Docker, and what was told last, so that a level holds and rises at the same t
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Connection, Events, Knowledge
-from rgate.core.query import asked
 from rgate.core.verdict import (
     WINDOW_S,
     Finding,
@@ -25,38 +23,24 @@ from rgate.core.verdict import (
     known_by_all,
     verdict,
 )
-from rgate.stats import Stats
-from rgate.telling.process import Process
-from rgate.telling.siblings import Siblings
 from rgate.web.documents import FactDocument, FindingDocument, ShowDocument, VerdictDocument
+from rgate.web.gateway_now import GatewayNow
 
 _QUESTION: Final = "verdict"
 
 
 class VerdictPage:
-    """Tells of *gateway* and all its *siblings*."""
+    """Tells of a gateway and all its siblings."""
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        stats: Stats,
-        knowledge: Callable[[], Sequence[Knowledge]],
-        process: Process,
-        siblings: Siblings,
-    ) -> None:
-        self._gateway = gateway
-        self._stats = stats
-        self._knowledge = knowledge
-        self._process = process
-        self._siblings = siblings
+    def __init__(self, now: GatewayNow) -> None:
+        self._gateway = now.gateway
+        self._stats = now.stats
+        self._knowledge = now.knowledge
+        self._process = now.process
+        self._siblings = now.siblings
         self._told = threading.Lock()  # one verdict of this worker's comes after the other
         self._last: tuple[float, Held | None] = (0.0, None)  # when it was told last, and what is held of it
-        siblings.answer(_QUESTION, self._answer)
-
-    def answer(self, query: str) -> VerdictDocument:
-        """Return what *query* asks for: it takes none. Raises BadQuery."""
-        asked(query, ())
-        return self.document()
+        now.siblings.answer(_QUESTION, self._answer)
 
     def document(self) -> VerdictDocument:
         """Return the verdict of now."""

@@ -141,7 +141,7 @@ def test_a_visitor_is_told_of_no_backend_container_label_or_failure(
         assert client.request("POST", "/api/2?close=1").reason == "closed_early"
     shown = look(stats_page(gateway))
     expect(shown.at("#routes-body")).to_contain_text("/api")
-    expect(shown.at("#figures-note")).to_contain_text("2 requests, 1 errors")
+    expect(shown.at("#figures-note")).to_contain_text("2 requests, 1 error")
     names = [container.name, short_id(container), containers.app, f":{port(container)}"]
     words = [*map(str, names), "larder", "closed_early"]
     sent = shown.page.request.get(stats_page(gateway), headers={"Accept": "text/html"}).text()

@@ -15,8 +15,8 @@ from typing import Final
 PURE: Final = frozenset(
     {
         "base64.b64encode", "bisect", "collections", "dataclasses", "datetime.date", "difflib", "enum",
-        "functools", "hashlib.sha256", "html", "http.HTTPStatus", "ipaddress", "itertools", "json", "re",
-        "shlex.quote", "types", "typing", "urllib.parse",
+        "functools", "hashlib.blake2b", "hashlib.sha256", "html", "http.HTTPStatus", "ipaddress", "itertools",
+        "json", "re", "shlex.quote", "types", "typing", "urllib.parse",
     }
 )  # fmt: skip
 # What imports by a name that is no code could not be followed here.
@@ -67,6 +67,7 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.stats.schema": STATS | {"sqlalchemy"},
     "rgate.stats.store": STATS | {"sqlalchemy"},
     "rgate.telling": STANDARD | {"rgate.core", "rgate.telling"},
+    "rgate.telling.traces": STANDARD | {"opentelemetry", "requests", "rgate._version", "rgate.core"},
     "rgate.engines": ENGINES,
     "rgate.engines.underway": FLASK,
     "rgate.engines.plain_wsgi": SERVER | {"flask", "rgate.engines.live_stream"},
@@ -89,11 +90,11 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.engines.asyncio_engine.engine": ASYNCIO | {"rgate.web.pages", "uvloop"},
     "rgate.web": STANDARD
     | {"flask", "rgate.core", "rgate.discovery.watcher", "rgate.stats", "rgate.telling", "werkzeug"}
-    | {"rgate.web.asked", "rgate.web.catch_all", "rgate.web.documents", "rgate.web.environ"}
+    | {"rgate.web.catch_all", "rgate.web.documents", "rgate.web.environ"}
     | {"rgate.web.backends_page", "rgate.web.moments", "rgate.web.operator_page", "rgate.web.page"}
     | {"rgate.web.pages", "rgate.web.requests_page"}
     | {"rgate.web.static_files", "rgate.web.timeline_page", "rgate.web.told_pages", "rgate.web.verdict_page"}
-    | {"rgate.web.metrics_page", "rgate.web.worker_metrics"},
+    | {"rgate.web.gateway_now", "rgate.web.metrics_page", "rgate.web.worker_metrics"},
     "rgate.web.amounts": STANDARD,
     "rgate.web.markup": STANDARD | {"jinja2", "markupsafe", "rgate.core", "rgate.web.amounts"},
     "rgate.web.sparks": HTML,
@@ -101,12 +102,12 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.web.page": HTML | {"rgate.web.markup", "rgate.web.rows", "rgate.web.sparks"},
     "rgate.web.told_pages": HTML | {"rgate.web.markup"},
     "rgate.web.static_files": STANDARD | {"importlib.resources", "rgate.core"},
-    "rgate.web.asked": CORE,
     "rgate.web.documents": CORE | {"pydantic", "rgate.stats.series"},
     "rgate.web.exposition": METRICS,
     "rgate.web.metrics_page": METRICS | {"rgate._version", "rgate.telling", "rgate.web.worker_metrics"},
     "rgate.web.worker_metrics": METRICS,
     "rgate.cli": CLI,
+    "rgate.cli.config_file": CLI | {"importlib.util.find_spec"},
     "rgate.cli.case_results": CLI | {"rgate.web.documents"},
     "rgate.cli.explain": CLI | {"rgate.web.documents"},
     "rgate.cli.explaining": CLI | {"pydantic", "rgate.web.documents"},

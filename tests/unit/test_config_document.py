@@ -149,6 +149,7 @@ def test_defaults_are_written_out_and_what_must_be_absent_is() -> None:
         "stats": {"database": "sqlite:///rgate.db", "path": "/stats"},
         "admin": {"allow": ["127.0.0.0/8", "::1/128"], "hosts": []},
         "limits": {"header_bytes": 65536, "header_fields": 100, "body_bytes": None, "connections": 10000},
+        "tracing": None,
     }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 import yaml
@@ -33,11 +33,12 @@ def keys(model: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     hints = get_type_hints(model)
     for field in fields(model):
         hint = hints[field.name]
-        listed = next((one for one in get_args(hint) if is_dataclass(one)), None)
+        inner = next((one for one in get_args(hint) if is_dataclass(one)), None)
         if is_dataclass(hint):
             yield from keys(hint, f"{path}{field.name}.")
-        elif listed is not None:
-            yield from keys(listed, f"{path}{field.name}[].")
+        elif inner is not None:
+            listed = "[]" if get_origin(hint) is tuple else ""  # else it may be left out
+            yield from keys(inner, f"{path}{field.name}{listed}.")
         else:
             yield path + field.name, field.default
 

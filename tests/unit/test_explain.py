@@ -243,7 +243,7 @@ def test_a_refusal_is_told_with_its_reason(request_: Asked, status: int, reason:
 
 
 @pytest.mark.clause("9.explain.outcome", "9.explain.yes")
-@pytest.mark.parametrize("path", ["/stats", "/_rgate/backends", "/_rgate/explain"])
+@pytest.mark.parametrize("path", ["/stats", "/_rgate/backends", "/_rgate/verdict"])
 def test_a_page_of_rgates_own_is_a_yes_and_decides_its_status(path: str) -> None:
     explanation = told(get(path))
     assert (explanation.outcome, explanation.status) == (Ending.OWN, None)

@@ -18,6 +18,7 @@ from rgate.telling.recent import Recent
 from rgate.telling.rings import Rings
 from rgate.telling.timeline import Timeline
 from rgate.web.backends_page import BackendsPage
+from rgate.web.gateway_now import GatewayNow
 from rgate.web.moments import Moments
 from rgate.web.verdict_page import VerdictPage
 
@@ -57,8 +58,8 @@ class Worker:
             self.stories,
             Recent(self.timeline, clock),
             self.fellow,
-            BackendsPage(gateway, stats, known, process, self.fellow),
-            VerdictPage(gateway, stats, known, process, self.fellow),
+            BackendsPage(GatewayNow(gateway, stats, known, process, self.fellow)),
+            VerdictPage(GatewayNow(gateway, stats, known, process, self.fellow)),
         )
 
 

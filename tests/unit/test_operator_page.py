@@ -67,7 +67,9 @@ def ask(
     overrides = {
         "REMOTE_ADDR": peer.peer,
         "rgate.client": peer,
-        "rgate.head": parse_request_head(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()),
+        "rgate.head": parse_request_head(
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n".encode()
+        ),
         "rgate.path": path.partition("?")[0],
         "rgate.request_id": "abc",
     }

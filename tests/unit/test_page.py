@@ -8,9 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rgate.core.admission import Stranger, Why
-from rgate.core.query import BadQuery
 from rgate.stats import Figures
-from rgate.web.page import MOST_ROWS, WINDOWS, Inside, Window, stats_page, window_asked
+from rgate.web.page import MOST_ROWS, WINDOWS, Inside, Window, stats_page
 from tests.html_pages import Page, parsed, words
 from tests.page_states import NOW, STATES, data, hostile
 
@@ -202,15 +201,6 @@ def test_the_windows_are_links_and_a_reload_keeps_the_one_that_is_chosen(window:
     refresh = page.one("meta", http_equiv="refresh")
     assert refresh.attributes["content"] == "15"  # of the same URL, with its query
     assert refresh.inside[-1] == "noscript"
-
-
-@pytest.mark.clause("10.page.window")
-def test_a_window_that_is_none_is_refused() -> None:
-    assert window_asked("").key == "1h"
-    assert window_asked("window=7d").seconds == 7 * 86400
-    for query in ("window=2h", "window=", "window=1h&window=1h", "windw=1h", "window=1h&x=1"):
-        with pytest.raises(BadQuery):
-            window_asked(query)
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rgate.core.query import BadQuery
-from rgate.stats import Grouping, StatsQuery, parse_stats_query
+from rgate.core.stats_query import Grouping, StatsQuery, parse_stats_query
 
 
 @pytest.mark.clause("7.query.window")

@@ -276,6 +276,8 @@ class Asking(Underway):
         if manner is not ORDINARY or self.shared.draining:
             delivery = deliver(self.request, response, closing=self.shared.draining)
             message, closes = response_bytes(response, delivery), delivery.closes
+            if manner.span is not None:
+                counter = None
         now_ns = time.monotonic_ns()
         upstream.pool.give_back(upstream, now_ns, reuse)
         if (

@@ -19,7 +19,7 @@ from rgate.core.patience import (
     LINGER_S,
     MOST_AHEAD,
 )
-from rgate.core.reading import RequestReader, late_head
+from rgate.core.reading import late_head
 from rgate.engines.asyncio_engine.ports import NEVER_NS, NS, Work
 from rgate.engines.asyncio_engine.shared import Shared
 from rgate.engines.asyncio_engine.upstream import end_writing, pause_reading
@@ -63,7 +63,7 @@ class Client(asyncio.Protocol):
         self.shared = shared
         self._answers = answers
         self.work: Work | None = None
-        self.reader = RequestReader()
+        self.reader = shared.gateway.reader()
         self.began_ns = 0  # when the first byte of the request came
         self.deadline_ns = NEVER_NS
         self.is_open = False

@@ -139,7 +139,7 @@ class Underway:
         figures.
         """
         counter, request = self.destination.counter, self.request
-        if counter is None or status >= CLIENT_CLOSED_REQUEST:
+        if counter is None or status >= CLIENT_CLOSED_REQUEST or request.manner.span is not None:
             self.record(status, content_bytes)
             return
         counter.add(status, now_ns - self.began_ns, now_ns)

@@ -45,6 +45,7 @@ function same(old, fresh) {
 // --- from figures to text: a dash where nothing was counted, never a nought ---
 const NB = "\u202f", DASH = "–";
 const int = v => Math.round(v).toLocaleString("en");
+const several = (n, word) => `${int(n)} ${word}${n === 1 ? "" : "s"}`;
 const num = v => v == null ? DASH : v && v < 0.005 ? "<0.01" : v && v < 10 ? v.toFixed(v < 1 ? 2 : 1) : int(v);
 const pct = v => v == null ? DASH : (v && v < 1e-4 ? "<0.01" : (100 * v).toFixed(v && v < 0.01 ? 2 : v < 0.1 ? 1 : 0)) + NB + "%";
 const ms = v => v == null ? DASH : v < 999.5 ? v.toFixed(v < 10 ? 1 : 0) + NB + "ms" : (v / 1000).toFixed(v < 9950 ? 2 : 1) + NB + "s";
@@ -110,7 +111,7 @@ function figures() {
   const latency = q => figure(`${q.slice(1)} % answered within`, "lat", ms, t => t.latency_ms[q], s => s[q]);
   morph($("figures-list"), html`${figure("Requests a second", "req", num, (t, l) => count(t) / l, s => s.step_s ? rates(s) : s.requests.map(v => per(v, S.series.step_s)))}
     ${figure("Error share", "err", pct, t => t.requests_count.error / count(t), s => s.requests.map((v, i) => v ? s.errors[i] / v : null))}${latency("p95")}${latency("p99")}`);
-  $("figures-note").textContent = `${n ? `${int(n)} requests, ${int(t.requests_count.error)} errors` : "Nothing counted"} in the last ${choice().textContent}`;
+  $("figures-note").textContent = `${n ? `${several(n, "request")}, ${several(t.requests_count.error, "error")}` : "Nothing counted"} in the last ${choice().textContent}`;
 }
 
 // 3 charts
@@ -227,7 +228,7 @@ function backends() {
   const w = S.world;
   if (!w) return;
   const list = entries(w.backends).sort(([, a], [, b]) => !!b.reason - !!a.reason), half = sum(list.flatMap(([, b]) => members(b)), c => c.errors) / 2;
-  $("backends-note").textContent = `${list.filter(([, b]) => !b.reason).length} of ${list.length} have containers${w.docker.connected ? "" : `, as of ${time(w.docker.last_list)}`}`;
+  $("backends-note").textContent = `${list.filter(([, b]) => !b.reason).length} of ${list.length} have containers${w.docker.connected || !w.docker.last_list ? "" : `, as of ${time(w.docker.last_list)}`}`;
   morph($("backends-body"), html`${list.map(([name, b]) => { const all = sum(members(b), c => c.requests); return html`<tr data-key="${name}" class="head"><th scope="colgroup" colspan="5">${glyph(b.reason ? "bad" : "ok")}<b>${name}</b> ${b.candidates.length} in ${dim([(b.match_labels?.length ? b.match_labels : b.urls ?? []).map(l => html`<code>${l}</code> `), b.policy])}${b.reason && html`<p class="bad"><b>503 ${b.reason}</b> for each request to it</p>`}</th></tr>
     ${members(b).map(c => html`<tr data-key="${name}/${c.name}" class="${!c.candidate && "out"}"><th scope="row">${glyph(c.level)}<span>${c.name}</span> ${dim([c.says, " ", c.address && html`<code>${c.address}</code>`])}${c.left_out === "labels" ? lacks(c) : c.detail && html`<p>${rich(c.detail)}</p>`}</th>
       <td>${c.requests ? html`<span class="share">${svg("", 6, html`<rect class="all" width="100" height="6"/><rect width="${100 * c.requests / all}" height="6"/>`)}${pct(c.requests / all)}</span>` : DASH}</td><td>${c.candidate ? c.in_flight : DASH}</td><td>${errors(c.errors, c.requests, { container: c.name }, c.errors >= half)}</td><td class="wide">${ms(c.p95)}</td></tr>`)}`; })}`);

@@ -1,5 +1,6 @@
 """Configurations as files: the good ones are taken, the bad ones told with the text beside them."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,26 @@ def test_a_bad_file_is_told_with_every_error(path: Path, monkeypatch: pytest.Mon
     with pytest.raises(ConfigErrors) as raised:
         load_config(path.name)
     assert str(raised.value) + "\n" == path.with_suffix(".expected").read_text()
+
+
+@pytest.mark.clause("10.traces.extra")
+def test_tracing_without_what_it_needs_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # As if nothing of it were installed.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "opentelemetry"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    Path("a.yml").write_text('routes: 5\nbackends: []\ntracing: {endpoint: "http://c:4318"}\n')
+    with pytest.raises(ConfigErrors) as raised:
+        load_config("a.yml")
+    assert str(raised.value).splitlines() == [
+        "a.yml:1: routes: found 5; allowed: a list",
+        "a.yml:3: tracing: needs OpenTelemetry, which is not here: pip install 'rgate[otel]'",
+    ]
+    Path("a.yml").write_text("routes: []\nbackends: []\ntracing:\n")
+    assert load_config("a.yml").tracing is None
 
 
 @pytest.mark.clause("2.errors.file")

@@ -3,8 +3,7 @@
 from typing import Final
 from urllib.parse import parse_qsl
 
-from rgate.core.asked import BadQuestion, asked_of
-from rgate.core.explain import Asked
+from rgate.core.asked import Asked, BadQuestion, asked_of
 from rgate.core.fields import ClientConnection
 
 _ONCE: Final = ("method", "target", "host", "client")

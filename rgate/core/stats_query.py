@@ -2,16 +2,25 @@
 
 import re
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from rgate.core.query import BadQuery, asked
-from rgate.stats.figures import Grouping
 
 LONGEST_WINDOW_MINUTES: Final = 366 * 24 * 60
 """Counts are kept by day for so long; older ones are in the figures without a window only."""
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhd])")
+
+
+class Grouping(Enum):
+    """What the figures may be grouped by; the value is what `?by=` says."""
+
+    ROUTE = "route"
+    BACKEND = "backend"
+    CONTAINER = "container"
+    STATUS = "status"
 
 
 @dataclass(frozen=True, slots=True)
