@@ -1,9 +1,10 @@
 # What to type. The work is done in scripts/; each says what it is doing, and is quick when it was done.
 PORT ?= 8080
 CONFIG ?= config.yml
+FUZZ_SECONDS ?= 60
 export PYTHON
 
-.PHONY: help run demo test test-all chaos conformance http-pages bench soak peers images image dev lock down clean
+.PHONY: help run demo test test-all chaos fuzz audit conformance http-pages bench soak peers images image dev lock down clean
 
 help:
 	@echo 'make run      the gateway on 127.0.0.1:$(PORT), in front of two containers (PORT=, CONFIG=)'
@@ -11,6 +12,8 @@ help:
 	@echo 'make test     lint, types and tests'
 	@echo 'make test-all what takes long, behind make test: floods, real waits, the other event loop'
 	@echo 'make chaos    what breaks things for long: load, leaks, fuzzing; docs/reliability.md has the figures'
+	@echo 'make fuzz     bytes that nobody meant for whatever is read, guided by coverage; FUZZ_SECONDS= for each target'
+	@echo 'make audit    known holes in what rgate needs (pip-audit; asks the network)'
 	@echo 'make conformance  docs/conformance.md anew: rgate and its installed peers, on the same raw bytes'
 	@echo 'make http-pages  docs/http-pages.md anew, from rgate/web/documents.py'
 	@echo 'make bench    docs/benchmarks.md anew: rgate beside its installed peers; some 45 minutes'
@@ -44,6 +47,14 @@ test-all:
 chaos:
 	@scripts/setup-venv tox
 	@scripts/test -e chaos
+
+fuzz: dev
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check 'atheris>=3.0'
+	@.venv/bin/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
+audit: dev
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9'
+	@.venv/bin/pip-audit --strict --disable-pip --no-deps --requirement requirements.txt
 
 conformance: dev
 	@.venv/bin/python scripts/conformance.py

@@ -13,7 +13,7 @@ _BACKLOG: Final = 1024
 # A port that is free on the first address may be taken on another: so many are tried.
 _TRIES: Final = 10
 _ALL: Final = "::"
-_ALL_IPV4: Final = "0.0.0.0"
+_ALL_IPV4: Final = "0.0.0.0"  # noqa: S104 - what to listen on is said by users
 
 
 class Address(NamedTuple):

@@ -48,7 +48,7 @@ def _listener(number: int, name: str) -> socket.socket:
         listener = socket.socket(fileno=number)
     if (why := why_not(described(number, name, listener))) is not None:
         raise Stop(f"cannot listen: {why}")
-    assert listener is not None
+    assert listener is not None  # noqa: S101 - for the types alone
     listener.set_inheritable(False)
     return listener
 

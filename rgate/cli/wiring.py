@@ -150,7 +150,7 @@ def wire(
     """
     stats = open_stats(database or config.stats.database)
     registry = Registry(config.backends, published_host=published_host(), own_id=own_container_id())
-    pick: Callable[[], float] = random.Random(seed).random
+    pick: Callable[[], float] = random.Random(seed).random  # noqa: S311 - a pick need not be secret
     gateway = Gateway(
         config,
         registry.views,
@@ -158,7 +158,7 @@ def wire(
         can_tunnel=can_tunnel,
         machine_name=socket.gethostname(),
         workers=workers,
-        tracer=tracer_of(config.tracing, _TRACES_KEY, random.Random().getrandbits),
+        tracer=tracer_of(config.tracing, _TRACES_KEY, random.Random().getrandbits),  # noqa: S311 - ids are no secrets
     )
     registry.subscribe(gateway.swap_views)
     process = process or Process(Timeline(began=time.time()), Started(__version__))

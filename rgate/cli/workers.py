@@ -201,7 +201,7 @@ class _Supervisor:
 
     def _wait_ready(self, worker: _Worker) -> str | None:
         """Return what a worker that just started says once it is ready; None where it ended instead."""
-        assert worker.control is not None
+        assert worker.control is not None  # noqa: S101 - for the types alone
         said = b""
         while not said.endswith(b"\0"):
             number = self._signals.wait([worker.control], None)

@@ -1,9 +1,12 @@
 """Whether a client would rather read a page or JSON (RFC 9110 12.5.1)."""
 
+import re
 from typing import Final
 
 # Browsers send some 150 bytes; what stands behind this many is not looked at.
 _MOST_BYTES: Final = 2048
+# As RFC 9110 12.4.2, with more digits or without the zero, which some clients send.
+_WEIGHT: Final = re.compile(rb"0(?:\.[0-9]*)?|1(?:\.0*)?|\.[0-9]+")
 
 
 def prefers_html(accept: bytes) -> bool:
@@ -29,8 +32,5 @@ def _media_range(item: bytes) -> tuple[bytes, float]:
     for parameter in parameters:
         key, _, value = parameter.partition(b"=")
         if key == b"q":
-            try:
-                return name, float(value)
-            except ValueError:
-                return name, 0.0
+            return name, float(value) if _WEIGHT.fullmatch(value) else 0.0
     return name, 1.0

@@ -126,7 +126,7 @@ def _published(container: Container, port: int, host: HostView) -> Located | Non
 def _preference(binding: PublishedPort) -> tuple[int, str, int]:
     """Order bindings: this machine's IPv4 first, as every container listens there at the least."""
     try:
-        address = ip_address(binding.host_ip or "0.0.0.0")
+        address = ip_address(binding.host_ip or "0.0.0.0")  # noqa: S104 - read, never listened on
     except ValueError:
         return 4, binding.host_ip, binding.host_port
     local = address.is_loopback or address.is_unspecified
@@ -136,7 +136,7 @@ def _preference(binding: PublishedPort) -> tuple[int, str, int]:
 def _reachable(host_ip: str, host: HostView) -> str:
     if host.published_host:
         return host.published_host
-    if host_ip in ("", "0.0.0.0"):
+    if host_ip in ("", "0.0.0.0"):  # noqa: S104 - read, never listened on
         return "127.0.0.1"
     return "::1" if host_ip == "::" else host_ip
 

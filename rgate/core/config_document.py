@@ -49,7 +49,7 @@ def _parameter_without_secret(found: re.Match[str]) -> str:
 def document_of(config: Config) -> dict[str, Any]:
     """Return *config* as values of JSON, by the keys of the file, defaults written out."""
     document = _plain(config)
-    assert isinstance(document, dict)
+    assert isinstance(document, dict)  # noqa: S101 - for the types alone
     return document
 
 

@@ -64,7 +64,7 @@ class Exchange:
         if self.view.reason is not None:
             return self._problem(self.view.reason, self.view.detail)
         picked = self._pick((), now_s)
-        assert picked is not None, "a view without a reason has candidates"
+        assert picked is not None, "a view without a reason has candidates"  # noqa: S101 - for the types alone
         attempt = self.attempt(picked)
         self.started(attempt)
         return attempt

@@ -14,6 +14,9 @@ Path = tuple[str | int, ...]
 _MOST_VALUES: Final = 200_000
 _DEEPEST: Final = 40
 
+# What PyYAML raises of a scalar that is not as its tag says: it looks at what it matched, or at its parts.
+_NOT_UNDERSTOOD: Final = (yaml.YAMLError, ValueError, OverflowError, LookupError, AttributeError, TypeError)
+
 _MERGE: Final = "tag:yaml.org,2002:merge"
 
 
@@ -161,7 +164,10 @@ class _Reader:
 
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
         try:
-            return self._constructor.construct_object(node)
-        except (yaml.YAMLError, ValueError, OverflowError):
-            self.located.tell(path, f"{node.value!r} with the tag {node.tag} is not understood; quote it")
-            return None
+            value = self._constructor.construct_object(node)
+        except _NOT_UNDERSTOOD:
+            value = []
+        if not isinstance(value, list | set | dict):  # which `!!omap x` makes, and leaves empty
+            return value
+        self.located.tell(path, f"{node.value!r} with the tag {node.tag} is not understood; quote it")
+        return None

@@ -89,7 +89,7 @@ class _Found:
         return cls(container, located, left_out, detail)
 
     def candidate(self) -> Candidate:
-        assert self.located is not None
+        assert self.located is not None  # noqa: S101 - for the types alone
         container = self.container
         return Candidate(container.name, container.id, self.located.address, container.revision)
 

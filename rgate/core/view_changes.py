@@ -249,7 +249,7 @@ _OUT: Final[Mapping[LeftOut, tuple[Level, str, str]]] = MappingProxyType(
 
 def _went(backend: str, one: _Seen) -> Change:
     view = one.view
-    assert view.left_out is not None
+    assert view.left_out is not None  # noqa: S101 - for the types alone
     level, word, why = _OUT[view.left_out]
     if view.left_out is LeftOut.NO_ADDRESS:
         why = view.detail.removeprefix(f"{view.name} ")

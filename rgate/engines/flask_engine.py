@@ -204,7 +204,7 @@ class _View:
 
         def accepted(waited_s: float) -> None:
             nonlocal step
-            assert isinstance(step, Attempt)
+            assert isinstance(step, Attempt)  # noqa: S101 - for the types alone
             underway.trace.connected(time.monotonic_ns())
             step = exchange.accepted(step, waited_s)
 

@@ -37,7 +37,7 @@ def served_by_another(environ: dict[str, Any], gateway: Gateway) -> ServedReques
     """Return the request of *environ*. Raises Refused where it is none that rgate accepts."""
     reading, limits, client = gateway.snapshot.reading, gateway.config.limits, client_of(environ, gateway)
     request = gateway.reader().read(_head(environ), reading, client, _next_id)
-    assert request is not None, "its head ends"
+    assert request is not None, "its head ends"  # noqa: S101 - for the types alone
     receive = partial(next, _as_sent(environ["wsgi.input"], request.framing), b"")
     content = RequestContent(request.framing, limits.body_bytes, receive)
     return ServedRequest(request, client, content, time.monotonic_ns(), lambda _: None, lambda: False)

@@ -158,13 +158,13 @@ def _migrate(connection: sa.Connection) -> None:
     METADATA.create_all(connection)
     columns = "id, route, backend, container, status, cut, {} last_minute"
     connection.exec_driver_sql(
-        f"INSERT INTO {LABELS.name} ({columns.format('reason,')}) "
+        f"INSERT INTO {LABELS.name} ({columns.format('reason,')}) "  # noqa: S608 - names of ours alone
         f"SELECT {columns.format(repr('') + ',')} FROM rgate_labels"
     )
     connection.exec_driver_sql("DROP TABLE rgate_labels")
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(
-            f"SELECT setval(pg_get_serial_sequence('{LABELS.name}', 'id'), "
+            f"SELECT setval(pg_get_serial_sequence('{LABELS.name}', 'id'), "  # noqa: S608 - names of ours alone
             f"(SELECT coalesce(max(id), 0) + 1 FROM {LABELS.name}), false)"
         )
     connection.execute(FOLDS.delete().where(FOLDS.c.live_id == ""))  # where the revision was

@@ -121,7 +121,7 @@ class SeriesDocument(BucketsDocument, FrameDocument):
     @classmethod
     def of_series(cls, series: "Series") -> Self:
         """Return that of *series*, which has a window before."""
-        assert series.before is not None
+        assert series.before is not None  # noqa: S101 - for the types alone
         before = BucketsDocument.of_series(series.before)
         return cls.model_validate(_frame(series) | _buckets(series) | {"before": before})
 

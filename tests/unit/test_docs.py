@@ -29,7 +29,9 @@ def test_each_reason_but_that_of_the_log_alone_is_an_answer() -> None:
     assert set(Reason) - set(ANSWERS) == {Reason.STOPPED}
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md", "docs/threat-model.md"]
+)
 def test_the_files_that_a_page_names_are_there(page: str) -> None:
     named = re.findall(r"[`(]((?:docs|rgate|tests|scripts|bench)/[\w./-]*)[)`]", Path(page).read_text())
     assert named

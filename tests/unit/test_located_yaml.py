@@ -143,3 +143,25 @@ def test_what_is_there_wins_and_then_the_first_that_is_merged(
 
 def _flow(pairs: dict[str, str]) -> str:
     return "{" + ", ".join(f"{key}: {value}" for key, value in pairs.items()) + "}"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "!!timestamp x",
+            "!!bool x",
+            '!!int ""',
+            '!!float "-"',
+            "!!int x",
+            "!!binary é",
+            "!!omap x",
+            "!!set x",
+        ),
+        *("!!set x", "!!pairs x", "!!map x", "!!python/object:os.system x"),
+    ],
+)
+def test_a_value_that_is_not_as_its_tag_says_is_told(value: str) -> None:
+    (error,) = errors_of(f"a: {value}\n")
+    assert error.startswith("c.yml:1: a: ")
+    assert error.endswith("is not understood; quote it")

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from rgate.core.config import Limits, Route
 from rgate.core.fields import ClientConnection
-from rgate.core.message import CHUNKED, BadResponse, Refused, parse_request_head, parse_response_head
-from rgate.core.onward import Interim, Request, Response, request_of, response_of
-from rgate.core.problem import Problem
+from rgate.core.message import CHUNKED, BadResponse, Refused, parse_response_head
+from rgate.core.onward import Interim, Request, Response, response_of
 from rgate.core.reading import Reading, RequestReader, ResponseReader
 from rgate.core.reasons import Failure, Reason
 from rgate.core.routing import without_prefix
+from tests.unit.both_ways import made_id, quickly, same_but_for_blanks, same_responses, thoroughly
 from tests.unit.heads import framings, hosts, lines, request_lines, some_of, status_lines
-from tests.unit.messages import PROXY, READING, STRANGER, TUNNEL_LESS, fields_of, request
+from tests.unit.messages import PROXY, READING, STRANGER, TUNNEL_LESS, request
 
 clients = st.sampled_from([STRANGER, STRANGER, PROXY])
 readings = st.sampled_from([READING, READING, TUNNEL_LESS])
@@ -23,34 +23,6 @@ STRIPPING = Route("/a", "b", strip_prefix=True)
 HOST = b"Host: h\r\n"
 END = b"\r\n"
 LINE = b"GET /a HTTP/1.1\r\n"
-
-
-def made_id() -> bytes:
-    return b"made"
-
-
-def quickly(head: bytes, client: ClientConnection, reading: Reading) -> Request | None:
-    reader = RequestReader()
-    reader.feed(head)
-    return reader._quickly(reading, client, made_id)
-
-
-def thoroughly(head: bytes, client: ClientConnection, reading: Reading) -> Request:
-    parsed = parse_request_head(head, most_fields=reading.most_fields)
-    return request_of(parsed, client, b"made", head, 0, len(head), upgrading=reading.upgrading)
-
-
-def same_but_for_blanks(one: Request | Problem, other: Request | Problem) -> bool:
-    """Whether both are the same, but for white space around the values of fields."""
-    if isinstance(one, Problem) or isinstance(other, Problem):
-        return one == other
-    lines = [each.onward.partition(b"\r\n")[0] for each in (one, other)]
-    fields = [fields_of(each.onward) for each in (one, other)]
-    return (lines[0], fields[0], one._replace(onward=b"")) == (
-        lines[1],
-        fields[1],
-        other._replace(onward=b""),
-    )
 
 
 @settings(max_examples=200)
@@ -142,12 +114,6 @@ ASKED = [
     request(b"GET /a HTTP/1.1", b"Connection: upgrade", b"Upgrade: websocket"),
 ]
 OK = b"HTTP/1.1 200 OK\r\n"
-
-
-def same_responses(one: Response, other: Response, method: bytes) -> bool:
-    """Whether both are the same, but for white space around values and where there is no phrase."""
-    heads = [parse_response_head(each.onward, method) for each in (one, other)]
-    return (heads[0], one._replace(onward=b"")) == (heads[1], other._replace(onward=b""))
 
 
 @settings(max_examples=200)

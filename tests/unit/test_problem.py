@@ -156,6 +156,8 @@ def test_the_default_response_is_as_it_was_configured() -> None:
         (b"text/html;q=0.5, application/problem+json;q=0.6", False),
         (b"text/html;q=x", False),
         (b"text/html;q=0", False),
+        *((b"application/json, text/html;q=" + wrong, False) for wrong in (b"8", b"inf", b"1.5", b"-1")),
+        (b"text/html;q=.2, */*;q=.1", True),
         (b"TEXT/HTML", True),
         (b"text/*", True),
         (b"text/*;q=0.5, application/*;q=0.6", False),

@@ -1,6 +1,5 @@
 """Both readers: however the bytes are cut, they give the same (RFC 9112 2.2, 6.3, 9.3)."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -8,70 +7,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rgate.core.config import Limits
-from rgate.core.content import Content, chunk, content_of, last_chunk
+from rgate.core.content import chunk, last_chunk
 from rgate.core.message import UNTIL_CLOSE, BadResponse, Refused
 from rgate.core.onward import Interim, Request, Response, Reuse
 from rgate.core.reading import Reading, RequestReader, ResponseReader, is_unasked
 from rgate.core.reasons import Failure, Reason
-from tests.unit.messages import PROXY, READING, STRANGER, cuts, fields_of, request, response, split
-
-Events = list[Any]
-"""What a reader and its contents gave, in order; the last tells how it ended."""
-
-
-def made_id() -> bytes:
-    return b"made"
-
-
-class Pieces:
-    """A content, and what came of it."""
-
-    def __init__(self, content: Content) -> None:
-        self.content = content
-        self.taken = b""
-
-    def take(self, data: bytes) -> bytes:
-        """Take *data*; return what of it is behind the content."""
-        while data and not self.content.complete:
-            piece, end = self.content.take(data, 0)
-            self.taken += piece
-            data = data[end:]
-        return data
-
-    def told(self) -> tuple[str, bytes, object]:
-        return "content", self.taken, self.content.trailers if self.content.complete else "more is to come"
-
-
-def meaning(message: Request | Response) -> object:
-    """What a head comes to, without where it lay and how its lines were spaced."""
-    line, fields = message.onward.partition(b"\r\n")[0].rstrip(), fields_of(message.onward)
-    if isinstance(message, Request):
-        return ("head", line, fields, message.framing, message.host, message.identity, message.manner)
-    return ("head", line, fields, message.framing, message.reuse)
-
-
-def read_requests(pieces: Sequence[bytes], client: Any = STRANGER) -> Events:
-    """Read a client's connection as an engine does."""
-    reader, events, content = RequestReader(), Events(), Pieces(content_of(0))
-    try:
-        for piece in pieces:
-            data = piece
-            while True:
-                if not content.content.complete:
-                    data = content.take(reader.take_all() + data)
-                    if not content.content.complete:
-                        break
-                    events.append(content.told())
-                head = reader.read(data, READING, client, made_id)
-                data = b""
-                if head is None:
-                    break
-                events.append(meaning(head))
-                content = Pieces(content_of(head.framing))
-    except Refused as refused:
-        return [*events, refused.reason]
-    return [*events, content.told() if not content.content.complete else bool(reader.is_empty)]
-
+from tests.unit.both_ways import made_id, read_requests, read_responses
+from tests.unit.messages import PROXY, READING, STRANGER, cuts, request, response, split
 
 bodies = st.lists(st.binary(min_size=1, max_size=20) | st.just(b"\r\n\r\nGET / HTTP/1.1\r\n"), max_size=3)
 extra_lines = st.lists(
@@ -175,36 +117,6 @@ def test_a_pipeline_is_read_whole() -> None:
     ]
     assert [event[2] for event in events[:-1] if event[0] == "content"] == [(), ((b"T", b"u"),)]
     assert events[-1] is True
-
-
-def read_responses(pieces: Sequence[bytes], asked: Request, *, reused: bool, ends: bool) -> Events:
-    """Read an upstream's answer as an engine does; its connection *ends* behind them or not."""
-    reader, events, content = ResponseReader(), Events(), None
-    try:
-        for number, piece in enumerate(pieces, 1):
-            data = piece
-            while content is None:
-                read = reader.read(data, READING, asked, reused=reused)
-                data = b""
-                if read is None:
-                    break
-                if isinstance(read, Interim):
-                    events.append(read)
-                    continue
-                events.append(meaning(read))
-                content = Pieces(content_of(read.framing, lenient=True))
-                data = read.received[read.end :]
-            if content is not None:
-                data = content.take(data)
-                if content.content.complete:
-                    return [*events, content.told(), data + b"".join(pieces[number:])]
-    except BadResponse as bad:
-        return [*events, bad.failure]
-    except Refused:
-        return [*events, "broken off"]
-    if content is not None:
-        return [*events, content.told()]
-    return [*events, reader.end(reused=reused) if ends else "more is to come"]
 
 
 interims = st.lists(

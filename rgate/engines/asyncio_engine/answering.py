@@ -258,7 +258,7 @@ class Enveloping(Receiving):
         step = underway.route.exchange.after(
             underway.attempt, Failure.BAD_RESPONSE, time.monotonic(), repeatable=False
         )
-        assert isinstance(step, Problem), "a bad response is not tried again"
+        assert isinstance(step, Problem), "a bad response is not tried again"  # noqa: S101 - for the types alone
         underway.end_with(step)
 
     def _refused(self, refused: Refused) -> None:

@@ -114,7 +114,7 @@ class Pages:
         own: OwnResponse | Problem
         try:
             made = self._web.page(request, connection)
-            assert isinstance(made, OwnResponse), "streams are answered at once"
+            assert isinstance(made, OwnResponse), "streams are answered at once"  # noqa: S101 - for the types alone
             own = made
         except Exception:  # a defect of ours costs one request its answer, and is told of
             log.exception("page failed")

@@ -1,0 +1,13 @@
+"""One target under atheris: `python -m tests.fuzz.guided TARGET [OPTION OF libFuzzer]... [FOLDER]...`"""
+
+import sys
+
+import atheris
+
+with atheris.instrument_imports(include=["rgate"]):
+    from tests.fuzz.targets import TARGETS
+
+if __name__ == "__main__":
+    name = sys.argv.pop(1)
+    atheris.Setup(sys.argv, TARGETS[name])
+    atheris.Fuzz()
