@@ -73,8 +73,8 @@ _Row = tuple[int, int, int]  # span, start, label
 class Store:
     """One database. Every method raises StoreUnavailableError where it cannot be asked.
 
-    A file of SQLite's that is no longer the one that it was, or broken, is set aside, and a new one begun. One
-    thread at a time writes.
+    A file of SQLite's that is no longer the one that it was, or broken, is set aside, and a new one begun.
+    One thread at a time writes.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -140,8 +140,8 @@ class Store:
             cursor.close()
 
     def look(self) -> None:
-        """See whether the database is still there: prepare it where that was not done, and begin a new one where
-        its file is lost. Raises StatsError, too.
+        """See whether the database is still there: prepare it where that was not done, and begin a new one
+        where its file is lost. Raises StatsError, too.
         """
         file = self._file
         if self._is_prepared and file is not None and (self._is_broken or not file.is_known()):
@@ -458,7 +458,7 @@ def open_store(database_url: str) -> tuple[Store, str]:
 
 
 def prepared(store: Store, database_url: str) -> str:
-    """Prepare *store*; return "", or why that cannot be done just now. Raises StatsError where it never can."""
+    """Prepare *store*; return "", or why it cannot be done just now. Raises StatsError where it never can."""
     try:
         store.prepare()
     except StoreUnavailableError as error:
