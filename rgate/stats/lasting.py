@@ -377,9 +377,7 @@ class LastingStats:
         self._recorder.abandon(made.arenas if made else _in_memory())
         self._live_file = made
         try:
-            set_aside(
-                live_file.path, "another process shortened it; what was counted since it was folded is lost"
-            )
+            set_aside(live_file.path, "another process shortened it; what was not folded yet is lost")
         except OSError as error:
             _log.error("live_file_torn file=%s error=%r", live_file.path, str(error))
         live_file.close()

@@ -8,6 +8,7 @@ together are summed up too, for each minute and hour. `reading.py` says how all 
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -84,27 +85,31 @@ class Store:
         self._file = DatabaseFile(path) if path is not None else None
         self._is_prepared = False
         self._is_broken = False
+        self._preparing = threading.Lock()  # nobody reads meanwhile: there may be no tables yet
 
     def prepare(self) -> None:
         """Make the schema where there is none, or an older one. Raises StatsError where it is a newer."""
-        if self._file is None:
-            self._prepare()
-            return
+        with self._preparing:
+            if self._file is None:
+                self._prepare()
+            else:
+                self._prepare_file(self._file)
+
+    def _prepare_file(self, file: DatabaseFile) -> None:
         try:
-            self._file.make()
+            file.make()
         except OSError as error:
             raise StoreUnavailableError(_in_one_line(error)) from error
-        seen = self._file.look()
+        seen = file.look()
         try:
+            # Not asked of SQLite, which would write to a file that is small.
             if seen is not None and seen.mark == NO_DATABASE:
-                raise BrokenStoreError(
-                    "it is no SQLite database"
-                )  # not asked of SQLite, which would write to it
-            self._file.know(self._prepare())
+                raise BrokenStoreError("it is no SQLite database")
+            file.know(self._prepare())
         except BrokenStoreError as error:
             self._set_aside(seen, str(error))
-            self._file.make()
-            self._file.know(self._prepare())
+            file.make()
+            file.know(self._prepare())
 
     def _prepare(self) -> int:
         """Do so, and return the mark of a file of SQLite's."""
@@ -124,9 +129,8 @@ class Store:
         except schema.ForeignError as error:
             raise BrokenStoreError("it is a database of another program's") from error
         except StoreUnavailableError as error:
-            if (
-                sqlite_error_name(error) == "SQLITE_ERROR"
-            ):  # there are tables of these names, but they are others
+            # There are tables of these names, but they are others.
+            if sqlite_error_name(error) == "SQLITE_ERROR":
                 raise BrokenStoreError(str(error)) from error
             raise
         self._is_prepared = True
@@ -258,6 +262,8 @@ class Store:
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
         """Run one transaction that sees the database as of one moment."""
+        with self._preparing:
+            pass
         with self._told_as_unavailable(), self._engine.connect() as connection:
             if not self._is_sqlite:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
