@@ -2,11 +2,14 @@
 
 import sys
 from argparse import Namespace
+from typing import Final
 
 from rgate.cli.config_file import load_config
-from rgate.core.config_errors import ConfigErrors
+from rgate.core.config_errors import ConfigErrors, cut
 from rgate.core.config_warnings import warnings
 from rgate.core.escape import in_one_line
+
+_LONGEST_WARNING: Final = 1000
 
 
 def check(options: Namespace) -> int:
@@ -17,6 +20,7 @@ def check(options: Namespace) -> int:
         print(errors, file=sys.stderr)
         return 2
     for warning in warnings(config):
-        print(in_one_line(f"{options.config}: warning: {warning}"))
-    print(f"{options.config}: ok: {len(config.routes)} routes, {len(config.backends)} backends")
+        print(in_one_line(cut(f"{options.config}: warning: {warning}", _LONGEST_WARNING)))
+    told = f"{options.config}: ok: {len(config.routes)} routes, {len(config.backends)} backends"
+    print(in_one_line(told))
     return 0

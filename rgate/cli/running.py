@@ -24,7 +24,7 @@ from rgate.cli.stop import Stop
 from rgate.cli.wiring import Wired, make_engine, wire
 from rgate.core.config import Config
 from rgate.core.config_changes import config_changes
-from rgate.core.config_errors import ConfigErrors
+from rgate.core.config_errors import ConfigErrors, cut
 from rgate.core.escape import in_one_line
 from rgate.core.gateway import Gateway
 from rgate.core.plan import needs_restart
@@ -150,7 +150,8 @@ def ready_text(options: Namespace, listeners: Sequence[socket.socket], gateway: 
     """Return what is said once the gateway is ready: one object with `--log-format json`."""
     urls = list(dict.fromkeys(map(url, listeners)))  # one address may have several listeners
     if options.log_format == "json":
-        return json.dumps({"message": "listening", "urls": urls, "routes": _routes(gateway)})
+        told = json.dumps({"message": "listening", "urls": urls, "routes": _routes(gateway)})
+        return told.replace("\x7f", "\\u007f")
     table = "\n".join(_table(gateway))
     return f"rgate listening on {', '.join(urls)}\n{table}"
 
@@ -182,7 +183,9 @@ def _table(gateway: Gateway) -> list[str]:
     rows = [("ROUTE", "BACKEND", "CONTAINERS")]
     for route in _routes(gateway):
         found = ", ".join(route["containers"]) or f"none ({route['reason']})"
-        rows.append((in_one_line(route["route"]), in_one_line(route["backend"]), in_one_line(found)))
+        rows.append(
+            (in_one_line(cut(route["route"])), in_one_line(cut(route["backend"])), in_one_line(found))
+        )
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return [f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}" for row in rows]
 

@@ -182,8 +182,9 @@ class _Supervisor:
             options = Namespace(**vars(self._options))
             if options.seed is not None:
                 options.seed += worker.number  # else all would pick the same
-            if worker.number:  # all look at the same Docker: one tells how that goes
-                logging.getLogger("rgate.docker").setLevel(logging.ERROR)
+            if worker.number:  # all have the same Docker, and the same database: one tells how they go
+                for name in ("rgate.docker", "rgate.database"):
+                    logging.getLogger(name).setLevel(logging.ERROR)
             timeline = Timeline(self._timeline.newest()[::-1], began=time.time())
             orders = _ControlledOrders(control, timeline.add)
             process = process_of(options, worker.listeners, timeline)

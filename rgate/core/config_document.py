@@ -10,20 +10,10 @@ from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
-from urllib.parse import unquote_plus
 
 from rgate.core.config import Config
 from rgate.core.config_values import Body
-
-HIDDEN: Final = "***"
-"""What stands for a secret."""
-
-# As SQLAlchemy finds it: all up to an `@`, and people do not encode those of their passwords.
-_PASSWORD: Final = re.compile(r"(?<=://)([^:/]*:)[^@]*(?:@[^@/?]*)*(?=@)")
-_PARAMETER: Final = re.compile(r"([?&])([^?&=]*)=([^&]*)")
-_SECRET: Final = re.compile(r"pass|pwd|secret|token|credential|private|api_?key|auth", re.IGNORECASE)
-# In the value of another: of one that is a list of parameters itself (`odbc_connect=…;PWD%3D…`).
-_SECRET_WITHIN: Final = re.compile(rf"(?:{_SECRET.pattern})[^=]*=", re.IGNORECASE)
+from rgate.core.url_secrets import url_without_secrets
 
 # They must not be there rather than be empty.
 _ABSENT_IF_EMPTY: Final = frozenset({"host", "match_labels", "urls"})
@@ -34,16 +24,7 @@ _ESCAPED: Final = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uf
 
 def without_secrets(config: Config) -> Config:
     """Return *config* with `***` for each secret: of a URL the password, and parameters of a secret name."""
-    return replace(config, stats=replace(config.stats, database=_without_secrets(config.stats.database)))
-
-
-def _without_secrets(url: str) -> str:
-    return _PARAMETER.sub(_parameter_without_secret, _PASSWORD.sub(rf"\1{HIDDEN}", url))
-
-
-def _parameter_without_secret(found: re.Match[str]) -> str:
-    is_secret = _SECRET.search(unquote_plus(found[2])) or _SECRET_WITHIN.search(unquote_plus(found[3]))
-    return f"{found[1]}{found[2]}={HIDDEN}" if is_secret else found[0]
+    return replace(config, stats=replace(config.stats, database=url_without_secrets(config.stats.database)))
 
 
 def document_of(config: Config) -> dict[str, Any]:

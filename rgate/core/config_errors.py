@@ -4,9 +4,13 @@ with its place.
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 from rgate.core.cannot_tell import CannotTell
 from rgate.core.escape import in_one_line
+from rgate.core.url_secrets import url_without_secrets
+
+_MOST_READ: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,11 +29,19 @@ class ConfigError:
         return in_one_line(text)
 
 
-class ConfigErrors(CannotTell):
-    """All that is wrong with one file, sorted by line."""
+MOST_TOLD: Final = 1000
+"""So many errors of one file are told, and how many more there are."""
 
-    def __init__(self, errors: tuple[ConfigError, ...]) -> None:
-        self.errors = tuple(sorted(errors))
+
+class ConfigErrors(CannotTell):
+    """All that is wrong with one file, sorted by line. *more*: how many more there are than *errors*."""
+
+    def __init__(self, errors: tuple[ConfigError, ...], more: int = 0) -> None:
+        told, more = errors[:MOST_TOLD], more + max(0, len(errors) - MOST_TOLD)
+        self.errors = tuple(sorted(told))
+        if more:
+            message = f"and {more} more errors: these are told once the others are mended"
+            self.errors += (ConfigError(self.errors[0].file, 0, "", message),)
         super().__init__("\n".join(map(str, self.errors)))
 
 
@@ -39,8 +51,21 @@ def shown(found: object) -> str:
         return "nothing"
     if isinstance(found, bool):
         return str(found).lower()
-    text = str(found) if isinstance(found, date) else repr(found)
-    return text if len(text) <= 60 else text[:57] + "..."
+    if isinstance(found, date):
+        return str(found)
+    # What is long is not written out. Whatever is found may be a URL, or hold one, in a wrong place.
+    text = repr(found[:_MOST_READ] if isinstance(found, str) else found)
+    return cut(url_without_secrets(text[:_MOST_READ]))
+
+
+def cut(text: str, most: int = 60) -> str:
+    """Return *text*, of *most* characters: nobody reads more of what is quoted."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def quoted(name: str) -> str:
+    """Return *name* as an error quotes it."""
+    return f'"{cut(name)}"'
 
 
 def quote_it(found: object) -> str:

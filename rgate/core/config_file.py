@@ -6,13 +6,14 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from rgate.core.config import Config
+from rgate.core.config_errors import cut, quoted
 from rgate.core.located_yaml import Located, Path, parse_yaml
 from rgate.core.names import compared_name
 from rgate.core.nearest import did_you_mean
 from rgate.core.typed_yaml import Form
 
 _FORM: Final = Form(Config)
-_MOST_SHOWN: Final = 20  # names in one error
+_MOST_SHOWN: Final = 20  # names in one error, and errors with a name that was meant
 
 
 def parse_config(text: bytes, file_name: str, lacking: Mapping[str, str] = MappingProxyType({})) -> Config:
@@ -60,11 +61,11 @@ def _tell_references(located: Located) -> None:
                 earlier, line = located.line(first[value]), located.line(path)
                 # Where both come from one place, by a merge, what merges it is the mistake.
                 line = located.line(path[:2]) if line == earlier else line
-                located.tell(path, f'"{value}" stands twice, first in line {earlier}', line)
+                located.tell(path, f"{quoted(value)} stands twice, first in line {earlier}", line)
     names = list(dict.fromkeys(name for _, name in backends))
     defined, nearest = set(names), cache(partial(did_you_mean, names=names))
-    for path, backend in entries("routes", "backend"):
-        if backend not in defined:
-            known = ", ".join(names[:_MOST_SHOWN]) + (", …" if len(names) > _MOST_SHOWN else "") or "none"
-            message = f'no backend is called "{backend}"; defined: {known}{nearest(backend)}'
-            located.tell(path, message)
+    known = ", ".join(map(cut, names[:_MOST_SHOWN])) + (", …" if len(names) > _MOST_SHOWN else "") or "none"
+    misspelt = [(path, backend) for path, backend in entries("routes", "backend") if backend not in defined]
+    for number, (path, backend) in enumerate(misspelt):
+        near = nearest(backend) if number < _MOST_SHOWN else ""
+        located.tell(path, f"no backend is called {quoted(backend)}; defined: {known}{near}")

@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core.core_schema import CoreSchema, custom_error_schema, float_schema, int_schema
 
-from rgate.core.config_errors import quote_it, shown
+from rgate.core.config_errors import cut, quote_it, shown
 from rgate.core.grammar import has_dot_segment
 from rgate.core.located_yaml import Path
 from rgate.core.names import compared_name, is_address, wrong_with_host
@@ -202,7 +202,7 @@ def _listed_labels(found: list[Any]) -> tuple[dict[str, str], list[tuple[Path, s
         elif pairs.setdefault(key, value) != value:
             both = f"{shown(pairs[key])} and {shown(value)}"
             wrong.append(
-                ((index,), f"`{key}` cannot be both {both}: a container has one value for each label")
+                ((index,), f"`{cut(key)}` cannot be both {both}: a container has one value for each label")
             )
     return pairs, wrong
 

@@ -5,19 +5,24 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import yaml
+from yaml.composer import Composer
+from yaml.constructor import SafeConstructor
+from yaml.resolver import Resolver
 
-from rgate.core.config_errors import ConfigError, ConfigErrors
+from rgate.core.config_errors import ConfigError, ConfigErrors, cut, shown
 
 Path = tuple[str | int, ...]
 
-# A file that people write is some thousand values; an alias bomb is millions.
-_MOST_VALUES: Final = 200_000
+# Of keys and values. A file that people write has some thousand; an alias bomb millions.
+_MOST_VALUES: Final = 125_000
 _DEEPEST: Final = 40
 
 # What PyYAML raises of a scalar that is not as its tag says: it looks at what it matched, or at its parts.
 _NOT_UNDERSTOOD: Final = (yaml.YAMLError, ValueError, OverflowError, LookupError, AttributeError, TypeError)
+_LONGEST_NO_TEXT: Final = 100
 
 _MERGE: Final = "tag:yaml.org,2002:merge"
+_TEXT: Final = "tag:yaml.org,2002:str"
 
 
 @dataclass
@@ -28,6 +33,7 @@ class Located:
     value: Any = None
     lines: dict[Path, int] = field(default_factory=dict)
     errors: list[ConfigError] = field(default_factory=list)
+    _places: dict[int, dict[str, int]] = field(default_factory=dict)
 
     def line(self, path: Path) -> int:
         """Return the line of *path*, or of the nearest parent that has one."""
@@ -45,19 +51,30 @@ class Located:
         value = self.value
         for key in keys:
             if isinstance(value, list) and isinstance(key, str):
-                index = next((i for i, item in enumerate(value) if isinstance(item, dict) and key in item), 0)
+                index = self._places_in(value).get(key, 0)
                 path, value = (*path, index), value[index]
             path = (*path, key)
             is_there = key in value if isinstance(value, dict) else isinstance(value, list)
             value = value[key] if is_there else None
         return path
 
+    def _places_in(self, listed: list[Any]) -> dict[str, int]:
+        """Return in which mapping of *listed* each key stands first."""
+        if id(listed) not in self._places:
+            places: dict[str, int] = {}
+            for index, item in enumerate(listed):
+                for key in item if isinstance(item, dict) else ():
+                    places.setdefault(key, index)
+            self._places[id(listed)] = places
+        return self._places[id(listed)]
+
 
 def show_path(path: Path) -> str:
     """Return *path* as people read it: `backends[0].policy`."""
     shown = ""
     for step in path:
-        shown += f"[{step}]" if isinstance(step, int) else f".{step}" if shown else step
+        name = step if isinstance(step, int) else cut(step)
+        shown += f"[{name}]" if isinstance(step, int) else f".{name}" if shown else str(name)
     return shown
 
 
@@ -72,9 +89,12 @@ def parse_yaml(data: bytes, file_name: str, required: str) -> Located:
         line = data[: error.start].count(b"\n") + 1
         raise _one(file_name, line, "the file is not UTF-8: save it as UTF-8") from error
     try:
-        nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+        nodes = _nodes(text)
+    except _TooMuchError as error:
+        raise _one(file_name, error.line, str(error)) from error
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        # The end is in a line of its own, where the last one has no end.
+        line = min(error.problem_mark.line, text.count("\n")) + 1 if error.problem_mark else 0
         raise _one(file_name, line, f"this is not YAML: {error.problem or error.context}") from error
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
@@ -84,9 +104,7 @@ def parse_yaml(data: bytes, file_name: str, required: str) -> Located:
     if not nodes or nodes[0] is None:
         raise _one(file_name, 0, f"the file is empty; {required}")
     if len(nodes) > 1:
-        raise _one(
-            file_name, 0, f"{len(nodes)} YAML documents; one is allowed: remove the `---` between them"
-        )
+        raise _one(file_name, 0, "several YAML documents; one is allowed: remove the `---` between them")
     reader = _Reader(file_name)
     reader.located.value = reader.value(nodes[0], ())
     return reader.located
@@ -94,6 +112,45 @@ def parse_yaml(data: bytes, file_name: str, required: str) -> Located:
 
 def _one(file_name: str, line: int, message: str) -> ConfigErrors:
     return ConfigErrors((ConfigError(file_name, line, "", message),))
+
+
+class _TooMuchError(Exception):
+    """More than people write. *line* counts from 1; 0 where the whole file is meant."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__("too many values, or nested too deeply (an alias within itself?)")
+        self.line = line
+
+
+# Events come from libyaml where PyYAML has it: it is ten times as fast. Nodes are made of them here, and not
+# by it: what is too much is refused before it is read.
+_Events: Final[Any] = getattr(yaml.cyaml, "CParser", None) if yaml.__with_libyaml__ else None
+
+
+class _Composer(Composer, _Events or yaml.SafeLoader, SafeConstructor, Resolver):  # type: ignore[misc]
+    def __init__(self, text: str) -> None:
+        (_Events or yaml.SafeLoader).__init__(self, text)
+        Composer.__init__(self)
+        Resolver.__init__(self)
+        self._depth = self._values = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self._depth += 1
+        self._values += 1
+        if self._depth > _DEEPEST or self._values > _MOST_VALUES:
+            raise _TooMuchError(self.peek_event().start_mark.line + 1)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+def _nodes(text: str) -> list[Any]:
+    """Return the first documents of *text*, at most two. Raises _TooMuchError, and YAML's own errors."""
+    composer = _Composer(text)
+    nodes: list[Any] = []
+    while len(nodes) < 2 and composer.check_node():
+        nodes.append(composer.get_node())
+    return nodes
 
 
 class _Reader:
@@ -149,7 +206,7 @@ class _Reader:
         sources = node.value if listed else [node]
         for index, source in enumerate(sources):
             if not isinstance(source, yaml.MappingNode):
-                found = repr(source.value) if isinstance(source, yaml.ScalarNode) else "a list"
+                found = shown(source.value) if isinstance(source, yaml.ScalarNode) else "a list"
                 allowed = "a mapping" if listed else "a mapping, or a list of mappings"
                 # In the line of `<<`: what an alias means is written elsewhere, and may be right there.
                 where = (*path, index) if listed else path
@@ -159,15 +216,19 @@ class _Reader:
     def _count(self, node: yaml.Node, depth: int, values: int = 1) -> None:
         self._values += values
         if self._values > _MOST_VALUES or depth > _DEEPEST:
-            message = "too many values, or nested too deeply (an alias within itself?)"
-            raise _one(self.located.file, node.start_mark.line + 1, message)
+            error = _TooMuchError(node.start_mark.line + 1)
+            raise _one(self.located.file, error.line, str(error))
 
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
         try:
+            # A number of a million digits takes minutes to be one, and cannot be told.
+            if node.tag != _TEXT and len(node.value) > _LONGEST_NO_TEXT:
+                raise ValueError(node.tag)
             value = self._constructor.construct_object(node)
         except _NOT_UNDERSTOOD:
             value = []
         if not isinstance(value, list | set | dict):  # which `!!omap x` makes, and leaves empty
             return value
-        self.located.tell(path, f"{node.value!r} with the tag {node.tag} is not understood; quote it")
+        found, tag = shown(node.value), cut(node.tag)
+        self.located.tell(path, f"{found} with the tag {tag} is not understood; quote it")
         return None

@@ -20,24 +20,22 @@ ALLOWED_TO_READ: Final = b"GET, HEAD"
 CLIENT_CLOSED_REQUEST: Final = 499
 """The status that is counted, and never sent, for a client that went away (nginx's number)."""
 
+PAGE_POLICY: Final = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""The Content-Security-Policy of what is rgate's own: nothing inline, nothing of anybody else's (CSP 3)."""
+
 OWN_FIELDS: Final[Fields] = (
     (b"Cache-Control", b"no-store"),
     (b"Vary", b"Accept"),  # where an error may be a page or a document
     (b"X-Content-Type-Options", b"nosniff"),
     (b"Cross-Origin-Resource-Policy", b"same-origin"),
+    (b"Content-Security-Policy", PAGE_POLICY),
 )
 """What all pages of rgate's own and its problems say. None is of CORS: no other site may read any of them."""
 
-PAGE_POLICY: Final = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-"""The Content-Security-Policy of each page in HTML: nothing inline, and nothing of anybody else's (CSP 3)."""
-
-PAGE_FIELDS: Final[Fields] = (
-    (b"Content-Type", b"text/html; charset=utf-8"),
-    (b"Content-Security-Policy", PAGE_POLICY),
-)
+PAGE_FIELDS: Final[Fields] = ((b"Content-Type", b"text/html; charset=utf-8"),)
 
 # Behaviour 6: the status and title of each reason.
 ANSWERS: Final[Mapping[Reason, tuple[int, str]]] = MappingProxyType(

@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar, get_args, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from rgate.core.config_errors import ConfigErrors, quote_it, shown
+from rgate.core.config_errors import MOST_TOLD, ConfigErrors, quote_it, shown
 from rgate.core.config_values import Several
 from rgate.core.located_yaml import Located, Path
 from rgate.core.nearest import did_you_mean
@@ -36,9 +36,11 @@ class Form(Generic[T]):
         try:
             value = self._adapter.validate_python(located.value)
         except ValidationError as error:
-            for details in error.errors(include_url=False):
+            found = error.errors(include_url=False)
+            for details in found[:MOST_TOLD]:
                 for path, message in self._wrong(details, located):
                     located.tell(path, message)
+            raise ConfigErrors(tuple(located.errors), len(found[MOST_TOLD:])) from error
         if located.errors:
             raise ConfigErrors(tuple(located.errors))
         return value

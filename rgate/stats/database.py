@@ -4,6 +4,7 @@ import sqlite3
 import time
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote, unquote
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -19,8 +20,6 @@ class StatsError(Exception):
 
 def advice_on(sqlite_error: str) -> str:
     """Return what to do where a database fails; *sqlite_error* is SQLite's name of it, or ""."""
-    if sqlite_error.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return "It is no SQLite database: move the file away, or name another."
     if sqlite_error.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_PERM")):
         return "Let rgate write to the file and its directory, or name another."
     return "See that the server runs and lets rgate in, or name another."
@@ -66,6 +65,9 @@ def _patience(url: sa.URL) -> dict[str, int]:
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise StatsError("stats.database: figures must last, so SQLite needs a file: use sqlite:///rgate.db.")
+    # SQLite is never to make the file: it would for everybody to read, and in place of one that was removed.
+    path = quote(str(Path(url.database).absolute()))
+    url = url.set(database=f"file:{path}", query={**url.query, "mode": "rw", "uri": "true"})
     engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
     sa.event.listen(engine, "connect", _set_up_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
@@ -76,7 +78,9 @@ def _set_up_sqlite(connection: object, _record: object) -> None:
     # The driver begins transactions by itself, and too late for reads: we do it in _begin_sqlite.
     connection.isolation_level = None  # type: ignore[attr-defined]
     cursor = connection.cursor()  # type: ignore[attr-defined]
-    _switch_to_wal(cursor)
+    tables = {name for (name,) in cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables or "rgate_schema" in tables:  # else it is somebody else's, and nothing is changed in it
+        _switch_to_wal(cursor)
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.close()
 
@@ -100,13 +104,19 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get("rgate_begin", "BEGIN"))
 
 
-def check_directory(url: sa.URL) -> None:
-    """Raise StatsError where the directory of a SQLite database cannot hold one."""
-    if url.get_backend_name() != "sqlite":
-        return
-    path = Path(url.database or "")
+def sqlite_path(engine: sa.Engine) -> Path | None:
+    """Return the file of *engine*, of `engine_of`; None where it is not SQLite's."""
+    if engine.dialect.name != "sqlite":
+        return None
+    return Path(unquote((engine.url.database or "").removeprefix("file:")))
+
+
+def check_path(path: Path) -> None:
+    """Raise StatsError where there can be no SQLite database at *path*."""
     directory = path.parent
     if not directory.is_dir():
         raise StatsError(f"stats.database: the directory {directory} is not there: make it, or name another.")
     if path.is_dir():
         raise StatsError(f"stats.database: {path} is a directory: name a file in it.")
+    if path.exists() and not path.is_file():
+        raise StatsError(f"stats.database: {path} is no file, but a pipe or a device: name another.")

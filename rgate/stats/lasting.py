@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -20,7 +21,7 @@ from rgate.stats.database import StatsError
 from rgate.stats.figures import Counted, Label, grouped_figures
 from rgate.stats.histogram import Histogram
 from rgate.stats.lifetime import Journal, Lifetime, Part, Told, lifetime_of, part_of
-from rgate.stats.live_file import Arena, Counts, LiveFile, leftovers, unfolded_of_others
+from rgate.stats.live_file import Arena, Counts, LiveFile, leftovers, set_aside, unfolded_of_others
 from rgate.stats.over_time import OverTime
 from rgate.stats.queries import SILENT_S, Answer, Queries
 from rgate.stats.reading import EVER, History, Moment, Wanted, Window, first_minute
@@ -36,9 +37,11 @@ from rgate.stats.series import (
     frame_of,
     lately_of,
 )
-from rgate.stats.store import Store, StoreUnavailableError, open_store
+from rgate.stats.store import BrokenStoreError, Store, StoreUnavailableError, prepared, store_of
 
 _log: Final = logging.getLogger("rgate")
+# How the one database goes that all workers have: told by one of them.
+_database_log: Final = logging.getLogger("rgate.database")
 
 
 class Stats(RecordLog, Protocol):
@@ -89,13 +92,19 @@ CLOSE_WITHIN_S: Final = 1.0
 """rgate has little time to end, and nothing is lost: the next start stores what was not."""
 
 
-# What is counted is safe in the live file at once; folding costs a pass over every container's histogram.
+START_WITHIN_S: Final = 3.0
+"""rgate waits for its database so long before it starts; one that is away is waited for meanwhile."""
+
+FOLD_EVERY_S: Final = 1.0
+"""What is counted is safe in the live file at once; whoever shortens that takes so much with it."""
+
+
 def open_stats(
     database_url: str,
     *,
     state_dir: Path | None = None,
     now: Callable[[], float] = time.time,
-    fold_every_s: float | None = 5.0,
+    fold_every_s: float | None = FOLD_EVERY_S,
 ) -> "LastingStats":
     """Return the statistics in the database at *database_url*, with what a killed rgate left over.
 
@@ -104,9 +113,7 @@ def open_stats(
     Open in the process that counts: a process forked later must open its own.
     Raises StatsError, with one line that says what to do.
     """
-    store, passing = open_store(database_url)
-    if passing:
-        _log.warning("stats_database_unavailable error=%r counting_goes_on=true", passing)
+    store = store_of(database_url)
     try:
         prefix = live_prefix(sa.make_url(database_url), state_dir)
     except OSError as error:
@@ -114,7 +121,9 @@ def open_stats(
         raise StatsError(
             f"The state directory cannot be made: {error}: set XDG_STATE_HOME to one."
         ) from error
-    return LastingStats(store, prefix, now, fold_every_s)
+    stats = LastingStats(store, prefix, now)
+    stats.begin(partial(prepared, store, database_url), fold_every_s)
+    return stats
 
 
 def live_prefix(url: sa.URL, state_dir: Path | None) -> Path:
@@ -131,9 +140,7 @@ def live_prefix(url: sa.URL, state_dir: Path | None) -> Path:
 class LastingStats:
     """The `Stats` on a live file and a store. Made by `open_stats`."""
 
-    def __init__(
-        self, store: Store, prefix: Path, now: Callable[[], float], fold_every_s: float | None
-    ) -> None:
+    def __init__(self, store: Store, prefix: Path, now: Callable[[], float]) -> None:
         self._store = store
         self._prefix = prefix
         self._now = now
@@ -150,13 +157,45 @@ class LastingStats:
         self._over_time = OverTime()
         self._running = Running(self._now_minute())
         self._minute_done = -1
-        self.fold()
         self._thread: threading.Thread | None = None
+
+    def begin(self, prepare: Callable[[], str], fold_every_s: float | None) -> None:
+        """Let *prepare* make the database ready, and fold what others left; then, from time to time, what is
+        counted: *fold_every_s* None: only `fold` does.
+
+        *prepare* returns "", or why the database cannot be asked just now. It is waited for a moment, and
+        goes on meanwhile. Raises its StatsError, if it comes in that time, and is then closed.
+        """
+        refused: list[StatsError] = []
+        first = threading.Thread(
+            target=self._begin, args=(prepare, refused), name="rgate-stats-begin", daemon=True
+        )
+        first.start()
+        first.join(START_WITHIN_S)
+        if refused:
+            if self._live_file is not None:
+                self._live_file.remove()
+            self._store.close()
+            raise refused[0]
+        if first.is_alive():
+            self._tell_of_database(f"it has not answered for {START_WITHIN_S:g} s")
         if fold_every_s is not None:
             self._thread = threading.Thread(
                 target=self._fold_until_stopped, args=(fold_every_s,), name="rgate-stats", daemon=True
             )
             self._thread.start()
+
+    def _begin(self, prepare: Callable[[], str], refused: list[StatsError]) -> None:
+        with self._folding:
+            try:
+                passing = prepare()
+            except StatsError as error:
+                refused.append(error)
+                return
+            if passing:
+                self._tell_of_database(passing)
+                return
+        self.fold()
 
     def add(self, record: Record) -> None:
         """Count *record*: some microseconds, never raises."""
@@ -255,20 +294,25 @@ class LastingStats:
         return int(self._now()) // 60
 
     def _read_failed(self, error: str) -> None:
-        self._tell("read", "stats_read_failed error=%r figures=as_last_known", error)
+        self._tell_of_database(error)
 
     def fold(self) -> bool:
         """Bring the database up to date; False where that must be tried again later."""
         with self._folding:
             self._running.tick(self._now_minute())
+            self._look_at_live_file()
             try:
-                return self._fold()
+                try:
+                    return self._fold()
+                except BrokenStoreError:
+                    return self._fold()  # it sets that database aside first
             except (StoreUnavailableError, StatsError) as error:
-                self._tell("fold", "stats_fold_failed error=%r counting_goes_on=true", str(error))
+                self._tell_of_database(str(error))
                 return False
 
     def _fold(self) -> bool:
         now_minute = self._now_minute()
+        self._store.look()
         arena = self._recorder.seal()
         if arena is not None:
             counts = arena.histograms()
@@ -291,7 +335,10 @@ class LastingStats:
     def _fold_leftovers(self, now_minute: int) -> None:
         """Fold what processes left that ended without doing it themselves."""
         try:
-            self._leftovers += leftovers(self._prefix)
+            found, odd = leftovers(self._prefix)
+            self._leftovers += found
+            for path, why in odd:
+                self._tell(f"odd {path}", "stats_leftover_odd file=%s why=%r", path.name, why)
         except OSError as error:
             self._tell("leftovers", "stats_leftovers_unreadable error=%r", str(error))
         while self._leftovers:
@@ -314,6 +361,28 @@ class LastingStats:
             )
             return None
 
+    def _look_at_live_file(self) -> None:
+        """Go over to another live file where this one was removed or shortened."""
+        live_file = self._live_file
+        if live_file is not None and live_file.is_removed:
+            _log.warning("stats_live_file_gone file=%s begins=a_new_one", live_file.path.name)
+            live_file.close()
+            self._live_file = None
+            self._mend_live_file()
+        elif live_file is not None and not live_file.is_whole:
+            self._abandon(live_file)
+
+    def _abandon(self, live_file: LiveFile) -> None:
+        """Set *live_file* aside, which is too short for its map: whoever touches that is killed (SIGBUS)."""
+        made = self._new_live_file()
+        self._recorder.abandon(made.arenas if made else _in_memory())
+        self._live_file = made
+        try:
+            set_aside(live_file.path, "another process shortened it; what was not folded yet is lost")
+        except OSError as error:
+            _log.error("live_file_torn file=%s error=%r", live_file.path, str(error))
+        live_file.close()
+
     def _mend_live_file(self) -> None:
         """Make the live file that could not be made before."""
         if self._live_file is not None or (made := self._new_live_file()) is None:
@@ -330,10 +399,17 @@ class LastingStats:
             self._told.add(trouble)
             _log.warning(message, *values)
 
+    def _tell_of_database(self, error: str) -> None:
+        """Tell once that the database does not answer, until it has taken what was counted."""
+        if "database" not in self._told:
+            self._told.add("database")
+            message = "stats_database_unavailable error=%r counting_goes_on=true figures=as_last_known"
+            _database_log.warning(message, error)
+
     def _mended(self) -> None:
-        if self._told & {"fold", "read"}:
-            self._told -= {"fold", "read"}
-            _log.info("stats_database_mended nothing_lost=true")
+        if "database" in self._told:
+            self._told.discard("database")
+            _database_log.info("stats_database_mended nothing_lost=true")
 
     def _fold_until_stopped(self, every_s: float) -> None:
         while not self._stop.wait(every_s):

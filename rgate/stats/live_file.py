@@ -17,6 +17,7 @@ places and never a search. A row is written before it is counted as used, a labe
 that names it: whenever the process is killed, what is marked as used is whole.
 """
 
+import errno
 import fcntl
 import json
 import logging
@@ -24,16 +25,17 @@ import mmap
 import os
 import re
 import secrets
+import stat
 import struct
 import zlib
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from rgate.stats.figures import Label
 from rgate.stats.histogram import BUCKETS, SUB_BUCKET_BITS, Histogram
+from rgate.stats.locking import locked
 
 ROWS: Final = 512
 LABEL_BYTES: Final = 1 << 18
@@ -251,7 +253,7 @@ class LiveFile:
         """Make a new one, named after *prefix*. Raises OSError, such as where the disk is full."""
         live_id = secrets.token_hex(8)
         path = Path(f"{prefix}.live-{live_id}")
-        with _locked(path.parent):
+        with locked(path.parent):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -268,6 +270,16 @@ class LiveFile:
         buffer[: len(head)] = head
         return cls(path, descriptor, live_id, arenas)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has its length: nothing may touch the map of one that another process shortened."""
+        return os.fstat(self._descriptor).st_size == FILE_BYTES
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether it has no name any more, so that nobody finds it once this process is killed."""
+        return os.fstat(self._descriptor).st_nlink == 0
+
     def remove(self) -> None:
         """Delete it: all that it held is in the database."""
         self.path.unlink(missing_ok=True)
@@ -282,15 +294,24 @@ class LiveFile:
             self._descriptor = -1
 
 
-def leftovers(prefix: Path) -> list[LiveFile]:
-    """Return the files of processes that ended without folding them, locked. Raises OSError.
+class Odd(NamedTuple):
+    """A file that has the name of a live file and cannot be read as one."""
 
-    One that is damaged is renamed to end with `.torn`, and told of.
+    path: Path
+    why: str
+
+
+def leftovers(prefix: Path) -> tuple[list[LiveFile], list[Odd]]:
+    """Return the files of processes that ended without folding them, locked; and what is no such file.
+
+    One that is damaged is renamed to end with `.torn`, and told of. Raises OSError.
     """
-    named = re.compile(re.escape(prefix.name) + r"\.live-[0-9a-f]{16}")
-    with _locked(prefix.parent):
-        paths = sorted(path for path in prefix.parent.iterdir() if named.fullmatch(path.name))
-        return [found for path in paths if (found := _leftover(path)) is not None]
+    with locked(prefix.parent):
+        found = [_leftover(path, live_id) for path, live_id in _live_files(prefix)]
+    return (
+        [one for one in found if isinstance(one, LiveFile)],
+        [one for one in found if isinstance(one, Odd)],
+    )
 
 
 def unfolded_of_others(prefix: Path, own_live_id: str) -> Iterator[tuple[Path, str, int, Counts]]:
@@ -299,59 +320,105 @@ def unfolded_of_others(prefix: Path, own_live_id: str) -> Iterator[tuple[Path, s
     They count on meanwhile: what is marked as used is whole at any moment. An arena that is emptied
     while it is read is in the database by then, under its generation.
     """
-    named = re.compile(re.escape(prefix.name) + r"\.live-([0-9a-f]{16})")
-    for path in sorted(prefix.parent.iterdir()):
-        matched = named.fullmatch(path.name)
-        if matched is None or matched[1] == own_live_id:
+    for path, live_id in _live_files(prefix):
+        if live_id == own_live_id:
             continue
         for _ in range(_MOST_LOOKS):
             try:
-                arenas = _look(path, matched[1])
+                arenas = _look(path, live_id)
                 counted = [(arena.generation, arena.histograms()) for arena in arenas]
             except (OSError, TornError, ValueError):  # emptied, removed or just being made: look again
                 continue
-            yield from ((path, matched[1], generation, counts) for generation, counts in counted)
+            yield from ((path, live_id, generation, counts) for generation, counts in counted)
             break
+
+
+def _live_files(prefix: Path) -> list[tuple[Path, str]]:
+    """Return what is named as a live file, with the id in its name."""
+    named = re.compile(re.escape(prefix.name) + r"\.live-([0-9a-f]{16})")
+    matched = ((path, named.fullmatch(path.name)) for path in sorted(prefix.parent.iterdir()))
+    return [(path, name[1]) for path, name in matched if name is not None]
 
 
 def _look(path: Path, live_id: str) -> tuple[Arena, Arena]:
     """Return the arenas of a file that belongs to somebody else, to be read only."""
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size != FILE_BYTES:
-            raise TornError("it is just being made")
-        buffer = memoryview(mmap.mmap(file.fileno(), FILE_BYTES, access=mmap.ACCESS_READ))
-    return _arenas(live_id, buffer, new=False)
+    descriptor = _open(path, os.O_RDONLY)
+    try:
+        return _arenas(live_id, _read(descriptor), new=False)
+    finally:
+        os.close(descriptor)
 
 
-def _leftover(path: Path) -> LiveFile | None:
+def _open(path: Path, flags: int) -> int:
+    """Open the file at *path*. Raises OSError, also where it is none: a pipe would be waited for."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file")
+    return descriptor
+
+
+def _read(descriptor: int) -> memoryview:
+    """Return what a live file holds, as far as it is used: read, not mapped, as a map of what another process
+    shortens meanwhile is SIGBUS. Raises OSError, and TornError.
+    """
+    size = os.fstat(descriptor).st_size
+    if size != FILE_BYTES:
+        raise TornError(f"it has {size} bytes, not {FILE_BYTES}")
+    buffer = memoryview(bytearray(FILE_BYTES))
+    os.preadv(descriptor, [buffer[:_HEAD_BYTES]], 0)
+    for start in (_HEAD_BYTES, _HEAD_BYTES + _ARENA_BYTES):
+        head = buffer[start : start + _ARENA_HEAD_BYTES]
+        os.preadv(descriptor, [head], start)
+        _, rows, label_bytes, *_ = head.cast("Q")
+        start += _ARENA_HEAD_BYTES
+        for at, used in (
+            (start, min(label_bytes, LABEL_BYTES)),
+            (start + LABEL_BYTES, _ROW_BYTES * min(rows, ROWS)),
+        ):
+            os.preadv(descriptor, [buffer[at : at + used]], at)
+    return buffer
+
+
+def _leftover(path: Path, live_id: str) -> LiveFile | Odd | None:
     """Return the file at *path*; None where it is in use, holds nothing or is damaged."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = _open(path, os.O_RDWR)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        return Odd(path, error.strerror or str(error))
+    kept = False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.pread(descriptor, len(_MAGIC), 0).strip(b"\0") == b"":
             path.unlink()  # its process was killed while it made the file, so counted nothing in it
-            os.close(descriptor)
             return None
-        live_id = path.name[-16:]
+        kept = True
         return LiveFile(path, descriptor, live_id, _read_arenas(descriptor, live_id))
     except BlockingIOError:
-        pass
-    except TornError as error:
-        aside = path.with_name(path.name + ".torn")
-        path.rename(aside)
-        _log.error("live_file_torn file=%s why=%r set_aside=%s", path, str(error), aside)
-    os.close(descriptor)
-    return None
+        return None
+    except (TornError, ValueError) as error:
+        kept = False
+        set_aside(path, str(error))
+        return None
+    except OSError as error:
+        kept = False
+        return Odd(path, error.strerror or str(error))
+    finally:
+        if not kept:
+            os.close(descriptor)
+
+
+def set_aside(path: Path, why: str) -> None:
+    """Rename the damaged live file at *path*, and tell of it. Raises OSError."""
+    aside = path.with_name(path.name + ".torn")
+    path.rename(aside)
+    _log.error("live_file_torn file=%s why=%r set_aside=%s", path, why, aside)
 
 
 def _read_arenas(descriptor: int, live_id: str) -> tuple[Arena, Arena]:
-    size = os.fstat(descriptor).st_size
-    if size != FILE_BYTES:
-        raise TornError(f"it has {size} bytes, not {FILE_BYTES}")
-    buffer = memoryview(mmap.mmap(descriptor, FILE_BYTES))
+    buffer = _read(descriptor)
     begins = bytes(buffer[: len(_MAGIC) + len(live_id)])
     if begins not in (_MAGIC + live_id.encode(), _MAGIC_BEFORE + live_id.encode()):
         raise TornError("it does not begin as a live file does")
@@ -364,14 +431,3 @@ def _arenas(live_id: str, buffer: memoryview, *, new: bool) -> tuple[Arena, Aren
         Arena(live_id, buffer[start:middle], 1 if new else None),
         Arena(live_id, buffer[middle:FILE_BYTES], 0 if new else None),
     )
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold a lock on *directory*: a file that is just being made is not taken for a leftover."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -8,7 +8,7 @@ from typing import Final
 from rgate.core.escape import storable
 from rgate.core.record import Record
 from rgate.stats.figures import OTHER, Label
-from rgate.stats.histogram import SUB_BUCKET_BITS, bucket_of
+from rgate.stats.histogram import SUB_BUCKET_BITS, Histogram, bucket_of
 from rgate.stats.live_file import Arena, Counts, Key, Row
 
 MOST_LABELS_A_MINUTE: Final = 512
@@ -127,6 +127,18 @@ class Recorder:
                 return False
             self._spare, self._adopted = arenas
             return True
+
+    def abandon(self, arenas: tuple[Arena, Arena]) -> None:
+        """Go over to the new *arenas* at once, and touch the old ones never again: what is in them is lost,
+        but for what was kept in memory.
+        """
+        with self._lock:
+            old = [arena for arena in (self._sealed, self._active) if arena is not None]
+            self._active, self._spare = arenas
+            self._sealed = self._adopted = None
+            for arena in old:
+                for key, latencies in arena.spill.items():
+                    self._active.spill.setdefault(key, Histogram()).merge(latencies)
 
     def unfolded(self) -> list[Unfolded]:
         """Return what may not be in the database yet, oldest first."""

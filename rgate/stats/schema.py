@@ -121,8 +121,13 @@ class NewerError(Exception):
         self.version = version
 
 
+class ForeignError(Exception):
+    """The database is somebody else's: it has tables, and none of rgate's."""
+
+
 def prepare(connection: sa.Connection) -> None:
-    """Make the tables where there are none, and those of version 1 new. Raises NewerError.
+    """Make the tables where there are none, and those of version 1 new. Raises NewerError, and ForeignError:
+    where a database is a file, it has one owner.
 
     In one transaction, and nobody else prepares the database meanwhile.
     """
@@ -140,7 +145,10 @@ def prepare(connection: sa.Connection) -> None:
 
 
 def _version(connection: sa.Connection) -> int | None:
-    if not sa.inspect(connection).has_table(STATE.name):
+    tables = sa.inspect(connection).get_table_names()
+    if STATE.name not in tables:
+        if tables and connection.dialect.name == "sqlite":
+            raise ForeignError
         return None
     version: int | None = connection.scalar(sa.select(sa.func.max(STATE.c.version)))
     return version

@@ -8,17 +8,19 @@ together are summed up too, for each minute and hour. `reading.py` says how all 
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, SQLAlchemyError
 
+from rgate.core.url_secrets import url_without_secrets
 from rgate.stats import schema
-from rgate.stats.database import StatsError, advice_on, check_directory, engine_of
+from rgate.stats.database import StatsError, advice_on, check_path, engine_of, sqlite_path
+from rgate.stats.database_file import NO_DATABASE, DatabaseFile, Seen, new_mark
 from rgate.stats.figures import OTHER, Label
 from rgate.stats.histogram import Histogram
 from rgate.stats.live_file import Counts
@@ -50,11 +52,15 @@ MOST_RUNS: Final = 1000
 STATEMENT_TIMEOUT_S: Final = 30
 PREPARE_TIMEOUT_S: Final = 900  # a year of thousands of labels takes minutes
 
-_log: Final = logging.getLogger("rgate")
+_log: Final = logging.getLogger("rgate.database")
 
 
 class StoreUnavailableError(Exception):
     """The database could not be asked just now; what it holds may be there again later."""
+
+
+class BrokenStoreError(StoreUnavailableError):
+    """No waiting mends it: the next one who writes sets it aside, and begins a new one."""
 
 
 # On PostgreSQL a transaction does not keep others from writing. Before the tables are made there is no row
@@ -66,28 +72,115 @@ _Row = tuple[int, int, int]  # span, start, label
 
 
 class Store:
-    """One database. Every method raises StoreUnavailableError where it cannot be asked."""
+    """One database. Every method raises StoreUnavailableError where it cannot be asked.
+
+    A file of SQLite's that is no longer the one that it was, or broken, is set aside, and a new one begun.
+    One thread at a time writes.
+    """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self._is_sqlite = engine.dialect.name == "sqlite"
-        self._database = Path(engine.url.database or "") if self._is_sqlite else None
-        self._identity: tuple[int, int] | None = None
+        path = sqlite_path(engine)
+        self._is_sqlite = path is not None
+        self._file = DatabaseFile(path) if path is not None else None
+        self._is_prepared = False
+        self._is_broken = False
+        self._preparing = threading.Lock()  # nobody reads meanwhile: there may be no tables yet
 
     def prepare(self) -> None:
         """Make the schema where there is none, or an older one. Raises StatsError where it is a newer."""
+        with self._preparing:
+            if self._file is None:
+                self._prepare()
+            else:
+                self._prepare_file(self._file)
+
+    def _prepare_file(self, file: DatabaseFile) -> None:
+        try:
+            file.make()
+        except OSError as error:
+            raise StoreUnavailableError(_in_one_line(error)) from error
+        seen = file.look()
+        try:
+            # Not asked of SQLite, which would write to a file that is small.
+            if seen is not None and seen.mark == NO_DATABASE:
+                raise BrokenStoreError("it is no SQLite database")
+            file.know(self._prepare())
+        except BrokenStoreError as error:
+            self._set_aside(seen, str(error))
+            file.make()
+            file.know(self._prepare())
+
+    def _prepare(self) -> int:
+        """Do so, and return the mark of a file of SQLite's."""
+        self._is_prepared = self._is_broken = False
+        mark = 0
         try:
             with self._writing(prepared=False) as connection:
                 schema.prepare(connection)
+                mark = _marked(connection) if self._is_sqlite else 0
+            if self._is_sqlite:
+                self._write_log_into_file()
         except schema.NewerError as error:
             raise StatsError(
                 f"The database has version {error.version} of the schema, made by a newer rgate, and this "
                 f"one knows up to {schema.VERSION}: use that rgate, or another stats.database."
             ) from error
-        self._identity = self._file_identity()
+        except schema.ForeignError as error:
+            raise BrokenStoreError("it is a database of another program's") from error
+        except StoreUnavailableError as error:
+            # There are tables of these names, but they are others.
+            if sqlite_error_name(error) == "SQLITE_ERROR":
+                raise BrokenStoreError(str(error)) from error
+            raise
+        self._is_prepared = True
+        return mark
+
+    def _write_log_into_file(self) -> None:
+        """Let the file itself have its mark; as far as nobody reads, who would have to be waited for."""
+        with self._engine.connect() as connection:
+            cursor = connection.connection.cursor()
+            cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            cursor.close()
+
+    def look(self) -> None:
+        """See whether the database is still there: prepare it where that was not done, and begin a new one
+        where its file is lost. Raises StatsError, too.
+        """
+        file = self._file
+        if self._is_prepared and file is not None and (self._is_broken or not file.is_known()):
+            now, known = file.look(), file.known
+            if now is not None and known is not None and now[:2] == known[:2]:
+                self._set_aside(now, "it is damaged" if self._is_broken else "somebody else wrote to it")
+            else:  # what is there instead, if anything, may be a database of rgate's
+                _log.warning("stats_database_gone file=%s", file.path)
+                self._set_aside(None, "")
+        if not self._is_prepared or (file is not None and file.known is None):
+            self.prepare()
+
+    def _set_aside(self, seen: Seen | None, why: str) -> None:
+        assert self._file is not None  # noqa: S101 - who calls has one
+        try:
+            aside = self._file.set_aside(seen)
+        except OSError as error:
+            raise StoreUnavailableError(f"{why}, and cannot be set aside: {_in_one_line(error)}") from error
+        self._engine.dispose()
+        self._is_prepared = self._is_broken = False
+        if aside is not None:
+            _log.error(
+                "stats_database_set_aside file=%s why=%r as=%s begins=a_new_one",
+                self._file.path,
+                why,
+                aside.name,
+            )
 
     def fold(self, live_id: str, generation: int, counts: Counts, now_minute: int) -> None:
         """Add *counts*, unless this *generation* of *live_id* was added before."""
+        self._fold(live_id, generation, counts, now_minute)
+        if self._file is not None and not self._file.is_known():
+            self._fold(live_id, generation, counts, now_minute)  # the first went where nobody will find it
+
+    def _fold(self, live_id: str, generation: int, counts: Counts, now_minute: int) -> None:
         with self._writing() as connection:
             known = connection.scalar(sa.select(FOLDS.c.generation).where(FOLDS.c.live_id == live_id))
             if known is not None and known >= generation:
@@ -150,51 +243,47 @@ class Store:
     def close(self) -> None:
         """Let go of the connections."""
         self._engine.dispose()
-
-    def _file_identity(self) -> tuple[int, int] | None:
-        """Return what tells one database file from another of the same name."""
-        if self._database is None:
-            return None
-        try:
-            status = self._database.stat()
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
+        if self._file is not None:
+            self._file.close()
 
     @contextmanager
     def _writing(self, *, prepared: bool = True) -> Iterator[sa.Connection]:
         """Run one transaction, with no other writer at the same time."""
-        if (
-            prepared
-            and (self._identity is None or self._identity != self._file_identity())
-            and self._is_sqlite
-        ):
-            # Connections to a file that was deleted go on working, and write to nowhere.
-            self._engine.dispose()
-            self.prepare()
-        try:
+        if prepared:
+            self.look()
+        with self._told_as_unavailable():
             engine = self._engine.execution_options(rgate_begin="BEGIN IMMEDIATE")
             with engine.begin() as connection:
                 if not self._is_sqlite:
                     _limit(connection, STATEMENT_TIMEOUT_S if prepared else PREPARE_TIMEOUT_S)
                     connection.execute(_ONE_WRITER if prepared else _ONE_PREPARES)
                 yield connection
-        except (SQLAlchemyError, ValueError, OSError) as error:
-            raise StoreUnavailableError(_in_one_line(error)) from error
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
         """Run one transaction that sees the database as of one moment."""
-        try:
-            with self._engine.connect() as connection:
+        with self._preparing:
+            pass
+        with self._told_as_unavailable(), self._engine.connect() as connection:
+            if not self._is_sqlite:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
                 if not self._is_sqlite:
-                    connection = connection.execution_options(isolation_level="REPEATABLE READ")
-                with connection.begin():
-                    if not self._is_sqlite:
-                        _limit(connection, STATEMENT_TIMEOUT_S)
-                    yield connection
+                    _limit(connection, STATEMENT_TIMEOUT_S)
+                yield connection
+
+    @contextmanager
+    def _told_as_unavailable(self) -> Iterator[None]:
+        """Raise StoreUnavailableError for whatever a database does."""
+        try:
+            yield
         except (SQLAlchemyError, ValueError, OSError) as error:
-            raise StoreUnavailableError(_in_one_line(error)) from error
+            unavailable = StoreUnavailableError(_in_one_line(error))
+            unavailable.__cause__ = error
+            if sqlite_error_name(unavailable).startswith(_BROKEN):
+                self._is_broken = True
+                raise BrokenStoreError(str(unavailable)) from error
+            raise unavailable from error
 
 
 def _limit(connection: sa.Connection, seconds: int) -> None:
@@ -348,8 +437,17 @@ def _in_one_line(error: BaseException) -> str:
     return " ".join(str(cause).split()) or type(cause).__name__
 
 
+_BROKEN: Final = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
 # What may be gone in a minute: a full disk, another writer. Everything else needs a person.
-_PASSING: Final = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED")
+_PASSING: Final = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR")
+
+
+def store_of(database_url: str) -> Store:
+    """Return the store at *database_url*, not prepared yet. Raises StatsError where there can be none."""
+    engine = engine_of(database_url)
+    if (path := sqlite_path(engine)) is not None:
+        check_path(path)
+    return Store(engine)
 
 
 def open_store(database_url: str) -> tuple[Store, str]:
@@ -357,25 +455,48 @@ def open_store(database_url: str) -> tuple[Store, str]:
 
     Raises StatsError where it cannot be used until a person does something.
     """
-    engine = engine_of(database_url)
-    check_directory(engine.url)
-    store = Store(engine)
-    shown = engine.url.render_as_string(hide_password=True)
+    store = store_of(database_url)
+    try:
+        return store, prepared(store, database_url)
+    except StatsError:
+        store.close()
+        raise
+
+
+def prepared(store: Store, database_url: str) -> str:
+    """Prepare *store*; return "", or why it cannot be done just now. Raises StatsError where it never can."""
     try:
         store.prepare()
-    except StatsError:
-        engine.dispose()
-        raise
     except StoreUnavailableError as error:
-        name = _sqlite_error_name(error)
-        if name.startswith(_PASSING):
-            return store, str(error)
-        engine.dispose()
-        raise StatsError(f"stats.database: {shown} cannot be used: {error}. {advice_on(name)}") from error
-    return store, ""
+        if _is_passing(error):
+            return str(error)
+        advice = advice_on(sqlite_error_name(error))
+        url = url_without_secrets(database_url)
+        raise StatsError(f"stats.database: {url} cannot be used: {error}. {advice}") from error
+    return ""
 
 
-def _sqlite_error_name(error: StoreUnavailableError) -> str:
+def _is_passing(error: StoreUnavailableError) -> bool:
+    """Whether the database may be there later, without that anybody changes the configuration."""
+    cause = error.__cause__
+    if name := sqlite_error_name(error):
+        return name.startswith(_PASSING)
+    if isinstance(cause, DBAPIError):
+        return isinstance(cause, OperationalError | InternalError)  # a server that is away, or has no room
+    return isinstance(cause, SQLAlchemyError)  # such as a time-out of the pool
+
+
+def sqlite_error_name(error: StoreUnavailableError) -> str:
+    """Return SQLite's name of what *error* is due to; "" where it is not SQLite's."""
     cause = error.__cause__
     original = cause.orig if isinstance(cause, DBAPIError) else None
     return str(getattr(original, "sqlite_errorname", ""))
+
+
+def _marked(connection: sa.Connection) -> int:
+    """Return the mark of the SQLite database, which is made where it has none."""
+    mark: int = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
+    if not mark:
+        mark = new_mark()
+        connection.exec_driver_sql(f"PRAGMA application_id = {mark}")
+    return mark & 0xFFFFFFFF

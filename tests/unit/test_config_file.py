@@ -138,7 +138,7 @@ def test_the_default_response_is_text_json_or_a_list_of_one_key_mappings(
          "c.yml:5: backends[0]: exactly one of `match_labels` and `urls` is required"),
         (GOOD.replace("    backend: one\n", ""), "c.yml:2: routes[0].backend: is required and missing"),
         ("", "c.yml: the file is empty; `routes` and `backends` are required"),
-        ("a: [", "c.yml:1: this is not YAML: expected the node content, but found '<stream end>'"),
+        ("a: [", "c.yml:1: this is not YAML: did not find expected node content"),
         (GOOD + "default_response: {status_code: 199}\n", "c.yml:7: default_response.status_code: found 199; "
          "allowed: a whole number from 200 to 599"),
     ],

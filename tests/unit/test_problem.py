@@ -23,6 +23,10 @@ from tests.html_pages import POLICY
 
 REFUSED = Problem(Reason.CONNECT_FAILED, "Nobody at <c> (10.0.0.1:80).", "b")
 PAGE = b"text/html"
+NAMES_CONTAINERS = {
+    *(Reason.NO_CONTAINER, Reason.UNHEALTHY, Reason.NO_ADDRESS, Reason.DOCKER_UNAVAILABLE),
+    *(Reason.CONNECT_FAILED, Reason.CLOSED_EARLY, Reason.BAD_RESPONSE, Reason.TIMEOUT),
+}
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.STOPPED])
@@ -130,12 +134,28 @@ def test_no_page_is_made_for_who_prefers_a_document() -> None:
 
 
 def test_what_is_always_said_of_an_own_answer_lets_no_other_site_use_it() -> None:
-    assert OWN_FIELDS == (
+    assert (
         (b"Cache-Control", b"no-store"),
         (b"Vary", b"Accept"),
         (b"X-Content-Type-Options", b"nosniff"),
         (b"Cross-Origin-Resource-Policy", b"same-origin"),
-    )
+        (b"Content-Security-Policy", POLICY.encode()),
+    ) == OWN_FIELDS
+
+
+@pytest.mark.clause("8.pages.fields", "8.pages.policy", "6.detail.strangers")
+@pytest.mark.parametrize("insider", [True, False])
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.STOPPED])
+def test_each_reason_is_told_with_all_of_it_and_names_a_container_to_insiders_only(
+    reason: Reason, insider: bool
+) -> None:
+    for accept in (b"*/*", PAGE):
+        detail = "orders-1 (10.0.0.1:80)" if reason in NAMES_CONTAINERS else ""
+        own = problem_response(
+            Problem(reason, detail, "b"), request_id="i", insider=insider, accept=accept, page=problem_page
+        )
+        assert set(OWN_FIELDS) <= set(own.fields)
+        assert (b"orders-1" in own.body) == (insider and bool(detail))
 
 
 def test_the_default_response_is_as_it_was_configured() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from rgate.core.own import STATIC_FILES, OwnPage, paths
 from tests.contract.http.clauses import clause
 from tests.contract.http.gateways import Gateway, Rgate
 from tests.contract.http.script import OK, answer, chunked, exchange, get, post
@@ -548,6 +549,19 @@ def test_every_answer_of_its_own_may_be_used_by_no_other_site_and_is_what_it_say
         assert len(told.values(b"content-type")) == 1
 
 
+@clause("8.pages.fields", "8.pages.policy", own_choice=OWN)
+def test_all_of_its_pages_say_so(admitting: Guarded) -> None:
+    pages = {*paths(), "/figures", *(OwnPage.STATIC.value + name for name in STATIC_FILES)}
+    for path in pages:  # HEAD, as one has no end
+        told = admitting.ask(get(path.encode(), host=b"localhost", method=b"HEAD"))
+        said = [(name, told.values(name)) for name, _ in ALWAYS[1:]]
+        assert (path, said) == (path, ALWAYS[1:])
+        assert told.values(b"content-security-policy") == [POLICY.encode()]
+        assert told.values(b"cache-control") == [
+            b"no-cache" if path.startswith(OwnPage.STATIC.value) else b"no-store"
+        ]
+
+
 @clause("8.pages.policy", "10.page.policy", own_choice=OWN)
 @answers
 def test_a_page_loads_and_runs_nothing_inline_and_nothing_of_others(
@@ -555,12 +569,9 @@ def test_a_page_loads_and_runs_nothing_inline_and_nothing_of_others(
 ) -> None:
     del status
     told = admitting.ask(get(path, b"Accept: text/html", *lines, host=b"localhost"))
-    policies = told.values(b"content-security-policy")
+    assert told.values(b"content-security-policy") == [POLICY.encode()]
     if told.values(b"content-type")[0].startswith(b"text/html"):
-        assert policies == [POLICY.encode()]
         parsed(told.content)
-    else:
-        assert policies == []
 
 
 @clause("8.pages.fields", "5.fields.unchanged", own_choice=OWN)

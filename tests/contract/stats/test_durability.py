@@ -165,7 +165,7 @@ def test_a_locked_database_stops_nothing_and_is_mended(
         assert not stats.fold()
         stats.add(record())
         assert stats.counted().totals().success == number
-    assert caplog.text.count("stats_fold_failed") == 1
+    assert caplog.text.count("stats_database_unavailable") == 1
     blocker.execute("COMMIT")
     blocker.close()
     assert stats.fold()
@@ -251,7 +251,7 @@ def test_a_full_disk_stops_nothing_is_told_once_and_is_mended(tmp_path: Path, wh
         [sys.executable, "-c", FULL_DISK, url_in(tmp_path), when], check=False, capture_output=True, text=True
     )
     assert ended.returncode == 0, ended.stderr
-    assert ended.stderr.count("stats_fold_failed") == 1
+    assert ended.stderr.count("stats_database_unavailable") == 1
     assert ended.stderr.count("stats_live_file_failed") == (1 if when == "before" else 0)
     assert found_in(tmp_path) == 401
 
@@ -285,7 +285,6 @@ def test_a_newer_schema_is_left_alone_and_told_of(tmp_path: Path) -> None:
         ("sqlite:////nowhere/at/all/x.db", "make it"),
         ("sqlite:////proc", "is a directory"),
         ("sqlite:////dev/null/x.db", "make it"),
-        ("postgresql+psycopg://u:secret@127.0.0.1:1/d", "See that the server runs"),
     ],
 )
 def test_a_database_that_cannot_be_used_says_what_to_do(url: str, says: str) -> None:
@@ -293,15 +292,6 @@ def test_a_database_that_cannot_be_used_says_what_to_do(url: str, says: str) -> 
         open_stats(url)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
-    assert "secret" not in str(error.value)
-
-
-def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "rgate.db"
-    path.write_bytes(b"a letter to my aunt\n" * 500)
-    with pytest.raises(StatsError, match="move the file away"):
-        opened(tmp_path)
-    assert path.read_bytes().startswith(b"a letter")
 
 
 def test_the_thread_folds_by_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

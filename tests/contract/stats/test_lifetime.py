@@ -111,7 +111,8 @@ class World:
 
     def start(self, place: int) -> None:
         store = LeavingStore(engine_of(f"sqlite:///{self.directory}/rgate.db"), lambda: self.away)
-        stats = LastingStats(store, self.directory / "rgate.db", self.now_s, None)
+        stats = LastingStats(store, self.directory / "rgate.db", self.now_s)
+        stats.begin(lambda: "", None)
         siblings = Meeting(self, place, self.directory / f"run-{self.runs}")
         candidates = tuple(Candidate(name, name, Address("127.0.0.1", 1)) for name in NAMES)
         config = Config((), (Backend("b", urls=("http://127.0.0.1:1",)),))

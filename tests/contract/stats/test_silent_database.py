@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rgate.core.record import Record
-from rgate.stats import Grouping, LastingStats, StatsError, open_stats
+from rgate.stats import Grouping, LastingStats, open_stats
 from tests.contract.stats import postgres
 
 NOON_S = 1_700_000_040.0  # a whole minute
@@ -93,14 +93,23 @@ def test_while_the_database_is_silent_the_figures_are_the_last_known_and_what_is
     stats.close()
 
 
-def test_a_server_that_is_silent_at_the_start_is_told_of_in_the_time_that_its_url_names(
-    request: pytest.FixtureRequest, tmp_path: Path
+@pytest.mark.clause("1.exit.database_away")
+def test_a_server_that_is_silent_at_the_start_is_told_of_and_waited_for_meanwhile(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     if "RGATE_TEST_POSTGRES" in os.environ:
         pytest.skip("the server is another's")
     url = str(request.getfixturevalue("postgres_url"))
-    with postgres.frozen(url), pytest.raises(StatsError, match=r"cannot be used: .*timeout"):
-        open_stats(f"{url}&connect_timeout=2", state_dir=tmp_path)
+    monkeypatch.setattr("rgate.stats.lasting.START_WITHIN_S", 0.1)
+    with postgres.frozen(url):
+        stats = open_stats(url, state_dir=tmp_path, fold_every_s=None)
+    stats.add(record())
+    assert stats.fold()
+    assert caplog.text.count("stats_database_unavailable") == 1
+    stats.close()
 
 
 @pytest.mark.clause("7.query.delays")

@@ -87,7 +87,6 @@ def test_a_new_sqlite_database_that_another_prepares_is_waited_for(
     # To switch to WAL while another holds the lock to write fails at once, whatever the busy time-out.
     path = tmp_path / "new.db"
     other = sqlite3.connect(path, isolation_level=None)
-    other.execute("CREATE TABLE other (x)")
     other.execute("BEGIN IMMEDIATE")
     monkeypatch.setattr("rgate.stats.database.time.sleep", lambda _: other.execute("ROLLBACK"))
     opened, why = open_store(f"sqlite:///{path}")
