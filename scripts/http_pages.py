@@ -87,6 +87,7 @@ TOLD = (
         "and statuses from 499 on. rgate's own pages are in neither.",
         documents.RequestsDocument,
     ),
+    Told("/_rgate/requests?stories=1", "At most 100.", documents.StoriesDocument),
     Told(
         "/_rgate/requests/ID",
         "The newest of that id, which is percent-encoded; what `rgate why --json` prints.",

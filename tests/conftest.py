@@ -14,6 +14,8 @@ import requests
 from docker.errors import DockerException
 from hypothesis import settings
 
+pytest_plugins = ("pytester", "rgate.testing.plugin")  # the second is not installed here
+
 # No deadline: on a busy machine it would measure the machine. Tests that name a number of examples keep it.
 settings.register_profile("quick", deadline=None, print_blob=True)
 settings.register_profile("thorough", deadline=None, max_examples=1000, print_blob=True)

@@ -4,12 +4,16 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
+
+from pydantic import BaseModel, ValidationError
 
 from rgate.cli.fetching import fetch
 from rgate.core.cannot_tell import CannotTell
 from rgate.core.escape import in_one_line
+
+D = TypeVar("D", bound=BaseModel)
 
 _WITHIN_S: Final = 15.0
 _MOST_BYTES: Final = 64 * 1024 * 1024
@@ -31,7 +35,7 @@ def ask_gateway(url: str, path: str, params: Mapping[str, Any] | None = None) ->
     target = f"{path}?{urlencode(given, doseq=True)}" if given else path
     accept = {"Accept": "application/json"}
     try:
-        connection = _connection(url)
+        connection = connection_to(url)
         status, content = fetch(
             connection, target, within_s=_WITHIN_S, most_bytes=_MOST_BYTES + 1, headers=accept
         )
@@ -49,7 +53,17 @@ def ask_gateway(url: str, path: str, params: Mapping[str, Any] | None = None) ->
     return _document(url, path, status, content)
 
 
-def _connection(url: str) -> HTTPConnection:
+def asked_as(kind: type[D], url: str, path: str, params: Mapping[str, Any] | None = None) -> D:
+    """Return what `ask_gateway` does, as the document that it is of this version. Raises NoAnswer."""
+    document = ask_gateway(url, path, params)
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        raise NoAnswer(f"what answers at {url} is no rgate of this version: ask with its own") from error
+
+
+def connection_to(url: str) -> HTTPConnection:
+    """Return a connection to *url*, `http://host:port`, which is not made yet. Raises ValueError."""
     parts = urlsplit(url)
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     return kind(parts.hostname or "", parts.port)

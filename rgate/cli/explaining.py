@@ -4,11 +4,8 @@
 
 from collections.abc import Callable
 
-from pydantic import ValidationError
-
-from rgate.cli.asking_gateway import ask_gateway
+from rgate.cli.asking_gateway import asked_as
 from rgate.cli.looking import Looked
-from rgate.core.cannot_tell import CannotTell
 from rgate.core.config import Config
 from rgate.core.explain import Asked, explain
 from rgate.core.own import OwnPage
@@ -38,7 +35,8 @@ def told_by(url: str, *, client: str | None = None) -> Explain:
 
     def explained(asked: Asked) -> ExplanationDocument:
         sent = {"method": asked.method, "target": asked.target, "host": asked.host}
-        told = ask_gateway(
+        return asked_as(
+            ExplanationDocument,
             url,
             OwnPage.EXPLAIN.value,
             # As bytes: what is no UTF-8 goes on as it is.
@@ -48,10 +46,5 @@ def told_by(url: str, *, client: str | None = None) -> Explain:
                 "header": [b"%b: %b" % field for field in asked.fields],
             },
         )
-        try:
-            return ExplanationDocument.model_validate(told)
-        except ValidationError as error:
-            message = f"{url} tells what this rgate does not know: it is of another version"
-            raise CannotTell(message) from error
 
     return explained

@@ -5,18 +5,14 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import quote
 
-from pydantic import ValidationError
-
-from rgate.cli.asking_gateway import NoAnswer, ask_gateway
+from rgate.cli.asking_gateway import NoAnswer, asked_as
 from rgate.cli.text import Style, has_colour, say
 from rgate.core.escape import in_one_line
 from rgate.core.own import OwnPage
-from rgate.web.documents import AttemptDocument, Document, RequestsDocument, StoryDocument
-
-D = TypeVar("D", bound=Document)
+from rgate.web.documents import AttemptDocument, RequestsDocument, StoryDocument
 
 _KNOWN, _UNKNOWN = 0, 1
 _LONGEST_ASKED: Final = 500
@@ -27,7 +23,7 @@ def why(options: Namespace) -> int:
     # No request has an id that is longer than a few hundred characters.
     asked_id = options.id[:_LONGEST_ASKED] if options.id is not None else None
     wanted: dict[str, Any] = {"limit": 1, "id": asked_id, "failed": 1 if options.failed else None}
-    found = _asked(RequestsDocument, options.gateway, OwnPage.REQUESTS.value, wanted)
+    found = asked_as(RequestsDocument, options.gateway, OwnPage.REQUESTS.value, wanted)
     if not found.requests:
         print(f"rgate: {_unknown(options, found)}", file=sys.stderr)
         return _UNKNOWN
@@ -37,20 +33,12 @@ def why(options: Namespace) -> int:
             f"{options.gateway}{OwnPage.REQUESTS.value}?id={found_id} tells of it in a line"
         )
     path = OwnPage.STORY.value + quote(found_id, safe="")
-    story = _asked(StoryDocument, options.gateway, path, {})
+    story = asked_as(StoryDocument, options.gateway, path)
     if options.json:
         say(json.dumps(story.as_json(), indent=2))
     else:
         say("\n".join(text_of(story, Style(has_colour(sys.stdout)))))
     return _KNOWN
-
-
-def _asked(kind: type[D], gateway: str, path: str, params: dict[str, Any]) -> D:
-    document = ask_gateway(gateway, path, params)
-    try:
-        return kind.model_validate(document)
-    except ValidationError as error:
-        raise NoAnswer(f"what answers at {gateway} is no rgate of this version: ask with its own") from error
 
 
 def _unknown(options: Namespace, found: RequestsDocument) -> str:

@@ -12,7 +12,19 @@ from rgate.core.record import CUT, Record
 
 MOST_STORIES: Final = 1000
 DEFAULT_LIMIT: Final = 100
-_NAMES: Final = ("failed", "route", "backend", "container", "status", "reason", "since", "limit", "id")
+_MOST_WHOLE: Final = 100  # with a view of all candidates each
+_NAMES: Final = (
+    "failed",
+    "route",
+    "backend",
+    "container",
+    "status",
+    "reason",
+    "since",
+    "limit",
+    "id",
+    "stories",
+)
 _REASONS: Final = frozenset({reason.value for reason in Reason} | {CUT})
 _SECONDS: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
 _RFC_3339: Final = re.compile(
@@ -27,7 +39,8 @@ _EPOCH: Final = date(1970, 1, 1).toordinal()
 class StoryQuery:
     """What the stories have to be; None: anything. The texts are compared whole.
 
-    *route*: "" for those that have none. *since*: not begun before, in seconds since the epoch.
+    *route*: "" for those that have none. *since*: not begun before, in seconds since the epoch. *stories*:
+    each is to be told whole.
     """
 
     failed: bool = False
@@ -39,6 +52,7 @@ class StoryQuery:
     since: float | None = None
     limit: int = DEFAULT_LIMIT
     id: str | None = None
+    stories: bool = False
 
     def wants(self, record: Record) -> bool:
         """Whether *record* is asked for. *limit* is for who counts."""
@@ -57,22 +71,26 @@ class StoryQuery:
 def parse_story_query(query: str) -> StoryQuery:
     """Return what *query*, the part of the target behind `?`, asks for. Raises BadQuery."""
     said = asked(query, _NAMES)
+    stories = "stories" in said and _one("stories", said["stories"])
     return StoryQuery(
-        failed="failed" in said and _failed(said["failed"]),
+        failed="failed" in said and _one("failed", said["failed"]),
         route=said.get("route"),
         backend=said.get("backend"),
         container=said.get("container"),
         status=_number("status", said["status"], 100, 599) if "status" in said else None,
         reason=_reason(said["reason"]) if "reason" in said else None,
         since=_time(said["since"]) if "since" in said else None,
-        limit=_number("limit", said["limit"], 1, MOST_STORIES) if "limit" in said else DEFAULT_LIMIT,
+        limit=_number("limit", said["limit"], 1, _MOST_WHOLE if stories else MOST_STORIES)
+        if "limit" in said
+        else DEFAULT_LIMIT,
         id=said.get("id"),
+        stories=stories,
     )
 
 
-def _failed(text: str) -> bool:
+def _one(name: str, text: str) -> bool:
     if text != "1":
-        raise BadQuery(f"`failed` is 1, or left out, and not {shown(text)}.")
+        raise BadQuery(f"`{name}` is 1, or left out, and not {shown(text)}.")
     return True
 
 

@@ -4,7 +4,7 @@ docs/http-pages.md is made from these. Nothing is decided here: values are put i
 promised.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
@@ -687,7 +687,7 @@ class RequestsDocument(Document):
     now: float = Field(description="Unix seconds")
     failed: bool = Field(description="whether only those that failed were asked for")
     missing_workers: int = Field(description="so many workers did not answer in time")
-    requests: list[RequestDocument]
+    requests: Sequence[RequestDocument]
 
 
 class CandidateThenDocument(Document):
@@ -762,6 +762,12 @@ class StoryDocument(RequestDocument):
             attempts=[AttemptDocument.of(one) for one in story.attempts],
             facts=[FactDocument.of(one) for one in story.facts],
         )
+
+
+class StoriesDocument(RequestsDocument):
+    """The last requests, newest first, each with its story."""
+
+    requests: Sequence[StoryDocument]
 
 
 # What goes wrong.

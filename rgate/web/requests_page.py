@@ -11,7 +11,7 @@ from rgate.core.reasons import Reason
 from rgate.core.story_query import MOST_STORIES, StoryQuery
 from rgate.telling.rings import Rings
 from rgate.telling.siblings import Answers, Siblings
-from rgate.web.documents import RequestDocument, RequestsDocument, StoryDocument
+from rgate.web.documents import RequestDocument, RequestsDocument, StoriesDocument, StoryDocument
 
 _QUESTION: Final = "requests"
 _LONGEST_ID: Final = 128
@@ -27,11 +27,14 @@ class RequestsPage:
 
     def requests(self, wanted: StoryQuery) -> RequestsDocument:
         """Return the requests that are *wanted*."""
-        answers = self._ask(wanted, whole=False)
-        told = [RequestDocument.model_validate(one) for value in answers.values for one in value["requests"]]
+        line, document = (
+            (StoryDocument, StoriesDocument) if wanted.stories else (RequestDocument, RequestsDocument)
+        )
+        answers = self._ask(wanted)
+        told: list[Any] = [line.model_validate(one) for value in answers.values for one in value["requests"]]
         if len(answers.values) > 1:
             told.sort(key=lambda one: one.ended_at, reverse=True)
-        return RequestsDocument(
+        return document(
             now=time.time(),
             failed=wanted.failed,
             missing_workers=answers.missing,
@@ -40,8 +43,8 @@ class RequestsPage:
 
     def story(self, request_id: str) -> StoryDocument | Problem:
         """Return the newest story of *request_id*, or why there is none."""
-        wanted = StoryQuery(id=request_id[: _LONGEST_ID + 1], limit=1)  # no id is longer than that
-        answers = self._ask(wanted, whole=True)
+        wanted = StoryQuery(id=request_id[: _LONGEST_ID + 1], limit=1, stories=True)  # no id is longer
+        answers = self._ask(wanted)
         told = [StoryDocument.model_validate(one) for value in answers.values for one in value["requests"]]
         if told:
             return max(told, key=lambda one: one.ended_at)
@@ -53,14 +56,14 @@ class RequestsPage:
             f"{MOST_STORIES} that failed, of each worker: now {kept} and {failed}.{missing}",
         )
 
-    def _ask(self, wanted: StoryQuery, *, whole: bool) -> Answers:
-        return self._siblings.ask(_QUESTION, {"wanted": asdict(wanted), "whole": whole})
+    def _ask(self, wanted: StoryQuery) -> Answers:
+        return self._siblings.ask(_QUESTION, {"wanted": asdict(wanted)})
 
     def _answer(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Tell what this worker knows, as JSON values: lines, or whole stories."""
         wanted = StoryQuery(**arguments["wanted"])
         found: list[object]
-        if arguments["whole"]:
+        if wanted.stories:
             found = [StoryDocument.of_story(story).as_json() for story in self._stories.stories(wanted)]
         else:
             found = [RequestDocument.of_record(record).as_json() for record in self._stories.records(wanted)]

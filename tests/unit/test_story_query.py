@@ -13,7 +13,7 @@ from rgate.core.query import BadQuery
 from rgate.core.record import Record
 from rgate.core.story_query import DEFAULT_LIMIT, StoryQuery, parse_story_query
 
-NAMES = ["failed", "route", "backend", "container", "status", "reason", "since", "limit", "id"]
+NAMES = ["failed", "route", "backend", "container", "status", "reason", "since", "limit", "id", "stories"]
 
 
 def record(**values: Any) -> Record:
@@ -40,6 +40,7 @@ def test_without_a_query_the_newest_100_are_asked_for() -> None:
         ("since=2025-11-26T15:45:12.5%2B01:00", StoryQuery(since=1764168312.5)),
         ("since=2025-11-26t14:45:12z", StoryQuery(since=1764168312)),
         ("limit=1000&id=a%2Fb", StoryQuery(limit=1000, id="a/b")),
+        ("stories=1&limit=100", StoryQuery(stories=True, limit=100)),
     ],
 )
 def test_each_filter_is_taken(query: str, wanted: StoryQuery) -> None:
@@ -52,6 +53,7 @@ def test_each_filter_is_taken(query: str, wanted: StoryQuery) -> None:
     [
         *("failed=0", "failed=", "failed=true", "failed", "faild=1", "x=1", "Route=/a"),
         *("status=99", "status=600", "status=5xx", "status=", "status=+200", "status=\u0662\u0660\u0660"),
+        *("stories=0", "stories=", "stories=1&limit=101"),
         *("limit=0", "limit=1001", "limit=-1", "limit=1e2", "limit=0000000000001", "limit="),
         *("reason=closed", "reason=", "reason=CUT"),
         *("since=", "since=yesterday", "since=-1", "since=nan", "since=inf", "since=1e9"),

@@ -89,6 +89,25 @@ def test_requests_that_came_at_once_are_told_newest_first(
     assert len(gateway.requests(f"id={identity}&limit=2")) == 2
 
 
+@clause("9.http.stories", own_choice=OWN)
+def test_requests_of_one_id_are_told_whole_each_with_its_own_story(
+    gateway: Gateway, client: Wire, backend: Lane, identity: str
+) -> None:
+    first = exchange(client, backend, get(backend.path + b"/0", id_line(identity)))
+    for number in (1, 2):
+        request = get(backend.path + b"/%d" % number, id_line(identity))
+        client.send(request)
+        answer(client, first.upstream, request)
+
+    whole, lines = (gateway.requests(f"id={identity}{more}") for more in ("&stories=1", ""))
+    assert [one["attempts"][0]["reused"] for one in whole] == [True, True, False]
+    assert [one["target"] for one in whole] == [one["target"] for one in lines]
+    newest = gateway.story(identity)
+    for one in (whole[0], newest):
+        del one["at"]  # made by the clock when it is told
+    assert whole[0] == newest
+
+
 @clause("9.http.requests", own_choice=OWN)
 @pytest.mark.parametrize("kind", ["stripping", "enveloped", "single"])
 def test_a_request_is_told_as_it_came_whatever_its_route_makes_of_it(
