@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 
 from rgate._version import __version__
 from rgate.cli.config_file import load_config
+from rgate.cli.descriptors import most_descriptors
 from rgate.cli.listening import shown, url
 from rgate.cli.signals import REPLACED, Orders
 from rgate.cli.stop import Stop
@@ -83,6 +84,7 @@ def run(
             seed=options.seed,
             logs=[access_log] if access_log is not None else [],
             workers=options.workers,
+            descriptors=most_descriptors(),
             siblings=siblings,
             process=process,
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from rgate.cli.config_file import load_config
+from rgate.cli.descriptors import raise_limit, tell_room
 from rgate.cli.listening import TakenError, addresses, listen_for, shown
 from rgate.cli.running import is_ready, process_of, ready_text, reloaded, run, say_ready
 from rgate.cli.signals import REPLACED, Signals
@@ -51,9 +52,11 @@ def _serve(options: Namespace) -> int:
         else:
             print(errors, file=sys.stderr)
         return 2
+    descriptors = raise_limit()
     starter = Starter()
     replaced = _predecessor(options, starter)
     listeners = _listeners(options, starter, replaced)
+    tell_room(config, options.workers, descriptors)
     succession = Succession([one for some in listeners for one in some], replaced, starter)
     if options.workers > 1:
         return supervise(options, config, listeners, succession)

@@ -138,10 +138,13 @@ def wire(
     seed: int | None = None,
     logs: Iterable[RecordLog] = (),
     workers: int = 1,
+    descriptors: int = 1 << 30,
     siblings: Siblings | None = None,
     process: Process | None = None,
 ) -> Wired:
     """Return a gateway for *config*, one of *workers*, and for an engine that *can_tunnel*.
+
+    *descriptors*: how many each process may have open.
 
     *siblings* are all processes of this rgate; None: it is the only one. *process*: what this one knows of
     itself; None: nothing yet.
@@ -158,6 +161,7 @@ def wire(
         can_tunnel=can_tunnel,
         machine_name=socket.gethostname(),
         workers=workers,
+        descriptors=descriptors,
         tracer=tracer_of(config.tracing, _TRACES_KEY, random.Random().getrandbits),  # noqa: S311 - ids are no secrets
     )
     registry.subscribe(gateway.swap_views)

@@ -52,6 +52,12 @@ _OF: Final[Mapping[Reason, tuple[str, str, str]]] = MappingProxyType(
             "Start Docker, or check DOCKER_HOST and the right to use its socket.",
             "docker version",
         ),
+        Reason.OVERLOADED: (
+            "rgate itself had no descriptor left for a connection to a container.",
+            "Raise the limit on open files (`LimitNOFILE=` of systemd, `--ulimit nofile=` of Docker), or "
+            "lower `limits.connections`.",
+            "",
+        ),
         Reason.CONNECT_FAILED: (
             "Nothing accepted a connection at any candidate.",
             "See that the program runs, and listens on `0.0.0.0` and on that port.",

@@ -108,6 +108,12 @@ class Exchange:
                 self.balancer.refused(attempt.candidate, now_s)
                 refused = replace(attempt, left_s=attempt.left_s - waited_s)
                 return self._another(refused, now_s) or self._nobody_accepted(refused)
+            case Failure.OVERLOADED:  # as it would be with any other
+                return self._problem(
+                    Reason.OVERLOADED,
+                    "rgate has no descriptor left for a connection to a container, which is no fault of any: "
+                    "raise the limit on open files, or lower `limits.connections`.",
+                )
             case Failure.STALE | Failure.NOISE if repeatable:
                 return replace(attempt, fresh=True)
             case Failure.STALE | Failure.CLOSED_EARLY:

@@ -30,6 +30,7 @@ from rgate.core.problem import (
 )
 from rgate.core.reading import Reading, RequestReader
 from rgate.core.reasons import Reason
+from rgate.core.room import most_clients
 from rgate.core.routing import Router
 from rgate.core.tracing import Tracer, TracingReader
 
@@ -104,12 +105,13 @@ class Gateway:
 
     *random* gives floats in [0, 1) for the pick among candidates. *can_tunnel*: the engine can switch
     protocols. *machine_name*: by which, as by its first label, rgate's own pages may be asked too. *workers*:
-    how many processes share the limit on connections. *tracer* decides on traces; None: they are not for us.
+    how many processes share the limit on connections, and *descriptors*: how many each of them may open.
+    *tracer* decides on traces; None: they are not for us.
     """
 
     __slots__ = (
-        "_generations", "_machine_name", "_workers", "balancer", "can_tunnel", "is_draining", "reader",
-        "snapshot", "traces",
+        "_descriptors", "_generations", "_machine_name", "_workers", "balancer", "can_tunnel", "is_draining",
+        "reader", "snapshot", "traces",
     )  # fmt: skip
 
     def __init__(
@@ -121,9 +123,11 @@ class Gateway:
         can_tunnel: bool = True,
         machine_name: str = "",
         workers: int = 1,
+        descriptors: int = 1 << 30,
         tracer: Tracer | None = None,
     ) -> None:
         self._workers = workers
+        self._descriptors = descriptors
         self.traces = tracer is not None
         # Makes what reads the requests of one connection.
         self.reader: Callable[[], RequestReader] = (
@@ -144,8 +148,8 @@ class Gateway:
 
     @property
     def most_connections(self) -> int:
-        """How many connections of clients this process may have open: its share of the limit."""
-        return -(-self.config.limits.connections // self._workers)
+        """How many connections of clients this process may have open, and how many to containers."""
+        return most_clients(self.config.limits.connections, self._workers, self._descriptors)
 
     @property
     def views(self) -> Mapping[str, BackendView]:

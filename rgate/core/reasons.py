@@ -19,6 +19,8 @@ class Reason(Enum):
     CLOSED_EARLY = "closed_early"
     BAD_RESPONSE = "bad_response"
     TIMEOUT = "timeout"
+    # rgate itself lacks what a connection to a container needs.
+    OVERLOADED = "overloaded"
     # The client is at fault.
     BAD_REQUEST = "bad_request"
     PATH_NOT_NORMALIZED = "path_not_normalized"
@@ -50,6 +52,7 @@ class Failure(Enum):
     CLOSED_EARLY = "closed_early"  # a new connection, closed without one byte of a response
     BAD_RESPONSE = "bad_response"
     TIMEOUT = "timeout"
+    OVERLOADED = "overloaded"  # no fault of its: rgate itself had no descriptor or memory for a connection
     UNREAD = "unread"  # it took nothing of the request for `idle` seconds
 
 

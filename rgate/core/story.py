@@ -175,6 +175,7 @@ def _text(one: Try, record: Record) -> str:
         RESPONSE: f"{record.status}, {record.bytes_sent} bytes, passed on",
         CUT: f"the response broke off behind {record.bytes_sent} bytes",
         Failure.REFUSED.value: "nothing accepted a connection",
+        Failure.OVERLOADED.value: "rgate had no descriptor for a connection",
         Failure.STALE.value: "the pooled connection turned out closed; asked again",
         Failure.NOISE.value: "on the pooled connection was what nobody had asked for; asked again",
         Failure.CLOSED_EARLY.value: f"closed after {took}, without one byte",

@@ -20,6 +20,7 @@ from rgate.core.onward import NEVER, Response, Reuse
 from rgate.core.patience import PIECE_BYTES
 from rgate.core.reading import ResponseReader
 from rgate.core.reasons import Failure
+from rgate.engines.crowd import Crowd
 from rgate.engines.records import late_to_accept, why_refused
 from rgate.engines.upstream import ClientGone, Sending, UpstreamCut, UpstreamFailed
 
@@ -38,9 +39,12 @@ def poll(wanted: dict[int, int], within_s: float) -> dict[int, int]:
     return dict(looked_at.poll(max(within_s, 0) * 1000))
 
 
-def connect(sending: Sending) -> socket.socket:
-    """Return a connection to the address of *sending*. Raises ClientGone, and UpstreamFailed for all else."""
-    began_s, text = time.monotonic(), ""
+def connect(sending: Sending, crowd: Crowd) -> socket.socket:
+    """Return a connection to the address of *sending*. Raises ClientGone, and UpstreamFailed for all else.
+
+    *crowd* is told where there is no descriptor for it.
+    """
+    began_s, text, failure = time.monotonic(), "", Failure.REFUSED
     until_s = began_s + sending.connect_within_s
     try:
         host, port, client = sending.address.host, sending.address.port, sending.content.descriptor
@@ -57,6 +61,7 @@ def connect(sending: Sending) -> socket.socket:
             text = (
                 late_to_accept(sending.connect_within_s) if error == errno.ETIMEDOUT else os.strerror(error)
             )
+            failure = crowd.refused(OSError(error, text))
             if not error:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return sock
@@ -64,11 +69,11 @@ def connect(sending: Sending) -> socket.socket:
     except ClientGone:
         raise
     except OSError as failed:
-        text = why_refused(failed)
+        text, failure = why_refused(failed), crowd.refused(failed)
     except Exception as defect:  # nobody was reached either; what is no failure of the network is ours
         log.exception("connecting to %s failed", sending.address)
         text = why_refused(defect)
-    raise UpstreamFailed(Failure.REFUSED, sent=False, waited_s=time.monotonic() - began_s, text=text)
+    raise UpstreamFailed(failure, sent=False, waited_s=time.monotonic() - began_s, text=text)
 
 
 class Conversation:

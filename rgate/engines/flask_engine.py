@@ -33,6 +33,7 @@ from rgate.core.reasons import Failure
 from rgate.core.record import RequestLog
 from rgate.core.routing import without_prefix
 from rgate.core.upload import may_be_repeated
+from rgate.engines.crowd import Crowd
 from rgate.engines.plain_wsgi import (
     FlaskAnswer,
     OwnFlaskResponse,
@@ -67,9 +68,10 @@ class FlaskEngine(WsgiServer):
     """Serves a gateway on listeners, with threads. See `rgate.cli` for who starts it."""
 
     def __init__(self, gateway: Gateway, web: Web, log: RequestLog) -> None:
-        self._upstream = RequestsUpstream()
+        crowd = Crowd()
+        self._upstream = RequestsUpstream(crowd, lambda: gateway.most_connections)
         self._app = create_flask_app(gateway, web, log, self._upstream)
-        super().__init__(Service(self._app, gateway, log))
+        super().__init__(Service(self._app, gateway, log), crowd)
         self._web = web
 
     def under_way(self) -> Counter[Asked]:

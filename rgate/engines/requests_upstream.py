@@ -6,8 +6,10 @@ fields, and reads responses leniently; a gateway may do none of it.
 """
 
 import logging
+import socket
 import threading
 import time
+from collections.abc import Callable
 from queue import LifoQueue
 from typing import Any, Final, cast
 from urllib.parse import quote
@@ -27,6 +29,7 @@ from rgate.core.onward import AFTER_A_REST, LINE_END, NEVER, Reuse, response_lin
 from rgate.core.patience import IDLE_S, MOST_POOLED, PIECE_BYTES, REST_S
 from rgate.core.reasons import Failure
 from rgate.engines.conversation import Answered, Conversation, connect, poll
+from rgate.engines.crowd import Crowd
 from rgate.engines.upstream import Sending, UpstreamFailed, UpstreamResponse
 
 log = logging.getLogger("rgate")
@@ -35,11 +38,11 @@ _MOST_POOLS: Final = 10_000
 
 
 class RequestsUpstream:
-    """Implements `Upstream`."""
+    """Implements `Upstream`. *crowd* is told of too little room; *most*: so many connections there may be."""
 
-    def __init__(self) -> None:
+    def __init__(self, crowd: Crowd | None = None, most: Callable[[], int] = lambda: 1 << 30) -> None:
         self._adapter = _Adapter(pool_connections=_MOST_POOLS, pool_maxsize=MOST_POOLED)
-        self._connections = _Made()
+        self._connections = _Made(crowd or Crowd(), most)
 
     def connections(self) -> Connections:
         """Return how many connections there are to containers, and how many were made."""
@@ -87,24 +90,31 @@ class _Connection(HTTPConnection):
     """A pooled connection, for conversations. The pool gives out none on which anything came."""
 
     conversation: Conversation
+    counted: "_Made"
     rests_until_s = 0.0  # before that it is not used again
+    idle_since_s = 0.0
     is_busy = False
 
     def request(self, method: str, url: str, body: Any = None, headers: Any = None, **_options: Any) -> None:
         """Begin the conversation that *headers* carries; the other arguments say the same less well."""
         del method, url, body
-        sending: Sending = headers.sending
+        sending, self.counted = headers.sending, headers.connections
+        self.counted.takes(self)
         if sending.fresh:
             self.close()
         reused = self.sock is not None
         if not reused:
             began_s = time.monotonic()
             sending.connecting()
-            self.sock = connect(sending)
-            headers.connections.add(self, sending.backend)
+            self.sock = self.counted.made(self, sending)
             sending.accepted(time.monotonic() - began_s)
-        self.is_busy = True
         self.conversation = Conversation(self.sock, sending, reused=reused)
+
+    def close(self) -> None:
+        """Close it, if it is open."""
+        if self.sock is not None:
+            self.counted.closed(self)
+        super().close()
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]
         """Return what the pool takes for a response: ours is read from the conversation."""
@@ -114,21 +124,49 @@ class _Connection(HTTPConnection):
 class _Made:
     """The connections that were made. Any thread may call."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._connections: WeakSet[_Connection] = WeakSet()
+    def __init__(self, crowd: Crowd, most: Callable[[], int]) -> None:
+        self._most = most
+        self._crowd = crowd
+        self._lock = threading.RLock()
+        self._connections: WeakSet[_Connection] = WeakSet()  # those that are open
+        self._coming = 0
         self._made: dict[str, int] = {}
 
-    def add(self, connection: _Connection, backend: str) -> None:
-        """Count a connection that was made for a request of *backend*."""
+    def takes(self, connection: _Connection) -> None:
+        """Note that *connection* is in use now; its pool gave it out."""
+        with self._lock:
+            connection.is_busy = True
+
+    def made(self, connection: _Connection, sending: Sending) -> socket.socket:
+        """Connect *connection* for *sending*, and count it. Raises ClientGone and UpstreamFailed."""
+        with self._lock:
+            self._coming += 1
+            if len(self._connections) + self._coming > self._most():
+                self._close_longest_idle()
+        try:
+            sock = connect(sending, self._crowd)
+        finally:
+            with self._lock:
+                self._coming -= 1
         with self._lock:
             self._connections.add(connection)
-            self._made[backend] = self._made.get(backend, 0) + 1
+            self._made[sending.backend] = self._made.get(sending.backend, 0) + 1
+        return sock
+
+    def closed(self, connection: _Connection) -> None:
+        """Note that *connection* is not open any more."""
+        with self._lock:
+            self._connections.discard(connection)
+
+    def _close_longest_idle(self) -> None:
+        idle = [one for one in self._connections if not one.is_busy]
+        for connection in sorted(idle, key=lambda one: one.idle_since_s)[:1]:
+            connection.close()
 
     def counts(self) -> Connections:
         """Return how many are open, and how many were made."""
         with self._lock:
-            is_busy = [one.is_busy for one in self._connections if one.sock is not None]
+            is_busy = [one.is_busy for one in self._connections]
             made = dict(self._made)
         active = sum(is_busy)
         return Connections(upstreams_active=active, upstreams_idle=len(is_busy) - active, made=made)
@@ -173,6 +211,7 @@ def _answered(sending: Sending, response: requests.Response) -> Answered:
     def let_go(reuse: Reuse) -> None:
         if reuse is NEVER:
             connection.close()
+        connection.idle_since_s = time.monotonic()
         connection.is_busy = False
         connection.rests_until_s = time.monotonic() + REST_S if reuse is AFTER_A_REST else 0.0
         raw.release_conn()

@@ -20,7 +20,7 @@ from rgate.core.delivery import deliver, own_response, own_stream, response_byte
 from rgate.core.gateway import Gateway
 from rgate.core.message import Refused
 from rgate.core.onward import CLOSING, Request
-from rgate.core.patience import HEAD_S, IDLE_S, LINGER_S, PIECE_BYTES
+from rgate.core.patience import HEAD_S, IDLE_S, LAST_MOMENT_S, LINGER_S, PIECE_BYTES
 from rgate.core.problem import OwnResponse
 from rgate.core.reading import late_head
 from rgate.core.record import RequestLog
@@ -67,6 +67,7 @@ class Connection:
         self._service = service
         self._reader = service.gateway.reader()
         self._began_ns = 0
+        self._is_begun = False  # the head of the next request: some of it came
         self._is_broken = False  # a response is due, or ended by nothing but the connection's end
         self._lingers_until_s = 0.0
 
@@ -76,7 +77,7 @@ class Connection:
         """Serve requests as long as one is there. Never raises."""
         try:
             then = self._serve_one()
-            while then is Then.WAIT and not self._reader.is_empty:
+            while then is Then.WAIT and not self._is_begun and not self._reader.is_empty:
                 then = self._serve_one()
             return then
         except (ClientGone, UpstreamCut):
@@ -105,21 +106,36 @@ class Connection:
         return Then.WAIT
 
     def _read_request(self) -> Request | None:
-        """Return the next request; None where none was begun. Raises ClientGone and Refused."""
+        """Return the next request; None where its head is not whole yet. Raises ClientGone and Refused.
+
+        What is to be waited for is waited for without a thread: there may be many that send half a head.
+        """
         reading = self._service.gateway.snapshot.reading
-        self._began_ns = time.monotonic_ns()
-        until_s = time.monotonic() + HEAD_S
+        if not self._is_begun:
+            self._began_ns = time.monotonic_ns()
         data = b""
         while (request := self._reader.read(data, reading, self._client, _next_id)) is None:
-            if data and self._reader.is_empty:
-                return None
+            self._is_begun = not self._reader.is_empty
+            if self._is_begun and self.waits_until_s <= time.monotonic():
+                raise late_head()
             try:
-                data = self._receive(until_s - time.monotonic())
+                data = self._receive(0)
             except TimeoutError:
-                if self._reader.is_empty:
-                    return None
-                raise late_head() from None
+                return None
+        self._is_begun = False
         return request
+
+    @property
+    def waits_until_s(self) -> float:
+        """How long it may wait for its next request, or for the rest of a head: of `time.monotonic`."""
+        if self._is_begun:
+            return self._began_ns / 1e9 + HEAD_S
+        return time.monotonic() + (LAST_MOMENT_S if self._service.is_draining else IDLE_S)
+
+    @property
+    def has_half_a_head(self) -> bool:
+        """Whether a request has begun to come, and its head is not whole."""
+        return self._is_begun
 
     def _served(self, request: Request) -> ServedRequest:
         service = self._service

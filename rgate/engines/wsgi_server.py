@@ -8,21 +8,19 @@ exists: docs/decisions/002-wsgi-server.md.
 import contextlib
 import logging
 import queue
+import select
 import selectors
 import socket
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from rgate.core.patience import (
-    IDLE_S,
-    LAST_LINGER_S,
-    LAST_MOMENT_S,
-    LINGER_BETWEEN_S,
-    SUCCEEDED_MOMENT_S,
-)
+from rgate.core.patience import LAST_LINGER_S, LAST_MOMENT_S, LINGER_BETWEEN_S, SUCCEEDED_MOMENT_S
+from rgate.engines.conversation import poll
+from rgate.engines.crowd import Crowd, is_lack
 from rgate.engines.wsgi_connection import Connection, Service, Then
 
 log = logging.getLogger("rgate")
@@ -31,10 +29,14 @@ _SWEEP_S: Final = 1.0  # by so much a time-out may be late; while rgate ends, by
 
 
 class WsgiServer:
-    """Accepts connections for *service*, and ends them."""
+    """Accepts connections for *service* while there is room, and ends them.
 
-    def __init__(self, service: Service) -> None:
+    *crowd* is told of too little room.
+    """
+
+    def __init__(self, service: Service, crowd: Crowd) -> None:
         self._service = service
+        self._crowd = crowd
         self._threads = _Threads()
         self._drained = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="rgate-accept", daemon=True)
@@ -46,7 +48,9 @@ class WsgiServer:
         self._selector = selectors.DefaultSelector()
         self._listeners: list[socket.socket] = []
         self._open: set[Connection] = set()
-        self._waiting: dict[Connection, float] = {}  # those in the selector, and when their time is over
+        # Those in the selector, and when their time is over; the one that waits longest first.
+        self._waiting: OrderedDict[Connection, float] = OrderedDict()
+        self._accepts_again_s = 0.0
         self._next_sweep_s = 0.0
         self._last_moment_s = float("inf")  # when nothing more is accepted
         self._beat: Callable[[], object] | None = None
@@ -62,7 +66,7 @@ class WsgiServer:
 
     def clients(self) -> tuple[int, int]:
         """Return how many connections have a request under way, and how many have none."""
-        idle = len(self._waiting)
+        idle = sum(not one.has_half_a_head for one in self._waiting.copy())
         return max(len(self._open) - idle, 0), idle
 
     def drain(self, within_s: float, *, is_succeeded: bool = False) -> bool:
@@ -96,6 +100,7 @@ class WsgiServer:
             if (now_s := time.monotonic()) >= self._next_sweep_s:
                 self._next_sweep_s = now_s + (LAST_MOMENT_S if self._service.is_draining else _SWEEP_S)
                 self._sweep(now_s)
+                self._crowd.look()
         for one in (self._selector, self._wake_receiver, self._wake_sender):
             one.close()
 
@@ -104,37 +109,57 @@ class WsgiServer:
             self._wake_receiver.recv(4096)
 
     @property
-    def _has_room(self) -> bool:
+    def _is_room_left(self) -> bool:
         return len(self._open) < self._service.gateway.most_connections
 
+    @property
+    def _is_full(self) -> bool:
+        return not self._is_room_left and not self._waiting
+
     def _accept_while_there_is_room(self) -> None:
-        """Listen for new connections, or leave them in the kernel's queue while there are too many."""
+        """Listen for new connections, or leave them in the kernel's queue while none finds room."""
+        accepts = not self._is_full and self._accepts_again_s <= time.monotonic()
         for listener in self._listeners:
             is_registered = listener in self._selector.get_map()
-            if self._has_room and not is_registered:
+            if accepts and not is_registered:
                 self._selector.register(listener, selectors.EVENT_READ, partial(self._accept, listener))
-            elif is_registered and not self._has_room:
+            elif is_registered and not accepts:
                 self._selector.unregister(listener)
 
     def _accept(self, listener: socket.socket) -> bool:
-        """Accept one connection; whether there was one, and room for it."""
-        if not self._has_room:
+        """Accept one connection, for which another is closed if need be; whether there may be one more."""
+        if not self._is_room_left and not self._make_room():
             return False
         try:
             accepted, address = listener.accept()
-            connection = Connection(accepted, address, self._service)
         except BlockingIOError:
             return False
         except OSError as error:
-            # Out of descriptors, or the client is gone already: the next round tries again.
-            log.warning("accept failed error=%r", str(error))
-            return False
+            if isinstance(error, ConnectionAbortedError):
+                return True  # it went away before it was accepted
+            self._crowd.not_accepted(error)
+            self._accepts_again_s = time.monotonic() + _SWEEP_S
+            return is_lack(error) and self._make_room()
+        try:
+            connection = Connection(accepted, address, self._service)
+        except OSError:  # it is gone already
+            accepted.close()
+            return True
         self._open.add(connection)
         self._wait_for_request(connection)
         return True
 
+    def _make_room(self) -> bool:
+        """Close the connection that waits for the longest time; whether there is one."""
+        quiet = (one for one in self._waiting if not poll({one.socket.fileno(): select.POLLIN}, 0))
+        connection = next(quiet, None)
+        if connection is not None:
+            self._end(connection)
+            self._crowd.makes_way(self._service.gateway.most_connections)
+        return connection is not None
+
     def _wait_for_request(self, connection: Connection) -> None:
-        self._wait(connection, LAST_MOMENT_S if self._service.is_draining else IDLE_S)
+        self._wait(connection, connection.waits_until_s - time.monotonic())
 
     def _linger(self, connection: Connection) -> None:
         connection.linger()
@@ -177,21 +202,27 @@ class WsgiServer:
         for connection in [one for one, until_s in self._waiting.items() if until_s <= now_s]:
             if connection.is_lingering:
                 self._end(connection)
+                continue
+            self._take_out(connection)
+            if connection.has_half_a_head:
+                self._threads.run(partial(self._serve, connection))
             else:
-                self._take_out(connection)
                 self._linger(connection)
+        if self._is_full and poll({one.fileno(): select.POLLIN for one in self._listeners}, 0):
+            self._crowd.full(len(self._open))
         if now_s >= self._last_moment_s:
             self._accept_no_more()
 
     def _begin_drain(self, is_succeeded: bool) -> None:
         self._service.is_draining = True
         now_s = time.monotonic()
-        self._next_sweep_s = now_s + LAST_MOMENT_S
-        self._last_moment_s = self._next_sweep_s
+        self._last_moment_s = self._next_sweep_s = now_s + LAST_MOMENT_S
         if is_succeeded:
             self._close_listeners()  # what waits there is the other's
         moment_s = SUCCEEDED_MOMENT_S if is_succeeded else LAST_MOMENT_S
         for connection, until_s in self._waiting.items():
+            if connection.has_half_a_head:
+                continue
             left_s = LAST_LINGER_S if connection.is_lingering else moment_s
             self._waiting[connection] = min(until_s, now_s + left_s)
 

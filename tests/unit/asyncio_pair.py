@@ -189,6 +189,7 @@ class Pair:
     def connected(self) -> tuple[Client, Written]:
         """A new client's connection."""
         client = Client(self.shared, self.acceptor)
+        self.acceptor._clients.add(client)
         return client, self.turns.transport(client)
 
     def pooled(self) -> tuple[Upstream, Written]:

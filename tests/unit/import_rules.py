@@ -26,7 +26,12 @@ STANDARD: Final = frozenset(sys.stdlib_module_names) - BY_NAME
 CORE: Final = PURE | {"rgate.core"}
 DISCOVERY: Final = STANDARD | {"rgate.core", "rgate.discovery.source"}
 STATS: Final = STANDARD | {"rgate.core", "rgate.stats"}
-ENGINES: Final = STANDARD | {"rgate.core", "rgate.engines.records", "rgate.telling.live"}
+ENGINES: Final = STANDARD | {
+    "rgate.core",
+    "rgate.engines.crowd",
+    "rgate.engines.records",
+    "rgate.telling.live",
+}
 FLASK: Final = ENGINES | {"rgate.engines.upstream"}
 SERVER: Final = FLASK | {"rgate.engines.underway"}
 ASYNCIO: Final = ENGINES | {"rgate.engines.asyncio_engine"}
@@ -69,6 +74,7 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.telling": STANDARD | {"rgate.core", "rgate.telling"},
     "rgate.telling.traces": STANDARD | {"opentelemetry", "requests", "rgate._version", "rgate.core"},
     "rgate.engines": ENGINES,
+    "rgate.engines.crowd": ENGINES,
     "rgate.engines.underway": FLASK,
     "rgate.engines.plain_wsgi": SERVER | {"flask", "rgate.engines.live_stream"},
     "rgate.engines.conversation": FLASK,
@@ -76,7 +82,7 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.engines.requests_upstream": FLASK | {"requests", "rgate.engines.conversation", "urllib3"},
     "rgate.engines.wsgi_connection": SERVER
     | {"rgate.engines.conversation", "rgate.engines.live_stream", "rgate.web.environ"},
-    "rgate.engines.wsgi_server": SERVER | {"rgate.engines.wsgi_connection"},
+    "rgate.engines.wsgi_server": SERVER | {"rgate.engines.conversation", "rgate.engines.wsgi_connection"},
     "rgate.engines.flask_engine": SERVER
     | {
         "flask",

@@ -878,12 +878,17 @@ def test_while_rgate_ends_what_is_under_way_is_answered_and_what_is_idle_closed_
     late, to_late = pair.connected()
     late.data_received(OWN)
     assert b"\r\nConnection: close\r\n" in to_late.data
+    idle.deadline_ns -= int(LAST_MOMENT_S * NS)
+    new, to_new = pair.connected()
     pair.acceptor._end_idle()
+    assert (new.work, to_new.at_end) == (None, False)  # what it asks for may be on its way
+    new.expired()
+    assert to_new.at_end
     assert (idle.work is not None, to_idle.at_end, to_idle.closed) == (True, True, False)
     assert not pair.acceptor.drained.is_set()
     assert b"\r\nConnection: close\r\n" in pair.answer(ANSWER)
     assert pair.to_client.at_end
-    for transport in (to_idle, to_late, pair.to_client):
+    for transport in (to_idle, to_late, to_new, pair.to_client):
         transport.close()
     pair.turns.end_turn()
     assert pair.acceptor.drained.is_set()

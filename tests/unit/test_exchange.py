@@ -18,6 +18,7 @@ from rgate.core.problem import ANSWERS, Problem
 from rgate.core.reasons import Failure, Reason
 
 CONNECT_S = 2.0
+BEFORE_A_CONNECTION = {Failure.REFUSED, Failure.OVERLOADED}
 
 
 def candidates(number: int) -> tuple[Candidate, ...]:
@@ -90,6 +91,8 @@ class Exchanges(RuleBasedStateMachine):
         failures = [failure for _, failure in asked.failures]
         if failures[-1] in (Failure.TIMEOUT, Failure.UNREAD):
             return Reason.TIMEOUT
+        if failures[-1] is Failure.OVERLOADED:
+            return Reason.OVERLOADED
         if failures[-1] in (Failure.BAD_RESPONSE, Failure.NOISE):
             return Reason.BAD_RESPONSE
         closed = Failure.CLOSED_EARLY in failures or failures[-1] is Failure.STALE
@@ -144,6 +147,16 @@ class Exchanges(RuleBasedStateMachine):
             self.fail_with(one, Failure.REFUSED, sent=False, waited_s=waited_s)
             assert self.balancer.is_left_out(one.failures[-1][0], self.now_s)
 
+    @precondition(lambda self: any(not one.has_connection for one in self.under_way))
+    @rule(index=st.integers(0, 9))
+    def lack_a_descriptor(self, index: int) -> None:
+        asked = [one for one in self.under_way if not one.has_connection]
+        one = asked[index % len(asked)]
+        left_out = self.balancer.is_left_out(one.attempt.candidate, self.now_s)
+        self.fail_with(one, Failure.OVERLOADED, sent=False)
+        candidate = one.attempt.candidate
+        assert self.balancer.is_left_out(candidate, self.now_s) == left_out, "it is no fault of a candidate"
+
     @precondition(
         lambda self: any(not one.has_connection and not one.attempt.fresh for one in self.under_way)
     )
@@ -156,7 +169,7 @@ class Exchanges(RuleBasedStateMachine):
     @precondition(lambda self: any(one.has_connection for one in self.under_way))
     @rule(
         index=st.integers(0, 9),
-        failure=st.sampled_from([one for one in Failure if one is not Failure.REFUSED]),
+        failure=st.sampled_from(sorted(set(Failure) - BEFORE_A_CONNECTION, key=lambda one: one.value)),
         sent=st.sampled_from([True, True, False]),
     )
     def fail(self, index: int, failure: Failure, sent: bool) -> None:

@@ -1,5 +1,7 @@
 """Connections to an address, in any order of what may happen to them (behaviour 5)."""
 
+import asyncio
+import contextlib
 import socket
 from typing import Any, cast
 
@@ -175,7 +177,28 @@ def test_the_one_that_was_used_last_comes_first_so_that_the_rest_can_go(pool: Po
 
 
 def test_a_pool_is_of_one_address_and_stays_while_it_is_used() -> None:
-    pools = Pools(cast(Any, None))
+    pools = Pools(cast(Any, None), lambda: 9)
     pool = pools.of(ADDRESS)
     assert pools.of(Address("127.0.0.1", 1)) is pool
     assert pools.of(Address("127.0.0.1", 2)) is not pool
+
+
+def test_for_a_connection_over_the_limit_the_one_idle_longest_is_closed() -> None:
+    loop = asyncio.new_event_loop()
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = Address("127.0.0.1", listener.getsockname()[1])
+    other = Address("127.0.0.2", address.port)
+    pools = Pools(loop, lambda: 2)
+    try:
+        first, second = (loop.run_until_complete(pools.connect(pools.of(address), "b")) for _ in range(2))
+        for at_ns, upstream in ((1, second), (2, first)):
+            upstream.pool.give_back(upstream, at_ns, AFTER_A_REST if at_ns == 1 else AT_ONCE)
+        with contextlib.suppress(OSError):  # nobody listens there
+            loop.run_until_complete(pools.connect(pools.of(other), "b"))
+        assert (first.is_open, second.is_open) == (True, False)
+        assert pools.counts()[:2] == (0, 1)
+    finally:
+        pools.close()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        listener.close()

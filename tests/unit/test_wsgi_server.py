@@ -13,6 +13,7 @@ import pytest
 from rgate.core.candidates import BackendView
 from rgate.core.config import Config
 from rgate.core.gateway import Gateway
+from rgate.engines.crowd import Crowd
 from rgate.engines.wsgi_connection import Service
 from rgate.engines.wsgi_server import WsgiServer
 from tests.kept_records import KeptRecords
@@ -28,7 +29,7 @@ class Served:
         self.log = KeptRecords()
         self._stack = stack
         gateway = Gateway(Config((), ()), dict[str, BackendView](), lambda: 0.0, can_tunnel=False)
-        self.server = WsgiServer(Service(app, gateway, self.log))
+        self.server = WsgiServer(Service(app, gateway, self.log), Crowd())
         listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = listener.getsockname()[1]
         self.server.start([listener])

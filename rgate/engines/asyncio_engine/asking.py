@@ -374,7 +374,7 @@ class Connecting:
             # Whatever it is, nobody was reached; what is no failure of the network is a defect of ours.
             if not isinstance(error, OSError):
                 log.exception("connecting to %s failed", attempt.candidate.address)
-            self._refused(began_s, why_refused(error))
+            self._refused(began_s, why_refused(error), self._asking.shared.crowd.refused(error))
         else:
             asking.traced().connected(time.monotonic_ns())
             asking.attempt = exchange.accepted(attempt, time.monotonic() - began_s)
@@ -385,8 +385,8 @@ class Connecting:
         finally:
             limit.cancel()
 
-    def _refused(self, began_s: float, text: str) -> None:
-        self._asking.failed(Failure.REFUSED, sent=False, waited_s=time.monotonic() - began_s, text=text)
+    def _refused(self, began_s: float, text: str, failure: Failure = Failure.REFUSED) -> None:
+        self._asking.failed(failure, sent=False, waited_s=time.monotonic() - began_s, text=text)
 
     def client_data(self, data: bytes) -> None:
         """Keep content to go with the head; more than that has to wait for it."""

@@ -22,7 +22,7 @@ from rgate.core.patience import (
 from rgate.core.reading import late_head
 from rgate.engines.asyncio_engine.ports import NEVER_NS, NS, Work
 from rgate.engines.asyncio_engine.shared import Shared
-from rgate.engines.asyncio_engine.upstream import end_writing, pause_reading
+from rgate.engines.asyncio_engine.upstream import end_writing, is_quiet, pause_reading
 
 log = logging.getLogger("rgate")
 
@@ -33,10 +33,7 @@ _RESET: Final = struct.pack("ii", 1, 0)
 
 
 class Answers(Protocol):
-    """Who takes a client's requests, and opens and closes its connection."""
-
-    def opened(self, client: "Client") -> None:
-        """Take a new connection."""
+    """Who takes a client's requests, and the end of its connection."""
 
     def closed(self, client: "Client") -> None:
         """Take a connection's end."""
@@ -78,8 +75,7 @@ class Client(asyncio.Protocol):
         here = transport.get_extra_info("sockname") or ("", 0)
         self.connection = self.shared.gateway.client(peer[0], here[1], peer[1])
         self.is_open = True
-        self.deadline_ns = time.monotonic_ns() + IDLE_NS
-        self._answers.opened(self)
+        self.deadline_ns = time.monotonic_ns() + (_LAST_MOMENT_NS if self.shared.draining else IDLE_NS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
@@ -212,8 +208,39 @@ class Client(asyncio.Protocol):
         """Whether no request is under way, nor begun to be sent."""
         return self.work is None and self.reader.is_empty
 
+    @property
+    def idle_since_ns(self) -> int | None:
+        """Since when it waits for a request, for the rest of a head, or for the other end to close; None: it
+        cannot be ended without a loss.
+        """
+        if not self.is_open or self.transport.is_closing() or self.transport.get_write_buffer_size():
+            return None
+        if isinstance(self.work, Lingering):
+            return self.work.since_ns
+        if self.work is not None:
+            return None
+        return self.deadline_ns - IDLE_NS if self.reader.is_empty else self.began_ns
+
+    def is_quiet(self) -> bool:
+        """Whether nothing came that was not read yet."""
+        return is_quiet(self.transport)
+
+    def end_soon(self) -> None:
+        """As rgate ends: let a request that is on its way come, if the connection was idle until now; else
+        close it.
+        """
+        if not self.is_open or not self.is_idle:
+            return
+        now_ns = time.monotonic_ns()
+        if self.deadline_ns > now_ns + _LAST_MOMENT_NS:  # else it is idle since rgate ends
+            self.deadline_ns -= IDLE_NS - _LAST_MOMENT_NS
+        if self.deadline_ns <= now_ns:
+            self.linger()
+
     def stop(self) -> None:
         """End the connection at once, as rgate ends."""
+        if not self.is_open:
+            return
         work, self.work = self.work, None
         if work is not None:
             work.stopped()
@@ -288,11 +315,12 @@ class Waiting:
 class Lingering:
     """Reads and forgets what a client sends behind the last answer, whatever its length, for a while."""
 
-    __slots__ = ("_between_ns", "_client", "_until_ns")
+    __slots__ = ("_between_ns", "_client", "_until_ns", "since_ns")
 
     def __init__(self, client: Client) -> None:
         now_ns = time.monotonic_ns()
         self._client = client
+        self.since_ns = now_ns
         self._between_ns = int((LAST_LINGER_S if client.shared.draining else LINGER_BETWEEN_S) * NS)
         self._until_ns = now_ns + int(LINGER_S * NS)
         client.deadline_ns = now_ns + self._between_ns

@@ -5,7 +5,7 @@ import logging
 import socket
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -17,9 +17,10 @@ from rgate.core.onward import Request
 from rgate.core.patience import LAST_MOMENT_S, SUCCEEDED_MOMENT_S
 from rgate.core.record import RequestLog
 from rgate.core.routing import without_prefix
+from rgate.engines.asyncio_engine.accepting import Accepting
 from rgate.engines.asyncio_engine.answers import Pages, answer, refuse
 from rgate.engines.asyncio_engine.asking import Asking, underway_of
-from rgate.engines.asyncio_engine.client import IDLE_NS, Client
+from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.ports import NEVER_NS
 from rgate.engines.asyncio_engine.shared import Shared
 from rgate.engines.records import DEFECT
@@ -44,7 +45,7 @@ class AsyncioEngine:
         """Begin to accept on *listeners*, and return. *beat* is called in the loop as long as that runs."""
         self._acceptor.beat = beat
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._acceptor.start(listeners), self._loop).result()
+        self._loop.call_soon_threadsafe(self._acceptor.start, listeners)
 
     def under_way(self) -> Counter[tuple[str, Candidate]]:
         """Return how many requests each candidate of a backend, by its name, is asked for now."""
@@ -79,7 +80,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 class Acceptor:
-    """Accepts clients as long as there is room, begins their requests, sees to their time, and ends them all.
+    """Begins the requests of all clients, sees to their time, and ends them all.
 
     It is the `Answers` of all clients. Everything here runs in the loop, but for `drained`, `under_way` and
     `connections`.
@@ -90,65 +91,19 @@ class Acceptor:
         self.beat: Callable[[], object] | None = None  # called with each sweep
         self._shared = shared
         self._pages = Pages(shared)
-        self._clients: set[Client] = set()
-        self._over_limit: deque[Client] = deque()  # accepted in one burst with the last; not read yet
-        self._listeners: Sequence[socket.socket] = ()
-        self._servers: list[asyncio.Server] = []
-        self._accepting: asyncio.Task[None] | None = None
+        self._accepting = Accepting(shared, lambda: Client(shared, self))
+        self._clients = self._accepting.clients
 
-    # Accepting.
-
-    async def start(self, listeners: Sequence[socket.socket]) -> None:
+    def start(self, listeners: Sequence[socket.socket]) -> None:
         """Begin to accept on *listeners*."""
-        self._listeners = listeners
-        await self._accept()
+        self._accepting.start(listeners)
         self._sweep()
 
-    async def _accept(self) -> None:
-        loop = self._shared.loop
-        for listener in self._listeners:
-            # A duplicate, as closing the server closes its socket; the kernel's queue stays with ours.
-            server = await loop.create_server(
-                lambda: Client(self._shared, self), sock=listener.dup(), backlog=1024
-            )
-            self._servers.append(server)
-
-    def _accept_no_more(self) -> None:
-        servers, self._servers = self._servers, []
-        for server in servers:
-            server.close()
-
-    def opened(self, client: Client) -> None:
-        """Take a new connection."""
-        self._clients.add(client)
-        most = self._shared.gateway.most_connections
-        if len(self._clients) > most:
-            client.pause()
-            client.deadline_ns = NEVER_NS
-            self._over_limit.append(client)
-        if len(self._clients) >= most:
-            self._accept_no_more()
-
     def closed(self, client: Client) -> None:
-        """Take the end of a connection; there may be room for another."""
-        self._clients.discard(client)
-        if self._over_limit:
-            if client in self._over_limit:
-                self._over_limit.remove(client)
-            elif (waiting := self._over_limit.popleft()).is_open:
-                waiting.deadline_ns = time.monotonic_ns() + IDLE_NS
-                waiting.resume()
-        elif not self._servers and not self._shared.draining and self._is_room():
-            self._accepting = self._shared.loop.create_task(self._accept_again())
+        """Take the end of a connection."""
+        self._accepting.closed(client)
         if self._shared.draining:
             self._tell_drained()
-
-    def _is_room(self) -> bool:
-        return len(self._clients) < self._shared.gateway.most_connections
-
-    async def _accept_again(self) -> None:
-        if not self._servers and not self._shared.draining and self._is_room():
-            await self._accept()
 
     def connections(self) -> Connections:
         """Return how many connections there are. Any thread may ask: it looks at copies."""
@@ -201,6 +156,8 @@ class Acceptor:
             client.deadline_ns = NEVER_NS
             client.expired()
         self._shared.pools.sweep(now_ns)
+        self._accepting.go_on()
+        self._shared.crowd.look()
 
     def drain(self, is_succeeded: bool = False) -> None:
         """End what is idle and accept no more, a moment later: what is on its way is served. Tell when all
@@ -208,31 +165,25 @@ class Acceptor:
         """
         self._shared.draining = True
         if is_succeeded:
-            self._close_listeners()
+            self._accepting.leave()
         moment_s = SUCCEEDED_MOMENT_S if is_succeeded else LAST_MOMENT_S
         self._shared.loop.call_later(moment_s, self._end_idle)
 
-    def _close_listeners(self) -> None:
-        self._accept_no_more()
-        for listener in self._listeners:
-            listener.close()
-
     def _end_idle(self) -> None:
         self._shared.outbox.flush()  # a client whose response waits there counts as idle
-        self._close_listeners()
+        self._accepting.end()
         for client in list(self._clients):
-            if client.is_idle:
-                client.linger()
+            client.end_soon()
         self._tell_drained()
 
     def _tell_drained(self) -> None:
-        if not self._clients and not self._servers:
+        if not self._clients and self._accepting.is_over:
             self.drained.set()
 
     def stop(self) -> None:
         """End everything at once."""
         self._shared.draining = True
-        self._accept_no_more()
+        self._accepting.end()
         for client in list(self._clients):
             client.stop()
         self._shared.pools.close()

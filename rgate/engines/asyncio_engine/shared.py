@@ -10,13 +10,16 @@ from rgate.core.record import RequestLog
 from rgate.engines.asyncio_engine.outbox import Outbox
 from rgate.engines.asyncio_engine.routes import Routes
 from rgate.engines.asyncio_engine.upstream import Pools
+from rgate.engines.crowd import Crowd
 from rgate.web.pages import Web
 
 
 class Shared:
     """One for each engine."""
 
-    __slots__ = ("draining", "gateway", "keep", "log", "loop", "next_id", "outbox", "pools", "routes", "web")
+    __slots__ = (
+        "crowd", "draining", "gateway", "keep", "log", "loop", "next_id", "outbox", "pools", "routes", "web",
+    )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, gateway: Gateway, web: Web, log: RequestLog) -> None:
         self.loop = loop
@@ -24,9 +27,10 @@ class Shared:
         self.web = web
         self.log = log
         self.keep = log.keep
-        self.pools = Pools(loop)
+        self.pools = Pools(loop, lambda: gateway.most_connections)
         self.routes = Routes(gateway.snapshot, gateway.balancer, self.pools, log)
         self.outbox = Outbox(loop)
+        self.crowd = Crowd()
         self.next_id: Callable[[], bytes] = request_ids().__next__
         self.draining = False
 

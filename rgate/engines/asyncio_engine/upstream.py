@@ -43,7 +43,7 @@ class Upstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self.pool.open += 1
+        self.pool.tally.open += 1
 
     def data_received(self, data: bytes) -> None:
         owner = self.owner
@@ -59,7 +59,7 @@ class Upstream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
-        self.pool.open -= 1
+        self.pool.tally.open -= 1
         if exc is not None:
             self._read_rest()
         self.pool.forget(self)  # a response among the rest may have put it back
@@ -93,9 +93,7 @@ class Upstream(asyncio.Protocol):
 
     def is_quiet(self) -> bool:
         """Whether nothing was sent that the loop has not told of yet, such as the end."""
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not poll.poll(0)
+        return is_quiet(self.transport)
 
     def discard(self) -> None:
         """End the connection at once: it is in no state to serve another request."""
@@ -103,6 +101,13 @@ class Upstream(asyncio.Protocol):
         self.is_open = False
         self.pool.forget(self)
         self.transport.abort()
+
+
+def is_quiet(transport: asyncio.Transport) -> bool:
+    """Whether nothing came on *transport* that the loop has not told of yet."""
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return not poll.poll(0)
 
 
 def pause_reading(transport: asyncio.Transport, *, paused: bool) -> None:
@@ -124,20 +129,31 @@ def end_writing(transport: asyncio.Transport) -> None:
             transport.write_eof()
 
 
+class Tally:
+    """How many connections of several pools are *open*, those in use too."""
+
+    __slots__ = ("open",)
+
+    def __init__(self) -> None:
+        self.open = 0
+
+
 class Pool:
     """The idle connections to one address. The one used last comes first, so that the rest can go.
 
-    *now*: the time in nanoseconds of the clock that `give_back` is told of. *open*: how many connections
-    there are, those in use too.
+    *now*: the time in nanoseconds of the clock that `give_back` is told of. *tally*: what counts its
+    connections, with those of others.
     """
 
-    __slots__ = ("__weakref__", "_now", "_resting", "address", "idle", "open")
+    __slots__ = ("__weakref__", "_now", "_resting", "address", "idle", "tally")
 
-    def __init__(self, address: Address, now: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self, address: Address, now: Callable[[], int] = time.monotonic_ns, tally: Tally | None = None
+    ) -> None:
         self.address = address
         self._now = now
+        self.tally = tally or Tally()
         self.idle: list[Upstream] = []
-        self.open = 0
         self._resting: deque[Upstream] = deque()  # those that rest the longest first
 
     @property
@@ -187,6 +203,12 @@ class Pool:
             if upstream in some:
                 some.remove(upstream)
 
+    @property
+    def longest_idle(self) -> Upstream | None:
+        """The connection that was not in use for the longest time; None: there is none."""
+        ends = (some[0] for some in (self.idle, self._resting) if some)
+        return min(ends, key=lambda one: one.idle_since_ns, default=None)
+
     def close_idle_since(self, before_ns: int) -> None:
         """End the connections that nobody used since *before_ns*."""
         for upstream in [one for one in (*self.idle, *self._resting) if one.idle_since_ns < before_ns]:
@@ -194,19 +216,22 @@ class Pool:
 
 
 class Pools:
-    """The pools of all addresses, and the way to new connections."""
+    """The pools of all addresses, and the way to new connections. *most* tells how many there may be."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, most: Callable[[], int]) -> None:
+        self._most = most
         self._loop = loop
         # A pool stays as long as somebody refers to it: a connection, or a route in force.
         self._pools: weakref.WeakValueDictionary[Address, Pool] = weakref.WeakValueDictionary()
         self._made: dict[str, int] = {}
+        self._tally = Tally()
+        self._coming = 0
 
     def of(self, address: Address) -> Pool:
         """Return the pool of *address*."""
         pool = self._pools.get(address)
         if pool is None:
-            pool = self._pools[address] = Pool(address)
+            pool = self._pools[address] = Pool(address, tally=self._tally)
         return pool
 
     async def connect(self, pool: Pool, backend: str) -> Upstream:
@@ -214,9 +239,15 @@ class Pools:
 
         Raises whatever goes wrong, OSError mostly.
         """
-        _, upstream = await self._loop.create_connection(
-            lambda: Upstream(pool), pool.address.host, pool.address.port
-        )
+        self._coming += 1
+        try:
+            if self._tally.open + self._coming > self._most() and self._close_longest_idle():
+                await asyncio.sleep(0)  # what is closed gives its descriptor back in the next turn
+            _, upstream = await self._loop.create_connection(
+                lambda: Upstream(pool), pool.address.host, pool.address.port
+            )
+        finally:
+            self._coming -= 1
         upstream.transport.set_write_buffer_limits(0)  # so that one is told when all of a request was taken
         self._made[backend] = self._made.get(backend, 0) + 1
         return upstream
@@ -228,7 +259,14 @@ class Pools:
         """
         pools = [pool for reference in self._pools.valuerefs() if (pool := reference()) is not None]
         waiting = sum(pool.waiting for pool in pools)
-        return max(sum(pool.open for pool in pools) - waiting, 0), waiting, self._made.copy()
+        return max(self._tally.open - waiting, 0), waiting, self._made.copy()
+
+    def _close_longest_idle(self) -> bool:
+        """End the connection that nobody used for the longest time; whether there was one."""
+        found = [one for pool in list(self._pools.values()) if (one := pool.longest_idle) is not None]
+        for upstream in sorted(found, key=lambda one: one.idle_since_ns)[:1]:
+            upstream.discard()
+        return bool(found)
 
     def sweep(self, now_ns: int) -> None:
         """End connections that were idle for long."""

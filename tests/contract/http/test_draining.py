@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from bench.until_refused import Clients
 from tests.contract.http.clauses import Capability, clause
 from tests.contract.http.conftest import Launch
 from tests.contract.http.gateways import Gateway, wait_until
@@ -105,6 +106,22 @@ def test_what_waits_to_be_accepted_when_the_signal_comes_is_served(launch: Launc
     with serving(lane):
         assert [client.read_response().content for client in clients] == [b"ok"] * 10
     assert gateway.exit_status(within_s=3) == 0
+
+
+@clause("8.stop.accepted", "8.stop.close", "8.stop.idle", own_choice=DRAINING)
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "new"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+def test_a_stop_under_load_loses_no_request(launch: Launch, kept: bool, workers: str) -> None:
+    gateway = launch("--workers", workers, single=1)
+    lane = gateway.lane()
+    clients = Clients(gateway.port, lane.path.decode(), kept)
+    with serving(lane):
+        clients.start()
+        wait_until(lambda: clients.answered >= 200, DEADLINE_S * 4, "200 answers")
+        gateway.terminate()
+        clients.join(DEADLINE_S * 4)
+    assert clients.lost == []
+    assert gateway.exit_status(within_s=10) == 0
 
 
 @clause("RFC 9112 9.6", "8.stop.drain", "8.stop.close", own_choice=DRAINING)

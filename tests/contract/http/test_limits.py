@@ -3,10 +3,10 @@
 import pytest
 
 from tests.contract.http.clauses import clause
-from tests.contract.http.gateways import Gateway
+from tests.contract.http.gateways import Gateway, wait_until
 from tests.contract.http.script import OK, answer, check_nothing_reached, chunked, exchange, get, post
-from tests.contract.http.site import MOST_BODY_BYTES, MOST_CONNECTIONS, Lane
-from tests.contract.http.wire import Late, Wire
+from tests.contract.http.site import ALLOWED, MOST_BODY_BYTES, MOST_CONNECTIONS, Lane
+from tests.contract.http.wire import DEADLINE_S, Late, Wire
 
 TOO_MUCH = 1 << 18
 
@@ -121,20 +121,75 @@ def test_the_limit_is_not_for_responses(limited: Gateway) -> None:
 
 
 @clause("2.limits.connections", own_choice="others refuse or close connections over the limit")
-def test_at_the_limit_no_connection_is_accepted_until_one_closes(limited: Gateway) -> None:
-    lane = limited.lane()
-    clients = [limited.client() for _ in range(MOST_CONNECTIONS)]
-    for client in clients:
-        client.send(get(b"/nowhere"))
-        client.read_response()
-    late = limited.client()
+@pytest.mark.parametrize("then", ["one closes", "one has its answer"])
+def test_while_all_have_a_request_under_way_no_connection_is_accepted(limited: Gateway, then: str) -> None:
+    lanes = [limited.lane() for _ in range(MOST_CONNECTIONS)]
+    clients = [limited.client() for _ in lanes]
+    for client, lane in zip(clients, lanes, strict=True):
+        client.send(get(lane.path))
+    upstreams = [lane.accept() for lane in lanes]
+    late, lane = limited.client(), limited.lane()
     late.send(get(lane.path))
     with pytest.raises(Late):
         late.read_head(within_s=0.3)
 
-    clients[0].close()
+    if then == "one closes":
+        clients[0].close()
+    else:
+        answer(clients[0], upstreams[0], b"GET")
 
     assert answer(late, lane.accept(), b"GET").response.content == b"ok"
+    limited.close_clients()
+
+
+def _wait_for_nobody(gateway: Gateway) -> None:
+    """Wait until *gateway* has noticed that the connections of cases before this one were closed."""
+    if not gateway.gives_reasons:
+        pytest.skip(f"{gateway.name} does not tell of its connections")
+
+    def told() -> bool:
+        with gateway.client(ALLOWED) as client:
+            client.send(b"GET /_rgate/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            lines = client.read_response().content.splitlines()
+        clients = [one for one in lines if one.startswith(b"rgate_connections{") and b'side="client"' in one]
+        return sum(float(line.split()[-1]) for line in clients) == 1  # the one that asks
+
+    wait_until(told, DEADLINE_S, "the end of all connections")
+
+
+@clause("2.limits.idle", own_choice="others refuse or close connections over the limit")
+@pytest.mark.parametrize("sent", ["nothing", "half a head", "a request"])
+def test_at_the_limit_the_connections_idle_longest_are_closed_for_new_ones(
+    limited: Gateway, sent: str
+) -> None:
+    _wait_for_nobody(limited)
+    clients = [limited.client() for _ in range(MOST_CONNECTIONS)]
+    for client in clients:
+        client.send({"nothing": b"", "half a head": b"GET / HT", "a request": get(b"/nowhere")}[sent])
+        if sent == "a request":
+            client.read_response()
+    for _ in range(3):
+        late = limited.client()
+        late.send(get(b"/nowhere"))
+        assert late.read_response(within_s=DEADLINE_S).content
+    closed = [client for client in clients if client.is_readable()]
+    assert [client.outlast() for client in closed] == ["a FIN"] * 3
+    assert sent == "half a head" or closed == clients[:3]  # threads take heads in any order
+    limited.close_clients()
+
+
+@clause("2.limits.idle", own_choice="others refuse or close connections over the limit")
+def test_a_connection_that_was_busy_last_outlives_those_that_were_not(limited: Gateway) -> None:
+    _wait_for_nobody(limited)
+    clients = [limited.client() for _ in range(MOST_CONNECTIONS)]
+    for client in (*clients, clients[0]):  # the oldest one is used last
+        client.send(get(b"/nowhere"))
+        client.read_response()
+    late = limited.client()
+    late.send(get(b"/nowhere"))
+    assert late.read_response().content
+    assert clients[1].outlast() == "a FIN"
+    assert clients[0].received_nothing()
     limited.close_clients()
 
 
