@@ -27,7 +27,10 @@ from rgate.core.left_out import LeftOutLabel, doubts
 from rgate.core.recording import Recording, read
 from rgate.core.selection import unavailable_view, views_of
 from rgate.core.tracing import tracer_of
-from rgate.discovery.docker_source import DockerSource, own_container_id, published_host
+from rgate.discovery.daemon import which_daemon
+from rgate.discovery.docker_source import DockerSource
+from rgate.discovery.look import containers_of
+from rgate.discovery.own_container import own_container_id
 from rgate.discovery.source import SourceError
 
 
@@ -85,16 +88,17 @@ def look(options: Namespace) -> Looked:
 
 def look_at_docker() -> Looked:
     """Return what Docker says now; without containers where it does not answer within some seconds."""
-    source = DockerSource()
+    daemon = which_daemon()
+    source = DockerSource(daemon)
     try:
         version = source.ping()
-        containers = tuple(details.container for details in source.containers())
+        containers = containers_of(source)
     except SourceError as error:
         away = Knowledge(docker=Connection.NEVER, since=time.time(), error=str(error))
-        return Looked(None, HostView(published_host()), (away,))
+        return Looked(None, HostView(daemon.published_host), (away,))
     finally:
         source.close()
-    host = HostView(published_host(), own_networks(own_container_id(), containers))
+    host = HostView(daemon.published_host, own_networks(own_container_id(), containers))
     return Looked(containers, host, (_listed(Knowledge(version=version, since=time.time()), 0.0),))
 
 

@@ -22,7 +22,7 @@ from rgate.cli.descriptors import most_descriptors
 from rgate.cli.listening import shown, url
 from rgate.cli.signals import REPLACED, Orders
 from rgate.cli.stop import Stop
-from rgate.cli.wiring import Wired, make_engine, wire
+from rgate.cli.wiring import Wired, make_engine, shown_docker, wire
 from rgate.core.config import Config
 from rgate.core.config_changes import config_changes
 from rgate.core.config_errors import ConfigErrors, cut
@@ -151,11 +151,14 @@ def is_ready(process: Process) -> TimelineEvent:
 def ready_text(options: Namespace, listeners: Sequence[socket.socket], gateway: Gateway) -> str:
     """Return what is said once the gateway is ready: one object with `--log-format json`."""
     urls = list(dict.fromkeys(map(url, listeners)))  # one address may have several listeners
+    asked = shown_docker() if gateway.config.needs_docker else ""
     if options.log_format == "json":
-        told = json.dumps({"message": "listening", "urls": urls, "routes": _routes(gateway)})
+        docker = {"docker": asked} if asked else {}
+        told = json.dumps({"message": "listening", "urls": urls, **docker, "routes": _routes(gateway)})
         return told.replace("\x7f", "\\u007f")
     table = "\n".join(_table(gateway))
-    return f"rgate listening on {', '.join(urls)}\n{table}"
+    docker_too = f"; containers by {in_one_line(asked)}" if asked else ""
+    return f"rgate listening on {', '.join(urls)}{docker_too}\n{table}"
 
 
 def say_ready(text: str) -> None:

@@ -21,7 +21,10 @@ from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
 from rgate.core.record import Counter, Record, RecordLog, RequestLog, Whole
 from rgate.core.tracing import tracer_of
-from rgate.discovery.docker_source import DockerSource, own_container_id, published_host
+from rgate.discovery.daemon import which_daemon
+from rgate.discovery.docker_errors import shown_host
+from rgate.discovery.docker_source import DockerSource
+from rgate.discovery.own_container import own_container_id
 from rgate.discovery.registry import Registry
 from rgate.discovery.watcher import Watcher
 from rgate.engines import ENGINES
@@ -120,6 +123,7 @@ class Wired:
         self.stories.note(self.gateway.snapshot)
         self.comings.look()
         self.metrics.loaded()
+        self.watcher.look_again()
         self.watch_if_needed()
 
     def close(self) -> None:
@@ -152,7 +156,8 @@ def wire(
     Raises StatsError where the database cannot be used.
     """
     stats = open_stats(database or config.stats.database)
-    registry = Registry(config.backends, published_host=published_host(), own_id=own_container_id())
+    daemon = which_daemon()
+    registry = Registry(config.backends, published_host=daemon.published_host, own_id=own_container_id())
     pick: Callable[[], float] = random.Random(seed).random  # noqa: S311 - a pick need not be secret
     gateway = Gateway(
         config,
@@ -167,7 +172,7 @@ def wire(
     registry.subscribe(gateway.swap_views)
     process = process or Process(Timeline(began=time.time()), Started(__version__))
     timeline = process.timeline
-    watcher = Watcher(DockerSource(), registry, tell=timeline.add)
+    watcher = Watcher(DockerSource(daemon), registry, tell=timeline.add)
 
     def knowledge() -> tuple[Knowledge, ...]:
         return (watcher.knowledge,)
@@ -206,6 +211,12 @@ def _open_traces(config: Config) -> "Traces | None":
     from rgate.telling.traces import Traces
 
     return Traces(config.tracing.endpoint)
+
+
+def shown_docker() -> str:
+    """Return which Docker is asked, for people."""
+    daemon = which_daemon()
+    return shown_host(daemon.host) if daemon.host else f"no Docker, as {daemon.problem}"
 
 
 def make_engine(name: str, wired: Wired) -> Engine:

@@ -10,6 +10,10 @@ from rgate.core.config import AddressKind, Backend
 from rgate.core.containers import Container, PublishedPort
 
 PORT_LABEL: Final = "rgate.port"
+
+INGRESS: Final = "ingress"
+"""Swarm's network between its own balancers: nobody else reaches a container there."""
+
 _LONGEST_SHOWN: Final = 80
 
 
@@ -66,7 +70,7 @@ def address_of(
         whose = f" of {owner.name}, whose network it shares"
     found = _on_networks(owner, backend, port, host)
     if found is None:
-        return NoAddress(_why_none(owner, backend, port))
+        return NoAddress(_why_none(owner, backend, port, host))
     return replace(found, how=found.how + whose)
 
 
@@ -77,7 +81,9 @@ def _on_networks(container: Container, backend: Backend, port: int, host: HostVi
         found = _attached(container, port, host.own_networks)
     if found is None and backend.address is not AddressKind.CONTAINER:
         found = _published(container, port, host)
-    if found is None and backend.address is not AddressKind.PUBLISHED:
+    # On another machine such an address is nobody's, or another program's, unless its networks are routed.
+    is_near = not host.published_host or backend.address is AddressKind.CONTAINER
+    if found is None and is_near and backend.address is not AddressKind.PUBLISHED:
         found = _attached(container, port, None)
     return found
 
@@ -113,7 +119,9 @@ def _cut(label: str) -> str:
 
 def _published(container: Container, port: int, host: HostView) -> Located | None:
     bindings = [
-        binding for binding in container.published if binding.container_port == port and binding.host_port
+        binding
+        for binding in container.published
+        if binding.container_port == port and binding.host_port and _is_open(binding, host)
     ]
     if not bindings:
         return None
@@ -121,6 +129,15 @@ def _published(container: Container, port: int, host: HostView) -> Located | Non
     address = Address(_reachable(best.host_ip, host), best.host_port)
     where = " on Docker's machine" if host.published_host else ""
     return Located(address, f"published port {best.host_port} of {port}{where}")
+
+
+def _is_open(binding: PublishedPort, host: HostView) -> bool:
+    """Whether it can be reached from here: not on another machine's loopback."""
+    try:
+        is_loopback = bool(binding.host_ip) and ip_address(binding.host_ip).is_loopback
+    except ValueError:
+        is_loopback = False
+    return not (host.published_host and is_loopback)
 
 
 def _preference(binding: PublishedPort) -> tuple[int, str, int]:
@@ -144,18 +161,25 @@ def _reachable(host_ip: str, host: HostView) -> str:
 def _attached(container: Container, port: int, networks: frozenset[str] | None) -> Located | None:
     """Return the address on the first network by name; on one of *networks* only, where given."""
     for attachment in sorted(container.attachments, key=lambda attachment: attachment.network):
-        if attachment.ip and (networks is None or attachment.network_id in networks):
+        if attachment.network == INGRESS or not attachment.ip:
+            continue
+        if networks is None or attachment.network_id in networks:
             shared = ", which rgate is on too" if networks is not None else ""
             how = f"its address on the network {attachment.network}{shared}"
             return Located(Address(attachment.ip, port), how)
     return None
 
 
-def _why_none(container: Container, backend: Backend, port: int) -> str:
+def _why_none(container: Container, backend: Backend, port: int, host: HostView) -> str:
     published = ", ".join(
         f"{binding.container_port} at {binding.host_ip}:{binding.host_port}"
         for binding in container.published
     )
+    if host.published_host and backend.address is not AddressKind.CONTAINER:
+        return (
+            f"it is on {host.published_host}, and its port {port} is not published there for other machines "
+            f"(published: {published or 'none'})"
+        )
     if backend.address is AddressKind.PUBLISHED:
         return f"its port {port} is not published on the host (published: {published or 'none'})"
     return (

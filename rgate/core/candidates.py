@@ -42,7 +42,7 @@ class ContainerView:
     health: str  # Docker's word; "none" without a health check
     address: Address | None
     left_out: LeftOut | None  # None: it is a candidate
-    detail: str  # one sentence a person can act on; "" for a candidate
+    detail: str  # one sentence a person can act on; "" for nearly all candidates
     address_from: str = ""  # how the address was chosen, for people; "" without one
 
 

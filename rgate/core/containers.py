@@ -62,4 +62,37 @@ class Container:
     exposed: tuple[int, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     network_mode: str = "bridge"  # as HostConfig.NetworkMode: "host", "none", "container:<id>", a network
+    not_inspected: str = ""  # why Docker does not tell more of it; "" where it does, or need not
+    was_inspected: bool = True  # before: what a list lacks is known of then
     revision: int = field(default=0, compare=False)  # grows with each change that Docker reports
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A container in a list. *container*: None where what the list says of it is not understood."""
+
+    id: str
+    container: Container | None
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """A container as it is when inspected, and what tells a stop from another signal."""
+
+    container: Container
+    stop_signal: int = 15
+    stop_timeout_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something happened to a container; what it is like now is to be asked for.
+
+    *action* is Docker's word, without what follows a colon. *signal* is set for `kill`: a number. *at_s*:
+    when that was, in Unix seconds of this machine's clock; None where the source has another.
+    """
+
+    container_id: str
+    action: str
+    signal: int = 0
+    at_s: float | None = None

@@ -30,6 +30,21 @@ _NAMES_NOTHING: Final = frozenset(
 )  # fmt: skip
 
 
+class Wanted:
+    """What some backends want of labels. They are looked up by one of each, as there may be many."""
+
+    def __init__(self, backends: Iterable[tuple[Label, ...]]) -> None:
+        self._by_first: dict[Label, list[frozenset[Label]]] = defaultdict(list)
+        for wanted in backends:
+            if wanted:
+                self._by_first[wanted[0]].append(frozenset(wanted))
+
+    def has(self, labels: Mapping[str, str]) -> bool:
+        """Whether one of them wants no more than *labels*."""
+        items = labels.items()
+        return any(wanted <= items for label in items for wanted in self._by_first.get(label, ()))
+
+
 class Labelled:
     """Some containers by their labels. They are called by their number in `containers`: those that run
     first, then by name.

@@ -63,5 +63,6 @@ class LeftOut(Enum):
     NOT_RUNNING = "not_running"  # created, exited, paused, restarting, dead, removing
     STOPPING = "stopping"  # Docker has sent its stop signal
     UNHEALTHY = "unhealthy"
+    NOT_INSPECTED = "not_inspected"  # Docker does not tell all that is to be known of it
     STARTING = "starting"  # a healthy one is there, so it is not used yet
     NO_ADDRESS = "no_address"

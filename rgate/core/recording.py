@@ -146,6 +146,7 @@ def _container_json(container: Container, left_out: frozenset[str]) -> dict[str,
             for one in container.published
         ],
         "exposed": list(container.exposed),
+        **({} if container.was_inspected else {"not_inspected": container.not_inspected}),
     }
 
 
@@ -235,6 +236,8 @@ def _container(found: "_Found") -> tuple[Container, frozenset[str]]:
         exposed=tuple(one.port() for one in found.at("exposed").each(())),
         attachments=tuple(map(_attachment, found.at("networks").each(()))),
         network_mode=found.at("network_mode").text("bridge"),
+        not_inspected=found.at("not_inspected").text(""),
+        was_inspected=not found.at("not_inspected").text(""),
     )
     return container, left_out
 

@@ -134,10 +134,14 @@ def _left_out(container: Container) -> tuple[LeftOut | None, str]:
         return LeftOut.NOT_RUNNING, f"{name} is {container.state.value}: {remedy}"
     if container.stopping:
         return LeftOut.STOPPING, f"{name} is being stopped"
+    if container.not_inspected and not container.was_inspected:
+        return LeftOut.NOT_INSPECTED, f"{name} cannot be inspected: {container.not_inspected}"
     if container.health is Health.UNHEALTHY:
         return LeftOut.UNHEALTHY, f"{name} is unhealthy: `docker inspect {name}` shows its last checks"
     if container.health is Health.STARTING:
         return LeftOut.STARTING, f"{name} is starting, and others are healthy"
+    if container.not_inspected:
+        return None, f"{name} is as it was last known, as it cannot be inspected: {container.not_inspected}"
     return None, ""
 
 
@@ -148,6 +152,10 @@ def _why_none(backend: Backend, found: Sequence[_Found]) -> tuple[Reason, str]:
         if details:
             return reason, "; ".join(details) + "."
     wanted = ", ".join(f"{key}={value}" for key, value in backend.match_labels)
+    silent = [one.detail for one in found if one.left_out is LeftOut.NOT_INSPECTED]
+    if silent:
+        told = "; ".join(silent[:_HINTS])
+        return Reason.NO_CONTAINER, f"No container with the labels {wanted} can be used: {told}."
     sentence = f"No running container has the labels {wanted}"
     near = [one for one in found if one.left_out is LeftOut.LABELS]
     hints = (

@@ -259,6 +259,12 @@ def events_back(at: float, gone_s: float, listed: str) -> TimelineEvent:
     return TimelineEvent(at, Kind.DOCKER, Level.WARN, "", text, listed, about="events")
 
 
+def events_lacking(at: float, why: str, poll_s: float) -> TimelineEvent:
+    """Return that there are no events of Docker's, so that lists are asked for every *poll_s* seconds."""
+    text = f"Docker's events cannot be had: lists are asked for instead, every {poll_s:g} s"
+    return TimelineEvent(at, Kind.DOCKER, Level.WARN, "", text, why, about="events")
+
+
 def full_list(at: float, listed: str, *, missed: bool) -> TimelineEvent:
     """Return that a full list was compared with what events told. *listed*: see `listed`."""
     if missed:

@@ -331,7 +331,7 @@ def _of_left_out(situation: Situation) -> Iterator[Finding]:
                 yield _out(view, container)
 
 
-_OUT: Final = (LeftOut.UNHEALTHY, LeftOut.NO_ADDRESS)
+_OUT: Final = (LeftOut.UNHEALTHY, LeftOut.NO_ADDRESS, LeftOut.NOT_INSPECTED)
 
 
 def _out(view: BackendView, container: ContainerView) -> Finding:

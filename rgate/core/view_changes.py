@@ -175,6 +175,7 @@ _AGAIN: Final[Mapping[LeftOut, str]] = MappingProxyType(
         LeftOut.NOT_RUNNING: "started",
         LeftOut.STOPPING: "it was not stopped after all",
         LeftOut.UNHEALTHY: "its health check succeeds again",
+        LeftOut.NOT_INSPECTED: "it can be inspected again",
         LeftOut.STARTING: "its health check succeeds",
         LeftOut.NO_ADDRESS: "it has an address now",
     }
@@ -240,6 +241,7 @@ _OUT: Final[Mapping[LeftOut, tuple[Level, str, str]]] = MappingProxyType(
         LeftOut.NOT_RUNNING: (Level.WARN, "", ""),
         LeftOut.STOPPING: (Level.INFO, "being stopped", ""),
         LeftOut.UNHEALTHY: (Level.WARN, "unhealthy", "its health check fails"),
+        LeftOut.NOT_INSPECTED: (Level.WARN, "not inspected", ""),
         LeftOut.STARTING: (Level.INFO, "starting", "others are healthy"),
         LeftOut.NO_ADDRESS: (Level.WARN, "no address", ""),
         LeftOut.LABELS: (Level.WARN, "other labels are wanted", ""),
@@ -251,7 +253,7 @@ def _went(backend: str, one: _Seen) -> Change:
     view = one.view
     assert view.left_out is not None  # noqa: S101 - for the types alone
     level, word, why = _OUT[view.left_out]
-    if view.left_out is LeftOut.NO_ADDRESS:
+    if view.left_out in (LeftOut.NO_ADDRESS, LeftOut.NOT_INSPECTED):
         why = view.detail.removeprefix(f"{view.name} ")
     elif view.left_out is LeftOut.LABELS:
         why = plain(view.detail.removeprefix(f"{view.name} "))

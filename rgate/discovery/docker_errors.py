@@ -4,14 +4,13 @@ The SDK's own texts hold names and insides of exceptions; the usual causes are t
 """
 
 import errno
-import os
 import re
 import socket
 import ssl
-from collections.abc import Mapping
 from http import HTTPStatus
 from json import JSONDecodeError
 from typing import Final
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -19,12 +18,40 @@ from docker.errors import APIError, DockerException, TLSParameterError
 
 from rgate.core.causes import causes
 
+try:
+    from paramiko.ssh_exception import (
+        AuthenticationException,
+        BadHostKeyException,
+        ConfigParseError,
+        NoValidConnectionsError,
+        SSHException,
+    )
+except ImportError:  # without the extra `ssh` the SDK refuses ssh:// itself
+
+    class SSHException(Exception):  # type: ignore[no-redef]
+        """Is never raised, as those below."""
+
+    class AuthenticationException(SSHException):  # type: ignore[no-redef]
+        """Is never raised."""
+
+    class BadHostKeyException(SSHException):  # type: ignore[no-redef]
+        """Is never raised."""
+
+    class ConfigParseError(SSHException):  # type: ignore[no-redef]
+        """Is never raised."""
+
+    class NoValidConnectionsError(OSError):  # type: ignore[no-redef]
+        """Is never raised."""
+
+
 FOREIGN: Final = (
     DockerException,
     requests.RequestException,
     urllib3.exceptions.HTTPError,
+    SSHException,
     OSError,
     ValueError,
+    EOFError,
 )
 """What the SDK raises, and the libraries below it."""
 
@@ -32,21 +59,24 @@ NOT_UNDERSTOOD: Final = (KeyError, TypeError, AttributeError, RecursionError)
 """What comes of reading an answer that is not as the API has it."""
 
 _LONGEST: Final = 200
-_INSIDES: Final = re.compile(r"\w\(|[Ee]rrno")
+_INSIDES: Final = re.compile(r"\w\(|[Ee]rrno|\bb['\"]|<[\w.]+ |[\[({]['\"]|\bNone\b")
 _USER: Final = re.compile(r"//[^/@]*@")
 
 
-def docker_host(environment: Mapping[str, str] = os.environ) -> str:
+def shown_host(host: str) -> str:
     """Return where Docker is asked, for people: without a user's name and password."""
-    host = environment.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     return _plain(_USER.sub("//", host))
 
 
-def sentence_for(error: BaseException, host: str, timeout_s: float) -> str:
+def sentence_for(error: BaseException, host: str, timeout_s: float, said_by: str = "DOCKER_HOST") -> str:
     """Return why asking Docker at *host* ended with *error*, and what to do; no full stop ends it.
 
-    *timeout_s*: how long a call may take.
+    *timeout_s*: how long a call may take. *said_by*: what names the host.
     """
+    return _sentence(error, host, timeout_s).replace("check DOCKER_HOST", f"check {said_by}")
+
+
+def _sentence(error: BaseException, host: str, timeout_s: float) -> str:
     found = list(causes(error))
     for cause in reversed(found):
         if told := _told(cause, host, timeout_s):
@@ -63,6 +93,10 @@ def _told(error: BaseException, host: str, timeout_s: float) -> str | None:
             return (
                 f"Docker at {host} answers {_phrase(status)}: check what stands in front of it, and its log"
             )
+        case SSHException() | EOFError():
+            return _told_of_ssh(error, host)
+        case DockerException() if "paramiko" in str(error):
+            return f"{host} needs an SSH client: `pip install rgate[ssh]`"
         case TLSParameterError():
             return f"the certificates for Docker at {host} are not there: check DOCKER_CERT_PATH"
         case ssl.SSLError():
@@ -74,7 +108,7 @@ def _told(error: BaseException, host: str, timeout_s: float) -> str | None:
             return f"there is no socket {host}: start Docker, or check DOCKER_HOST"
         case PermissionError():
             return f"rgate may not use {host}: run it as a user who may, mostly one of the group `docker`"
-        case ConnectionRefusedError():
+        case ConnectionRefusedError() | NoValidConnectionsError():
             return f"nobody listens at {host}: start Docker, or check DOCKER_HOST"
         case TimeoutError() | requests.Timeout() | urllib3.exceptions.TimeoutError():
             return f"nothing came within {timeout_s:g} s from {host}: see if `docker version` gets an answer"
@@ -88,6 +122,26 @@ def _told(error: BaseException, host: str, timeout_s: float) -> str | None:
             return f"what Docker at {host} answers is not understood: check its version"
         case _:
             return None
+
+
+def _told_of_ssh(error: BaseException, host: str) -> str:
+    """Return the sentence for an *error* on the way to Docker by SSH."""
+    parts = urlsplit(host)
+    name = parts.hostname or host
+    ssh = f"ssh -p {parts.port} {name}" if parts.port else f"ssh {name}"
+    match error:
+        case BadHostKeyException():
+            return f"the host key of {name} is another than ~/.ssh/known_hosts has: find out why"
+        case AuthenticationException():
+            return f"{host} takes none of the keys: see if `{ssh}`, as rgate's user, asks for no password"
+        case ConfigParseError():
+            return "~/.ssh/config cannot be read: `ssh -G` tells where it is wrong"
+        case _ if "No authentication methods" in str(error):
+            return f"there is no key for {host}: see if `{ssh}`, as rgate's user, asks for no password"
+        case _ if "known_hosts" in str(error):
+            return f"the host key of {name} is not known: `{ssh}`, as rgate's user, asks to add it"
+        case _:
+            return f"no SSH with {host}: see if `{ssh} docker version` gets an answer"
 
 
 def _phrase(status: int) -> str:

@@ -41,6 +41,7 @@ class Containers:
                 "interval": _SECOND_NS // 2,
                 "timeout": 2 * _SECOND_NS,
                 "retries": 1,
+                "start_period": _SECOND_NS // 1000,  # else the image's: so long no failure counts
             },
         )
         self._started.append(container)

@@ -3,6 +3,7 @@
 The real daemon is not touched: a socket in front of it is (daemon.py).
 """
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,8 +13,8 @@ from typing import Any
 import pytest
 
 from rgate.core.knowledge import stale_since
+from rgate.core.watching import LONGEST_PAUSE_S, PING_S
 from rgate.discovery.docker_source import CALL_TIMEOUT_S
-from rgate.discovery.watcher import LONGEST_PAUSE_S, PING_S
 from tests.integration.containers import Containers, short_id
 from tests.integration.daemon import Daemon
 from tests.integration.gateway import NO_SERVICE_URLS, Gateway, Response, backend_config, running, wait_until
@@ -182,3 +183,14 @@ def test_without_docker_it_starts_says_so_once_and_finds_its_containers_later(
         assert gateway.get("/_rgate/readyz").status == 200
         assert gateway.errors().count("Docker does not answer") == 1
         assert gateway.errors().count("Docker answers again") == 1
+
+
+@pytest.mark.clause("4.docker.ready")
+@pytest.mark.parametrize("options", [(), ("--log-format", "json")])
+def test_the_line_that_says_it_is_ready_says_which_docker_it_asks(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    config = backend_config("app=none")
+    with running(tmp_path, config, *options, environment={"DOCKER_HOST": "unix:///nowhere"}) as gateway:
+        told = json.loads(gateway.ready)["docker"] if options else gateway.ready.splitlines()[0]
+        assert told.endswith("unix:///nowhere")

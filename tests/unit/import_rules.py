@@ -62,8 +62,10 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.core.located_yaml": CORE | {"yaml"},
     "rgate.core.typed_yaml": CORE | {"pydantic", "pydantic_core"},
     "rgate.discovery": DISCOVERY,
-    "rgate.discovery.docker_errors": DISCOVERY | {"docker.errors", "requests", "urllib3"},
-    "rgate.discovery.docker_source": DISCOVERY | {"docker", "rgate.discovery.docker_errors"},
+    "rgate.discovery.docker_errors": DISCOVERY
+    | {"docker.errors", "paramiko.ssh_exception", "requests", "urllib3"},
+    "rgate.discovery.docker_source": DISCOVERY
+    | {"docker", "rgate.discovery.daemon", "rgate.discovery.docker_errors"},
     "rgate.discovery.watcher": DISCOVERY | {"rgate.discovery.registry"},
     "rgate.stats": STATS,
     "rgate.stats.lasting": STATS | {"sqlalchemy"},
@@ -122,7 +124,9 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.cli.why": CLI | {"rgate.web.documents"},
     # The commands, by name, as none is imported before it is known which is meant.
     "rgate.cli.main": CLI | {"importlib.import_module"},
-    "rgate.cli.looking": CLI | {"rgate.discovery.docker_source", "rgate.discovery.source"},
+    "rgate.cli.looking": CLI
+    | {"rgate.discovery.daemon", "rgate.discovery.docker_source", "rgate.discovery.look"}
+    | {"rgate.discovery.own_container", "rgate.discovery.source"},
     # pytest loads it everywhere: what it needs is imported by those whose fixtures are used.
     "rgate.testing": frozenset(),
     "rgate.testing.plugin": STANDARD

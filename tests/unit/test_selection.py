@@ -320,3 +320,43 @@ def test_candidates_have_all_labels_and_near_misses_some(wanted: dict[str, str],
     assert bool(view.candidates) == (common == len(wanted))
     assert bool(view.containers) == (common > 0)
     assert (view.reason is None) == bool(view.candidates)
+
+
+@pytest.mark.clause("4.address.elsewhere")
+def test_on_another_machine_only_what_is_published_for_others_serves() -> None:
+    far = HostView("10.9.8.7")
+    for published in ((), (PublishedPort(8000, "127.0.0.1", 32768),), (PublishedPort(8000, "::1", 32768),)):
+        found = where(replace(UP, published=published), BACKEND, far)
+        assert isinstance(found, NoAddress)
+        assert (
+            "it is on 10.9.8.7, and its port 8000 is not published there for other machines" in found.detail
+        )
+    both = replace(UP, published=(PublishedPort(8000, "127.0.0.1", 1), PublishedPort(8000, "0.0.0.0", 2)))
+    assert where(both, BACKEND, far) == Address("10.9.8.7", 2)
+    routed = replace(BACKEND, address=AddressKind.CONTAINER)
+    assert where(replace(UP, published=()), routed, far) == Address("172.18.0.2", 8000)
+
+
+@pytest.mark.clause("4.address.ingress")
+def test_swarms_ingress_is_no_network_to_reach_a_container_by() -> None:
+    ingress = Attachment("ingress", "i1", "10.0.0.5")
+    task = replace(UP, published=(), attachments=(ingress, Attachment("shop", "s1", "10.0.1.7")))
+    for host in (HostView(), HostView(own_networks=frozenset({"i1", "s1"}))):
+        assert where(task, BACKEND, host) == Address("10.0.1.7", 8000)
+    view = view_of(BACKEND, [replace(task, attachments=(ingress,))], HostView(own_networks=frozenset({"i1"})))
+    assert view.reason is Reason.NO_ADDRESS
+
+
+@pytest.mark.clause("4.docker.not_inspected")
+def test_one_that_cannot_be_inspected_is_left_out_and_one_that_could_is_kept() -> None:
+    hung = replace(UP, not_inspected="it hangs", was_inspected=False)
+    view = view_of(BACKEND, [hung], HostView())
+    assert [one.left_out for one in view.containers] == [LeftOut.NOT_INSPECTED]
+    assert (view.reason, view.detail) == (
+        Reason.NO_CONTAINER,
+        "No container with the labels app=orders, env=production can be used: "
+        "orders-1 cannot be inspected: it hangs.",
+    )
+    kept = view_of(BACKEND, [replace(hung, was_inspected=True)], HostView())
+    assert kept.candidates
+    assert kept.containers[0].detail.endswith("as it cannot be inspected: it hangs")

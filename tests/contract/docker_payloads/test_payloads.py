@@ -1,4 +1,4 @@
-"""What recorded answers of Docker mean. `record` records them anew; `version` says of which Docker."""
+"""What recorded answers of Docker mean. ORIGIN.md says where they come from."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,8 @@ import pytest
 
 from rgate.core.address import HostView, NoAddress, address_of
 from rgate.core.config import Backend
-from rgate.core.containers import Container, Health, State
+from rgate.core.containers import Container, Details, Health, State
 from rgate.discovery.docker_source import DockerSource
-from rgate.discovery.source import Details
 
 HERE = Path(__file__).parent
 BACKEND = Backend("b", match_labels=(("x", "y"),))
@@ -23,6 +22,12 @@ class _Api:
         self.api = self
         self._found = found
 
+    def version(self, **_: bool) -> dict[str, str]:
+        return {"Version": "20.10", "ApiVersion": "1.41"}
+
+    def containers(self, **_: bool) -> list[dict[str, Any]]:
+        return [self._found]
+
     def inspect_container(self, container_id: str) -> dict[str, Any]:
         assert container_id == self._found["Id"]
         return self._found
@@ -31,7 +36,7 @@ class _Api:
 def details_of(name: str, **state: Any) -> Details:
     found = json.loads((HERE / f"{name}.json").read_text())
     found["State"] |= state
-    details = DockerSource(lambda: _Api(found)).container(found["Id"])  # type: ignore[arg-type,return-value]  # a stand-in
+    details = DockerSource(make=lambda *_: _Api(found)).container(found["Id"])  # type: ignore[arg-type]  # a stand-in
     assert details is not None
     return details
 
@@ -107,3 +112,30 @@ def test_a_restart_by_policy_is_no_running_container() -> None:
 def test_a_containers_own_stop_signal_and_timeout_are_known() -> None:
     assert (details_of("paused").stop_signal, details_of("paused").stop_timeout_s) == (3, 3)
     assert (details_of("stopped").stop_signal, details_of("stopped").stop_timeout_s) == (15, 10)
+
+
+def listed(name: str) -> Container:
+    found = json.loads((HERE / f"{name}.json").read_text())
+    (row,) = DockerSource(make=lambda *_: _Api(found)).containers()  # type: ignore[arg-type]  # a stand-in
+    assert row.container is not None
+    return row.container
+
+
+def test_podmans_list_and_inspect_tell_the_same() -> None:
+    details = details_of("podman_inspect")
+    assert listed("podman_row") == details.container
+    assert (details.container.health, details.stop_signal, details.stop_timeout_s) == (Health.NONE, 15, 0)
+    answer = address_of(details.container, BACKEND, HostView())
+    assert not isinstance(answer, NoAddress)
+    assert str(answer.address) == "127.0.0.1:40001"
+
+
+@pytest.mark.parametrize(
+    ("own", "address"), [(None, "10.0.1.3:8000"), (frozenset({"sh0p"}), "10.0.1.3:8000")]
+)
+def test_a_swarms_task_is_never_asked_by_its_address_on_ingress(
+    own: frozenset[str] | None, address: str
+) -> None:
+    answer = address_of(listed("swarm_task_row"), BACKEND, HostView(own_networks=own))
+    assert not isinstance(answer, NoAddress)
+    assert str(answer.address) == address

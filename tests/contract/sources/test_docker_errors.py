@@ -20,8 +20,10 @@ import requests
 import urllib3
 from docker.errors import APIError, DockerException, TLSParameterError
 
-from rgate.discovery.docker_errors import docker_host, sentence_for
-from rgate.discovery.docker_source import DockerSource
+from rgate.core.containers import Listed
+from rgate.discovery.daemon import which_daemon
+from rgate.discovery.docker_errors import sentence_for, shown_host
+from rgate.discovery.docker_source import DockerSource, make_client
 from rgate.discovery.source import SourceError
 
 INSIDES = re.compile(r"Error|Exception|Errno|Traceback|Pool|<|\bobject\b|\(\d|\('")
@@ -56,7 +58,7 @@ def told(monkeypatch: pytest.MonkeyPatch, host: str, **environment: str) -> str:
     with warnings.catch_warnings():
         # The SDK leaves the socket of a connection that failed to the collector.
         warnings.simplefilter("ignore", ResourceWarning)
-        sentence = error_of(DockerSource(lambda: docker.from_env(version="auto", timeout=1)))
+        sentence = error_of(DockerSource(make=lambda _, version: make_client(which_daemon(), 1, version)))
         gc.collect()
     assert not INSIDES.search(sentence)
     assert "\n" not in sentence
@@ -125,6 +127,9 @@ class Api:
     def __init__(self, rows: object, found: object = None) -> None:
         self.rows, self.found = rows, found
 
+    def version(self, **_: bool) -> dict[str, str]:
+        return {"Version": "20.10", "ApiVersion": "1.41"}
+
     def containers(self, **_: bool) -> object:
         if isinstance(self.rows, Exception):
             raise self.rows
@@ -134,27 +139,57 @@ class Api:
         return self.found
 
 
+def source_of(rows: object, found: object = None) -> DockerSource:
+    return DockerSource(make=lambda *_: cast(docker.DockerClient, SimpleNamespace(api=Api(rows, found))))
+
+
 RUNS = {"Id": "1", "Names": ["/a"], "Labels": {}, "State": "running"}
 
 
+NOT_UNDERSTOOD = "answers is not understood: check its version"
+
+
 @pytest.mark.parametrize(
-    ("rows", "found"),
+    "rows",
+    [None, {"message": "x"}, [5], [{}], [{"Id": None}], RecursionError("maximum recursion depth exceeded")],
+)
+def test_a_list_that_is_none_of_dockers_is_told(rows: object) -> None:
+    with pytest.raises(SourceError, match=NOT_UNDERSTOOD):
+        source_of(rows).containers()
+
+
+@pytest.mark.clause("4.docker.not_inspected")
+@pytest.mark.parametrize(
+    "odd",
     [
-        (None, None),
-        ({"message": "x"}, None),
-        ([5], None),
-        ([{}], None),
-        ([RUNS], None),
-        ([RUNS], {"Id": "1"}),
-        ([{**RUNS, "State": "exited", "Labels": {"app": 5}}], None),
-        ([{**RUNS, "State": "exited", "Labels": {"app": None}}], None),
-        (RecursionError("maximum recursion depth exceeded"), None),
+        {"Labels": {"app": 5}},
+        {"Labels": {"app": None}},
+        {"State": None},
+        {"Ports": [{"Type": "tcp"}]},
+        {"Ports": [5]},
+        {"NetworkSettings": {"Networks": {"a": None}}},
+        {"Names": [None]},
     ],
 )
-def test_a_list_that_is_none_of_dockers_is_told(rows: object, found: object) -> None:
-    source = DockerSource(lambda: cast(docker.DockerClient, SimpleNamespace(api=Api(rows, found))))
-    with pytest.raises(SourceError, match="answers is not understood: check its version"):
-        source.containers()
+def test_what_is_not_understood_of_one_container_hides_no_other(odd: dict[str, object]) -> None:
+    first, second = source_of([{**RUNS, **odd}, {**RUNS, "Id": "2"}]).containers()
+    assert first == Listed("1", None)
+    assert second.container is not None
+    assert second.container.name == "a"
+
+
+@pytest.mark.clause("4.docker.not_inspected")
+@pytest.mark.parametrize("key", ["Names", "Labels", "Ports", "NetworkSettings", "HostConfig", "Status"])
+def test_nulls_in_a_list_stand_for_nothing(key: str) -> None:
+    (only,) = source_of([{**RUNS, key: None}]).containers()
+    assert only.container is not None
+
+
+@pytest.mark.clause("4.docker.not_inspected")
+@pytest.mark.parametrize("found", [None, {"Id": "1"}, {"Id": "1", "Config": None, "State": None}, [], 5])
+def test_an_inspect_of_which_nothing_is_understood_is_told(found: object) -> None:
+    with pytest.raises(SourceError, match=NOT_UNDERSTOOD):
+        source_of([], found).container("1")
 
 
 def test_tls_where_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -172,7 +207,6 @@ def test_tls_where_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
             "Docker cannot be asked at nonsense://x (Invalid bind address protocol: nonsense://x)",
         ),
         ("tcp://127.0.0.1:99999999", "Docker cannot be asked at tcp://127.0.0.1:99999999 (Port out of range"),
-        ("ssh://me@127.0.0.1", "Docker cannot be asked at ssh://127.0.0.1 (Install paramiko package"),
         (f"unix:///{'a' * 200}", "Docker cannot be asked at unix:///aaa"),
     ],
 )
@@ -183,8 +217,7 @@ def test_a_docker_host_that_means_nothing(monkeypatch: pytest.MonkeyPatch, host:
 
 
 def test_who_asks_is_not_told() -> None:
-    assert docker_host({"DOCKER_HOST": "tcp://me:secret@docker.example:2376"}) == "tcp://docker.example:2376"
-    assert docker_host({}) == docker_host({"DOCKER_HOST": ""}) == "unix:///var/run/docker.sock"
+    assert shown_host("tcp://me:secret@docker.example:2376") == "tcp://docker.example:2376"
 
 
 def wrapped(cause: Exception) -> Exception:
@@ -210,6 +243,7 @@ HANDSHAKE = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_
         (TLSParameterError("x"), "the certificates for Docker at H are not there"),
         (APIError("x"), "Docker cannot be asked at H"),
         (KeyError("Version"), "what Docker at H answers is not understood"),
+        (DockerException("Install paramiko package to enable ssh:// support"), "H needs an SSH client: `pip"),
         (OSError("OSError('x')"), "Docker cannot be asked at H (DockerException): check DOCKER_HOST"),
     ],
 )
