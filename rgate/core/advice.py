@@ -54,8 +54,8 @@ _OF: Final[Mapping[Reason, tuple[str, str, str]]] = MappingProxyType(
         ),
         Reason.OVERLOADED: (
             "rgate itself had no descriptor left for a connection to a container.",
-            "Raise the limit on open files (`LimitNOFILE=` of systemd, `--ulimit nofile=` of Docker), or "
-            "lower `limits.connections`.",
+            "Raise the limit on open files (`LimitNOFILE=` of systemd, `--ulimit nofile=` of a container), "
+            "or lower `limits.connections`.",
             "",
         ),
         Reason.CONNECT_FAILED: (

@@ -350,7 +350,11 @@ def queries(data: bytes) -> None:
         return
     if isinstance(found, StoryQuery):
         said = {field.name: getattr(found, field.name) for field in fields(found)}
-        said |= {"failed": 1 if found.failed else None, "since": None}
+        said |= {
+            "failed": 1 if found.failed else None,
+            "stories": 1 if found.stories else None,
+            "since": None,
+        }
         again = parse_story_query(urlencode({key: value for key, value in said.items() if value is not None}))
         assert replace(again, since=found.since) == found
 
