@@ -82,6 +82,10 @@ def _listeners(
     given = replaced.listeners if replaced is not None else starter.listeners
     if given:
         shared = shares(list(map(shown, given)), options.workers)
+        for listener in given:
+            # One flag for all who hold the socket: `dup` would let the rgate that still accepts there wait for
+            # ever for a client that this one has accepted.
+            listener.setblocking(False)
         listeners = [[given[index].dup() for index in indexes] for indexes in shared]
         for one in given:
             one.close()
