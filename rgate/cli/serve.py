@@ -83,8 +83,8 @@ def _listeners(
     if given:
         shared = shares(list(map(shown, given)), options.workers)
         for listener in given:
-            # One flag for all who hold the socket: `dup` would let the rgate that still accepts there wait for
-            # ever for a client that this one has accepted.
+            # One flag for all who hold the socket: `dup` would have the rgate that still accepts there wait
+            # for ever, for a client that this one has accepted.
             listener.setblocking(False)
         listeners = [[given[index].dup() for index in indexes] for indexes in shared]
         for one in given:

@@ -142,19 +142,28 @@ def test_while_all_have_a_request_under_way_no_connection_is_accepted(limited: G
     limited.close_clients()
 
 
-def _wait_for_nobody(gateway: Gateway) -> None:
-    """Wait until *gateway* has noticed that the connections of cases before this one were closed."""
+def _all_clients(gateway: Gateway) -> tuple[list[Wire], Wire]:
+    """Return as many connections as there may be, the oldest first, and apart the one that saw that all of
+    them were accepted, and that those of earlier cases are gone.
+    """
     if not gateway.gives_reasons:
         pytest.skip(f"{gateway.name} does not tell of its connections")
+    asking = gateway.client(ALLOWED)
 
-    def told() -> bool:
-        with gateway.client(ALLOWED) as client:
-            client.send(b"GET /_rgate/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            lines = client.read_response().content.splitlines()
-        clients = [one for one in lines if one.startswith(b"rgate_connections{") and b'side="client"' in one]
-        return sum(float(line.split()[-1]) for line in clients) == 1  # the one that asks
+    def wait_for(number: int) -> None:
+        wait_until(lambda: _clients_told(asking) == number, DEADLINE_S, f"{number} connections")
 
-    wait_until(told, DEADLINE_S, "the end of all connections")
+    wait_for(1)
+    clients = [gateway.client() for _ in range(MOST_CONNECTIONS - 1)]
+    wait_for(MOST_CONNECTIONS)
+    return clients, asking
+
+
+def _clients_told(asking: Wire) -> float:
+    asking.send(b"GET /_rgate/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    lines = asking.read_response().content.splitlines()
+    clients = [one for one in lines if one.startswith(b"rgate_connections{") and b'side="client"' in one]
+    return sum(float(line.split()[-1]) for line in clients)
 
 
 @clause("2.limits.idle", own_choice="others refuse or close connections over the limit")
@@ -162,12 +171,13 @@ def _wait_for_nobody(gateway: Gateway) -> None:
 def test_at_the_limit_the_connections_idle_longest_are_closed_for_new_ones(
     limited: Gateway, sent: str
 ) -> None:
-    _wait_for_nobody(limited)
-    clients = [limited.client() for _ in range(MOST_CONNECTIONS)]
+    clients, used_last = _all_clients(limited)
     for client in clients:
         client.send({"nothing": b"", "half a head": b"GET / HT", "a request": get(b"/nowhere")}[sent])
         if sent == "a request":
             client.read_response()
+    used_last.send(get(b"/nowhere"))
+    used_last.read_response()
     for _ in range(3):
         late = limited.client()
         late.send(get(b"/nowhere"))
@@ -180,9 +190,8 @@ def test_at_the_limit_the_connections_idle_longest_are_closed_for_new_ones(
 
 @clause("2.limits.idle", own_choice="others refuse or close connections over the limit")
 def test_a_connection_that_was_busy_last_outlives_those_that_were_not(limited: Gateway) -> None:
-    _wait_for_nobody(limited)
-    clients = [limited.client() for _ in range(MOST_CONNECTIONS)]
-    for client in (*clients, clients[0]):  # the oldest one is used last
+    clients, another = _all_clients(limited)
+    for client in (another, *clients, another, clients[0]):  # the oldest one is used last
         client.send(get(b"/nowhere"))
         client.read_response()
     late = limited.client()
