@@ -20,6 +20,9 @@ QUIET_S: Final = 10.0
 """What was told is over when nothing of the kind was noticed for so long."""
 
 
+_WORTH_TELLING: Final = 0.9
+
+
 def most_clients(connections: int, workers: int, descriptors: int) -> int:
     """Return how many connections of clients one of *workers* processes may have open, and how many to
     containers: its share of *connections* (`limits.connections`), or fewer.
@@ -30,9 +33,11 @@ def most_clients(connections: int, workers: int, descriptors: int) -> int:
 
 
 def told_of_room(connections: int, workers: int, descriptors: int) -> str:
-    """Return what is to be said at the start of the room that there is: "" where it is what was asked for."""
+    """Return what is to be said at the start of the room that there is: "" where it is what was asked for, or
+    so little less that nobody would change anything.
+    """
     most = most_clients(connections, workers, descriptors) * workers
-    if most >= connections:
+    if most >= connections * _WORTH_TELLING:
         return ""
     where = f"{workers} processes" if workers > 1 else "a process"
     return (

@@ -194,9 +194,9 @@ class Watcher:
             case Close():
                 source.close()
             case Warn(text, fields):
-                log.warning(
-                    " ".join([text, *("%s=%r" for _ in fields)]), *(part for one in fields for part in one)
-                )
+                # What stands as `name=%r` is a field of its own where the log is JSON.
+                named = [text.replace("%", "%%"), *(f"{name}=%r" for name, _ in fields)]
+                log.warning(" ".join(named), *(value for _, value in fields))
             case Tell(event):
                 self._tell(event)
             case InForce(events):

@@ -28,7 +28,7 @@ _START: Final = (
     "from rgate.testing.child import main; main(sys.argv.pop(1))"
 )
 _SERVE: Final = ("serve", "--port", "0")
-_URL: Final = re.compile(rb'^\S.*?(http://[^\s,"]+).*\n', re.MULTILINE)
+_URL: Final = re.compile(rb'^\S.*?(http://[^\s,;"]+).*\n', re.MULTILINE)
 
 
 class GatewayProcess:

@@ -37,6 +37,7 @@ def test_all_that_find_room_may_be_active_with_the_reserve_untouched(
 
 def test_what_there_is_room_for_is_told_with_what_to_do() -> None:
     assert told_of_room(10_000, 1, 1 << 20) == ""
+    assert told_of_room(10_000, 1, 20_000) == "", "9,968 are so few less that nobody would change anything"
     one, two = told_of_room(10_000, 1, 256), told_of_room(10_000, 2, 4096)
     assert one.startswith(
         "room for 96 connections of clients, not for the 10000 of limits.connections: a process"
