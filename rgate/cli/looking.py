@@ -86,6 +86,11 @@ def look(options: Namespace) -> Looked:
     return look_at_docker()
 
 
+def own_id() -> str:
+    """Return how the id begins of the container that this process runs in; "" for none."""
+    return own_container_id()
+
+
 def look_at_docker() -> Looked:
     """Return what Docker says now; without containers where it does not answer within some seconds."""
     daemon = which_daemon()

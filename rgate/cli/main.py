@@ -2,9 +2,11 @@
 
 import argparse
 import contextlib
+import itertools
 import os
 import signal
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -12,6 +14,7 @@ from typing import Final, NamedTuple, NoReturn
 
 from rgate._version import __version__
 from rgate.cli import options as add
+from rgate.cli.examples import EXAMPLES
 from rgate.core.cannot_tell import CannotTell
 from rgate.core.config_errors import ConfigErrors
 from rgate.core.nearest import did_you_mean
@@ -31,6 +34,9 @@ class _Command(NamedTuple):
 CANNOT_TELL: Final = 2
 """The exit status where it cannot be told what is asked (behaviour 9)."""
 
+_ASKED_BY: Final = "_ARGCOMPLETE"  # a shell sets it that wants to know what may follow on its line
+_DEFAULT_COMMAND: Final = "serve"
+_WIDTH: Final = 79  # of what `--help` tells
 _INTERRUPTED: Final = 130  # as shells have it: 128 and SIGINT
 
 _COMMANDS: Final = {
@@ -48,12 +54,28 @@ _COMMANDS: Final = {
     "test": _Command("run routing cases, or make some from what is true now", add.add_test, "test:test"),
     "health": _Command("ask a running rgate whether it is well", add.add_health, "health:health"),
     "why": _Command("tell the story of a request that has been", add.add_why, "why:why"),
+    "events": _Command(
+        "tell what discovery and a running rgate did, a line each", add.add_events, "events:events"
+    ),
+    "top": _Command("show how a running rgate is doing, as it goes on", add.add_top, "top:top"),
+    "doctor": _Command("say whether this machine is fit for rgate", add.add_doctor, "doctor:doctor"),
+    "init": _Command("make a configuration from the containers that run", add.add_init, "init:init"),
+    "schema": _Command(
+        "print the JSON Schema of the configuration, for editors", add.add_nothing, "schema:schema"
+    ),
+    "completion": _Command(
+        "print what makes a shell complete rgate's words", add.add_completion, "completion:completion"
+    ),
 }
+
+_WORDS: Final = frozenset(_COMMANDS)
 
 
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with its status."""
     _open_what_is_closed()
+    if _ASKED_BY in os.environ:
+        _complete()
     options = parse(sys.argv[1:] if arguments is None else arguments)
     is_gateway = options.command == "serve"
     try:
@@ -72,6 +94,15 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         with contextlib.suppress(OSError):
             traceback.print_exc()
         sys.exit(CANNOT_TELL)
+
+
+def _complete() -> None:
+    """Tell a shell what may follow on its line, and end. Behind an option first, `serve` is meant."""
+    from argcomplete import autocomplete
+
+    parser, commands = _parsers()
+    words = os.environ.get("COMP_LINE", "").split()
+    autocomplete(commands[_DEFAULT_COMMAND] if words[1:] and words[1].startswith("-") else parser)
 
 
 def _open_what_is_closed() -> None:
@@ -109,22 +140,42 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     words = list(arguments)
     # `serve` is the default, so that the command is `rgate --port 8080 --config config.yml`.
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help", "--version")):
-        words = ["serve", *words]
+        words = [_DEFAULT_COMMAND, *words]
     parser, commands = _parsers()
     if not words[0].startswith("-") and words[0] not in commands:
         near = did_you_mean(words[0], commands)
         parser.error(f"{words[0]!r} is no command; there are {', '.join(commands)}{near}")
     options, unknown = parser.parse_known_args(words)
     if unknown:
-        name, names = unknown[0].partition("=")[0], vars(options).keys() - {"command"}
-        near = did_you_mean(name, (f"--{known.replace('_', '-')}" for known in names))
-        commands[options.command].error(f"{name!r} is no option{near}")
-    if options.command == "serve":
+        commands[options.command].error(f"{unknown[0]!r} is no option")
+    if options.command in ("serve", "doctor"):
         options.host = options.host or [add.DEFAULT_HOST]
     return options
 
 
 class _Parser(argparse.ArgumentParser):
+    """Tells of what is misspelt first, with the nearest name: argparse would tell what is missing by it."""
+
+    def parse_known_args(  # type: ignore[override] # of the ways to call it, the one that is used
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        known = self._option_string_actions
+        for word in itertools.takewhile(lambda word: word != "--", args or ()):
+            name = word.partition("=")[0]
+            if word in _WORDS:  # what follows is for its own parser
+                break
+            # What holds a space is a value, and the beginning of a name is enough.
+            if name.startswith("--") and " " not in name and not any(one.startswith(name) for one in known):
+                self.error(f"{name!r} is no option{did_you_mean(name, known)}")
+        return super().parse_known_args(args, namespace)
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is not None and value not in action.choices:
+            choices = [str(choice) for choice in action.choices]
+            near = did_you_mean(str(value), choices)
+            message = f"invalid choice: {value!r}; there are {', '.join(choices)}{near}"
+            raise argparse.ArgumentError(action, message)
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"rgate: {message} (`{self.prog} --help` tells what there is)\n")
 
@@ -134,11 +185,30 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     parser = _Parser(
         prog="rgate",
         description="An HTTP gateway to Docker containers, found by their labels.",
-        epilog="`serve` is the default: `python rgate.py --port 8080 --config config.yml`. "
-        "`python rgate.py serve --help` lists its options.",
+        epilog=_with_examples(
+            _ABOUT_SERVE, ("rgate --port 8080 --config config.yml", "rgate explain /api/orders")
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"rgate {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, command in _COMMANDS.items():
-        command.add_options(commands.add_parser(name, help=command.help, description=command.help))
+        one = commands.add_parser(name, help=command.help, description=f"{_sentence(command.help)}")
+        one.formatter_class = argparse.RawDescriptionHelpFormatter
+        command.add_options(one)
+        one.epilog = _with_examples(one.epilog or "", EXAMPLES[name])
     return parser, commands.choices
+
+
+_ABOUT_SERVE: Final = "`serve` is the default; `rgate serve --help` lists its options."
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _with_examples(text: str, examples: Sequence[str]) -> str:
+    """Return the end of `--help`: *text*, filled unless it has lines of its own, and examples."""
+    told = text if "\n" in text else textwrap.fill(text, _WIDTH)
+    shown = "\n".join(("examples:", *(f"  {example}" for example in examples)))
+    return f"{told}\n\n{shown}" if told else shown

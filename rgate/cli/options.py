@@ -6,11 +6,15 @@ import re
 import shlex
 from typing import Final
 
+from rgate.core.windows import WINDOWS_S
 from rgate.engines import ENGINES
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_GATEWAY: Final = "http://127.0.0.1:8080"
 _MOST_SECONDS: Final = 86400
+_LENGTH: Final = re.compile(r"([0-9]{1,6})([smhd])", re.ASCII)
+_UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SHELLS: Final = ("bash", "zsh", "fish")
 _CONTAINER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _GATEWAY: Final = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::(?P<port>[0-9]{1,5}))?/?", re.ASCII)
 
@@ -53,17 +57,10 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_explain(parser: argparse.ArgumentParser) -> None:
     """Add the options of `explain`."""
     parser.usage = "%(prog)s [METHOD] URL|PATH [options]"
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
         "Say what becomes of a request, and why: its route, who would be asked and who not, the head that\n"
         "goes on, and the answer. Nothing is sent. The exit status is 0 where a container would answer, or\n"
         "a page of rgate's own; 1 where not; 2 where it cannot be told."
-    )
-    parser.epilog = (
-        "examples:\n"
-        "  %(prog)s /api/orders/7\n"
-        "  %(prog)s POST http://shop.example/api/orders --header 'Content-Length: 12'\n"
-        "  %(prog)s /api/orders --gateway http://127.0.0.1:8080"
     )
     parser.add_argument(
         "request", nargs="+", metavar="URL|PATH", help="behind a method, GET where none stands there"
@@ -87,9 +84,9 @@ def add_explain(parser: argparse.ArgumentParser) -> None:
 def add_snapshot(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snapshot`."""
     parser.epilog = (
-        "`rgate snapshot --output s.json` here, and `--snapshot s.json` behind another command anywhere: "
-        "that needs no Docker then. The file holds ids, names, labels, states, networks and ports; not the "
-        "values of labels that look like secrets, or are paths of Compose's."
+        "`--snapshot FILE` behind another command takes what was recorded, anywhere and without Docker. The "
+        "file holds ids, names, labels, states, networks and ports; not the values of labels that look like "
+        "secrets, or are paths of Compose's."
     )
     parser.add_argument(
         "--output",
@@ -109,7 +106,6 @@ def add_snapshot(parser: argparse.ArgumentParser) -> None:
 
 def add_test(parser: argparse.ArgumentParser) -> None:
     """Add the options of `test`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _CASES
     parser.add_argument("files", nargs="*", metavar="CASES.yml", help="files of routing cases")
     add_config(parser)
@@ -168,20 +164,87 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     parser.epilog = (
         "What is lost stands first: paths that had a backend and get another or none, and backends whose "
-        "last container goes. Exit status: 0 nothing is lost, 1 something is, 2 it cannot be told. "
-        "Examples: `rgate plan` (config.yml against what runs), `rgate plan --config new.yml --against "
-        "config.yml --snapshot production.json`, `rgate plan --labels 'orders-3 app_name=orders'`."
+        "last container goes. Exit status: 0 nothing is lost, 1 something is, 2 it cannot be told."
+    )
+
+
+def add_nothing(parser: argparse.ArgumentParser) -> None:
+    """Add no option: the command has none."""
+    parser.epilog = (
+        "Editors with the YAML language server take it from a file's first line: "
+        "`# yaml-language-server: $schema=rgate.schema.json`, as `rgate init` writes it."
+    )
+
+
+def add_init(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `init`."""
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        default="config.yml",
+        help="the file that is written, with its schema beside it; -: standard output (%(default)s)",
+    )
+    add_looking(parser, gateway=False)
+    parser.add_argument("--json", action="store_true", help="tell what was written as one JSON document")
+    parser.epilog = (
+        "Nothing is written over a file that is there. Exit status: 0 it is written, 1 no container runs "
+        "that a route could lead to, 2 it cannot be told or written."
+    )
+
+
+def add_doctor(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `doctor`."""
+    _add_host(parser)
+    parser.add_argument("--port", type=_port, default=8080, help="the port to listen on (%(default)s)")
+    add_config(parser)
+    _add_db(parser)
+    add_json(parser)
+    parser.epilog = (
+        "Nothing is changed. Exit status: 0 rgate can run here, 1 something has to be mended first. "
+        "Give the options that `serve` is to have."
+    )
+
+
+def add_events(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `events`."""
+    parser.add_argument(
+        "--follow", "-f", action="store_true", help="go on with what happens; first the last 10, or --since"
+    )
+    parser.add_argument(
+        "--since", type=_length, metavar="LENGTH", help="only what is no longer ago, such as 90s, 10m, 2h, 1d"
+    )
+    add_gateway(parser)
+    parser.add_argument("--json", action="store_true", help="print a JSON object a line")
+
+
+def add_top(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `top`."""
+    parser.add_argument(
+        "--once", action="store_true", help="show it once, as is done where standard output is no terminal"
+    )
+    parser.add_argument(
+        "--window",
+        choices=tuple(WINDOWS_S),
+        default=next(iter(WINDOWS_S)),
+        help="the stretch of time that the figures are of (%(default)s)",
+    )
+    add_gateway(parser)
+    parser.add_argument("--json", action="store_true", help="print all of it as one JSON document, once")
+    parser.epilog = "Ctrl-C ends it."
+
+
+def add_completion(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `completion`."""
+    parser.add_argument("shell", choices=_SHELLS, help="the shell that is to complete")
+    parser.epilog = (
+        'In ~/.bashrc or ~/.zshrc: eval "$(rgate completion bash)", or zsh for zsh. For fish: '
+        "`rgate completion fish > ~/.config/fish/completions/rgate.fish`."
     )
 
 
 def add_serve(parser: argparse.ArgumentParser) -> None:
     """Add the options of `serve`."""
-    parser.add_argument(
-        "--host",
-        action="append",
-        metavar="ADDRESS",
-        help=f"an address to listen on; may stand several times; `::`: all of IPv6 and IPv4 ({DEFAULT_HOST})",
-    )
+    _add_host(parser)
     parser.add_argument(
         "--port", type=_port, default=8080, help="the port to listen on; 0: any free one (%(default)s)"
     )
@@ -222,6 +285,19 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
         default="info",
         help="what is told on standard error (%(default)s)",
     )
+    _add_db(parser)
+
+
+def _add_host(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--host",
+        action="append",
+        metavar="ADDRESS",
+        help=f"an address to listen on; may stand several times; `::`: all of IPv6 and IPv4 ({DEFAULT_HOST})",
+    )
+
+
+def _add_db(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--db", metavar="URL", help="the database of the figures, instead of stats.database")
 
 
@@ -237,8 +313,7 @@ def add_why(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the document of /_rgate/requests/ID")
     parser.epilog = (
         "A running rgate keeps the stories of the last 1,000 requests, and of the last 1,000 that failed. "
-        "Exit status: 0 where the request is known, 1 where not, 2 where nobody told. Examples: "
-        "`rgate why --failed`; `rgate why 3f2a9c… --json`."
+        "Exit status: 0 where the request is known, 1 where not, 2 where nobody told."
     )
 
 
@@ -297,6 +372,14 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= _MOST_SECONDS:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; allowed: 0 to {_MOST_SECONDS} seconds")
     return seconds
+
+
+def _length(text: str) -> float:
+    """Return a length of time in seconds."""
+    matched = _LENGTH.fullmatch(text)
+    if matched is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no length of time; allowed: such as 90s, 10m, 2h, 1d")
+    return float(int(matched[1]) * _UNITS_S[matched[2]])
 
 
 def _port(text: str) -> int:

@@ -15,11 +15,12 @@ from rgate.core.explain import Level
 from rgate.core.facts import FORWARDED
 from rgate.web.documents import ExplanationDocument, FactDocument
 
-_GLYPHS: Final = {Level.OK: "●", Level.WARN: "▲", Level.BAD: "■", Level.INFO: "○"}
-_COLOURS: Final = {Level.OK: "32", Level.WARN: "33", Level.BAD: "31", Level.INFO: "2"}
+# How each level is shown; colours are numbers of ECMA-48's.
+GLYPHS: Final = {Level.OK: "●", Level.WARN: "▲", Level.BAD: "■", Level.INFO: "○"}
+COLOURS: Final = {Level.OK: "32", Level.WARN: "33", Level.BAD: "31", Level.INFO: "2"}
 _BOLD: Final = "1"
 _DIM: Final = "2"
-_BAD: Final = _COLOURS[Level.BAD]
+_BAD: Final = COLOURS[Level.BAD]
 _CODE_COLOUR: Final = "36"
 _CODE: Final = re.compile(r"`([^`]*)`")
 
@@ -57,7 +58,7 @@ def text_of(document: ExplanationDocument, *, colour: bool) -> str:
 
 
 def _fact(fact: FactDocument, width: int, style: "Style") -> str:
-    glyph = style.painted(_GLYPHS[fact.level], _COLOURS[fact.level])
+    glyph = style.painted(GLYPHS[fact.level], COLOURS[fact.level])
     since = _since(fact.at)
     about = style.bold(f"{in_one_line(fact.about):{width}}")
     return f"{glyph} {about}  {style.code(in_one_line(fact.text))}{since}"

@@ -19,6 +19,7 @@ from rgate.core.config_values import (
     Labels,
     Name,
     Networks,
+    OrParts,
     Prefix,
     ResponseBody,
     Seconds,
@@ -168,9 +169,9 @@ class Config:
 
     routes: tuple[Route, ...]
     backends: tuple[Annotated[Backend, AfterValidator(_labels_or_urls)], ...]
-    default_response: Annotated[DefaultResponse, BeforeValidator(one_mapping), AfterValidator(_bodiless)] = (
-        DefaultResponse()
-    )
+    default_response: Annotated[
+        DefaultResponse, BeforeValidator(one_mapping), AfterValidator(_bodiless), OrParts()
+    ] = DefaultResponse()
     trusted_proxies: Networks = ()
     stats: Stats = Stats()
     admin: Admin = Admin()

@@ -11,9 +11,12 @@ from pydantic import (
     BeforeValidator,
     Field,
     GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PlainValidator,
     Strict,
+    WithJsonSchema,
 )
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core.core_schema import CoreSchema, custom_error_schema, float_schema, int_schema
 
 from rgate.core.config_errors import cut, quote_it, shown
@@ -239,16 +242,74 @@ def one_mapping(found: Any) -> Any:
     return merged
 
 
+_PREFIX_SCHEMA: Final = {"type": "string", "pattern": r"^/[!-\"$->@-~]*$"}
+_NETWORK_SCHEMA: Final = {"type": "string", "pattern": r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"}
+_LABELS_SCHEMA: Final = {
+    "anyOf": [
+        {"type": "array", "minItems": 1, "items": {"type": "string", "pattern": "^[^=]+="}},
+        {"type": "object", "minProperties": 1, "additionalProperties": {"type": "string"}},
+    ]
+}
+
 Seconds = Annotated[float, _SomeSeconds()]
 Share = Annotated[float, _Share()]
-Endpoint = Annotated[str, Strict(), AfterValidator(_endpoint)]
+Endpoint = Annotated[
+    str,
+    Strict(),
+    AfterValidator(_endpoint),
+    WithJsonSchema({"type": "string", "pattern": r"^https?://[^?#@\s]+$"}),
+]
 Name = Annotated[str, Strict(), Field(min_length=1)]
-Prefix = Annotated[str, Strict(), AfterValidator(_prefix)]
-Host = Annotated[str, Strict(), AfterValidator(_host)]
-FurtherNames = tuple[Annotated[str, Strict(), AfterValidator(_further_name)], ...]
-Labels = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_labels)]
-Urls = Annotated[tuple[Annotated[str, Strict(), AfterValidator(_url)], ...], AfterValidator(_some)]
-StatsPath = Annotated[str, Strict(), AfterValidator(_stats_path)]
-Database = Annotated[str, Strict(), AfterValidator(_database)]
-ResponseBody = Annotated[Body, PlainValidator(_body)]
-Networks = tuple[Annotated[IPv4Network | IPv6Network, PlainValidator(_network)], ...]
+Prefix = Annotated[str, Strict(), AfterValidator(_prefix), WithJsonSchema(_PREFIX_SCHEMA)]
+Host = Annotated[
+    str,
+    Strict(),
+    AfterValidator(_host),
+    WithJsonSchema({"type": "string", "pattern": r"^(\*\.)?(\[[^\]]*\]|[^\]\[:/*\s]+)$"}),
+]
+FurtherNames = tuple[
+    Annotated[
+        str,
+        Strict(),
+        AfterValidator(_further_name),
+        WithJsonSchema({"type": "string", "pattern": r"^(\[[^\]%]*\]|[^\]\[:/*%\s]+)$"}),
+    ],
+    ...,
+]
+Labels = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_labels), WithJsonSchema(_LABELS_SCHEMA)]
+Urls = Annotated[
+    tuple[
+        Annotated[
+            str,
+            Strict(),
+            AfterValidator(_url),
+            WithJsonSchema(
+                {"type": "string", "pattern": r"^http://(\[[^\]]*\]|[^\]\[:/?#@\s]+)(:[0-9]{1,5})?/?$"}
+            ),
+        ],
+        ...,
+    ],
+    AfterValidator(_some),
+    Field(json_schema_extra={"minItems": 1}),
+]
+StatsPath = Annotated[str, Strict(), AfterValidator(_stats_path), WithJsonSchema(_PREFIX_SCHEMA)]
+Database = Annotated[
+    str,
+    Strict(),
+    AfterValidator(_database),
+    WithJsonSchema({"type": "string", "pattern": r"^[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://\S*$"}),
+]
+ResponseBody = Annotated[Body, PlainValidator(_body), WithJsonSchema({"type": ["string", "object"]})]
+Networks = tuple[
+    Annotated[IPv4Network | IPv6Network, PlainValidator(_network), WithJsonSchema(_NETWORK_SCHEMA)], ...
+]
+
+
+class OrParts:
+    """In a JSON Schema: the mapping itself, or a list of its parts, which `one_mapping` puts together."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        whole = handler(core_schema)
+        return {"anyOf": [whole, {"type": "array", "minItems": 1, "items": whole}]}

@@ -85,6 +85,10 @@ class DockerSource:
         with self._foreign_errors():
             return self._asked_version()
 
+    def answered_at(self) -> int | None:
+        """Return when the daemon told its version, by its own clock (Unix seconds); None: it does not say."""
+        return _unix_s(self._date)
+
     def subscribe(self) -> "_DockerEvents":
         """Return the events from a moment before this call on, by the daemon's clock."""
         with self._foreign_errors():

@@ -131,7 +131,7 @@ def prepare(connection: sa.Connection) -> None:
 
     In one transaction, and nobody else prepares the database meanwhile.
     """
-    version = _version(connection)
+    version = version_in(connection)
     if version is not None and version > VERSION:
         raise NewerError(version)
     if version == 1:
@@ -144,7 +144,8 @@ def prepare(connection: sa.Connection) -> None:
         connection.execute(STATE.insert().values(version=VERSION, identity=identity, revision=0, settled=0))
 
 
-def _version(connection: sa.Connection) -> int | None:
+def version_in(connection: sa.Connection) -> int | None:
+    """Return the version of the schema; None where there are no tables yet. Raises ForeignError."""
     tables = sa.inspect(connection).get_table_names()
     if STATE.name not in tables:
         if tables and connection.dialect.name == "sqlite":

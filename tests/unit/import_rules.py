@@ -59,6 +59,8 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.core.config_values": CORE | {"pydantic", "pydantic_core"},
     # A time in the file, and globs of labels; neither looks at a clock or a disk.
     "rgate.core.recording": CORE | {"datetime.UTC", "datetime.datetime", "fnmatch.fnmatchcase"},
+    "rgate.core.config_schema": CORE | {"pydantic"},
+    "rgate.core.config_writing": CORE | {"yaml"},
     "rgate.core.located_yaml": CORE | {"yaml"},
     "rgate.core.typed_yaml": CORE | {"pydantic", "pydantic_core"},
     "rgate.discovery": DISCOVERY,
@@ -66,8 +68,11 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     | {"docker.errors", "paramiko.ssh_exception", "requests", "urllib3"},
     "rgate.discovery.docker_source": DISCOVERY
     | {"docker", "rgate.discovery.daemon", "rgate.discovery.docker_errors"},
+    "rgate.discovery.docker_checkup": DISCOVERY
+    | {"rgate.discovery.daemon", "rgate.discovery.docker_errors", "rgate.discovery.docker_source"},
     "rgate.discovery.watcher": DISCOVERY | {"rgate.discovery.registry"},
     "rgate.stats": STATS,
+    "rgate.stats.checkup": STATS | {"sqlalchemy"},
     "rgate.stats.lasting": STATS | {"sqlalchemy"},
     "rgate.stats.database": STATS | {"sqlalchemy"},
     "rgate.stats.reading": STATS | {"sqlalchemy"},
@@ -118,12 +123,17 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.cli.asking_gateway": CLI | {"pydantic"},
     "rgate.cli.config_file": CLI | {"importlib.util.find_spec"},
     "rgate.cli.case_results": CLI | {"rgate.web.documents"},
+    "rgate.cli.completion": CLI | {"argcomplete"},
+    "rgate.cli.doctor": CLI | {"rgate.discovery.docker_checkup"},
+    "rgate.cli.events": CLI | {"rgate.web.documents"},
     "rgate.cli.explain": CLI | {"rgate.web.documents"},
     "rgate.cli.explaining": CLI | {"rgate.web.documents"},
     "rgate.cli.text": CLI | {"rgate.web.documents"},
+    "rgate.cli.top": CLI | {"rgate.web.documents", "rich"},
+    "rgate.cli.top_view": CLI | {"rgate.web.amounts", "rgate.web.documents", "rich"},
     "rgate.cli.why": CLI | {"rgate.web.documents"},
     # The commands, by name, as none is imported before it is known which is meant.
-    "rgate.cli.main": CLI | {"importlib.import_module"},
+    "rgate.cli.main": CLI | {"argcomplete", "importlib.import_module"},
     "rgate.cli.looking": CLI
     | {"rgate.discovery.daemon", "rgate.discovery.docker_source", "rgate.discovery.look"}
     | {"rgate.discovery.own_container", "rgate.discovery.source"},

@@ -59,8 +59,12 @@ def test_drain_is_a_time_in_seconds(text: str, seconds: float) -> None:
             (f"--workers {number}", f"{number!r} is no number of workers; allowed: 1 to 256, or auto (")
             for number in ("0", "-1", "many", "2.5", "257")
         ),
-        ("--engine flaks", "invalid choice: 'flaks' ("),
-        ("--log-level trace", "invalid choice: 'trace' ("),
+        ("--engine flaks", "invalid choice: 'flaks'; there are asyncio, flask; did you mean \"flask\"? ("),
+        ("--log-level trace", "invalid choice: 'trace'; there are debug, info, warning, error ("),
+        ("why --faild", "'--faild' is no option; did you mean \"--failed\"? (`rgate why --help` "),
+        ("init --outptu=x", "'--outptu' is no option; did you mean \"--output\"? (`rgate init --help` "),
+        ("completion basch", "invalid choice: 'basch'; there are bash, zsh, fish; did you mean \"bash\"? ("),
+        ("events --since 10", "'10' is no length of time; allowed: such as 90s, 10m, 2h, 1d ("),
         ("--seed x", "argument --seed: invalid int value: 'x' ("),
     ],
 )
