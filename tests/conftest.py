@@ -1,5 +1,5 @@
 """What all suites share: tests that need Docker or a browser are skipped where there is none, and how many
-examples hypothesis tries: 100, and 1,000 where `make test-all` asks for them.
+examples hypothesis tries: 100, and 1,000 where `make chaos` asks for them.
 """
 
 import functools

@@ -251,7 +251,7 @@ def test_a_page_that_left_leaves_nothing_behind(launch: Launch) -> None:
     for _ in range(2):
         with page_of(gateway) as page:
             page.next("tick")
-            assert _connections(gateway) == 1
+            wait_until(lambda: _connections(gateway) == 1, DEADLINE_S, "the end of all but the page's")
         wait_until(lambda: not _connections(gateway), DEADLINE_S, "the end of the connection")
 
 
