@@ -184,7 +184,9 @@ def test_at_the_limit_the_connections_idle_longest_are_closed_for_new_ones(
         assert late.read_response(within_s=DEADLINE_S).content
     closed = [client for client in clients if client.is_readable()]
     assert [client.outlast() for client in closed] == ["a FIN"] * 3
-    assert sent == "half a head" or closed == clients[:3]  # threads take heads in any order
+    # Threads take half a head, and give back a connection that they answered, in nearly any order.
+    oldest = {"nothing": clients[:3], "half a head": clients, "a request": clients[:6]}[sent]
+    assert [client for client in closed if client not in oldest] == []
     limited.close_clients()
 
 
@@ -197,8 +199,9 @@ def test_a_connection_that_was_busy_last_outlives_those_that_were_not(limited: G
     late = limited.client()
     late.send(get(b"/nowhere"))
     assert late.read_response().content
-    assert clients[1].outlast() == "a FIN"
-    assert clients[0].received_nothing()
+    [closed] = [client for client in (another, *clients) if client.is_readable()]
+    assert closed in clients[1:4]  # threads give connections back in nearly the order of their answers
+    assert closed.outlast() == "a FIN"
     limited.close_clients()
 
 
