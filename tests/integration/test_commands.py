@@ -67,6 +67,7 @@ def here(words: list[str], gateway: Gateway) -> list[str]:
     return changed
 
 
+@pytest.mark.slow
 @pytest.mark.docker
 @pytest.mark.usefixtures("docker_client")
 @pytest.mark.clause("9.commands.help", "9.init.writes")
@@ -110,6 +111,7 @@ def test_the_docs_have_the_examples_of_help_and_no_others(capsys: pytest.Capture
     assert list(shown) == list(EXAMPLES)
 
 
+@pytest.mark.slow
 @pytest.mark.docker
 @pytest.mark.clause("9.init.works", "9.init.never")
 def test_what_init_writes_of_a_compose_project_works_as_it_is(
@@ -255,6 +257,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.clause("9.commands.completion")
 @pytest.mark.parametrize(
     ("line", "words"),

@@ -12,7 +12,7 @@ from pytest_docker.plugin import Services
 
 from tests.integration.gateway import NO_SERVICE_URLS, ROOT, Gateway, running, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.docker, pytest.mark.both_engines]
+pytestmark = [pytest.mark.integration, pytest.mark.docker]
 
 
 @pytest.fixture

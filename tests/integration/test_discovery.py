@@ -8,7 +8,7 @@ import pytest
 from tests.integration.containers import Containers, ask, short_id, wait_until_it_answers
 from tests.integration.gateway import NO_SERVICE_URLS, Gateway, Response, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.docker, pytest.mark.both_engines]
+pytestmark = [pytest.mark.integration, pytest.mark.docker]
 
 
 def is_answered(response: Response) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from tests.integration.containers import Containers
 from tests.integration.gateway import Gateway, backend_config, running, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.docker, pytest.mark.both_engines]
+pytestmark = [pytest.mark.integration, pytest.mark.docker]
 
 
 def counts(gateway: Gateway) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from tests.integration.gateway import Gateway, command, get, write_config
 from tests.integration.test_replacing import replacing
 from tests.integration.test_workers import NO_DOCKER
 
-pytestmark = [pytest.mark.integration, pytest.mark.both_engines]
+pytestmark = pytest.mark.integration
 
 # What systemd does between fork and exec: descriptors from 3 on, and the process's own id.
 PASS_ON = """

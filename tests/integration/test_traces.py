@@ -24,7 +24,6 @@ def config_of(backend: Backend, endpoint: str, sample: float = 1.0) -> dict[str,
 
 
 @pytest.mark.clause("10.traces.delay", "10.traces.end")
-@pytest.mark.both_engines
 def test_a_frozen_collector_holds_up_neither_requests_nor_the_end(tmp_path: Path, backend: Backend) -> None:
     with frozen() as collector:
         endpoint = f"http://127.0.0.1:{collector.getsockname()[1]}"

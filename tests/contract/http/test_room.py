@@ -123,6 +123,7 @@ def test_1100_idle_connections_at_1024_descriptors_cost_no_request_its_answer(na
     assert sum(client.is_closed(within_s=0.001) for client in clients) >= 1100 - ROOM_FOR[1024]
 
 
+@pytest.mark.slow
 @clause("2.limits.descriptors", "2.limits.told", own_choice=ROOM)
 def test_as_many_requests_as_find_room_are_under_way_and_no_more_is_accepted(narrow: LaunchNarrow) -> None:
     gateway = narrow(soft=128, hard=128)

@@ -26,6 +26,8 @@ backends:
 stats: {{database: "sqlite:///{directory}/rgate.db"}}
 """
 
+pytestmark = pytest.mark.slow
+
 
 class _Silent(WSGIRequestHandler):
     def log_message(self, *_: object) -> None: ...
