@@ -89,10 +89,10 @@ def test_an_unhealthy_container_is_out_until_it_is_healthy(containers: Container
     ask(container, "POST", "/_demo/health?ok=1")
     with pytest.raises(OSError, match="503"):
         ask(container, "POST", "/_demo/health?ok=0")
-    response = wait_for_reason(gateway, "unhealthy", within_s=10)  # Docker's own check takes its time
+    response = wait_for_reason(gateway, "unhealthy", within_s=30)  # Docker's own check takes its time
     assert (response.status, response.json()["title"]) == (503, NO_SERVICE_URLS)
     ask(container, "POST", "/_demo/health?ok=1")
-    wait_until(lambda: gateway.get("/api"), is_answered, within_s=10)
+    wait_until(lambda: gateway.get("/api"), is_answered, within_s=30)
 
 
 def test_killing_one_of_three_replicas_under_load_loses_no_get(

@@ -271,6 +271,7 @@ def test_any_of_several_workers_tells_of_all(several: Gateway) -> None:
     assert several.stats()["requests_count"] == {"success": 30, "error": 0}
 
 
+@pytest.mark.slow
 @pytest.mark.clause("10.metrics.never_less", "10.metrics.workers", "10.metrics.requests")
 def test_nothing_falls_while_workers_are_killed_and_rgate_is_started_again(
     backend: Backend, tmp_path: Path

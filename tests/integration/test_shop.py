@@ -13,7 +13,7 @@ import yaml
 
 from tests.integration.gateway import ROOT
 
-pytestmark = [pytest.mark.integration, pytest.mark.any_engine]
+pytestmark = [pytest.mark.integration, pytest.mark.any_engine, pytest.mark.slow]
 
 SHOP = ROOT / "examples" / "shop"
 

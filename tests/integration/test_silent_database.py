@@ -16,7 +16,7 @@ from tests.integration.backend import Backend
 from tests.integration.gateway import Gateway, get, running, wait_until
 from tests.integration.test_workers import refuses
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

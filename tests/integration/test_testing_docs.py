@@ -10,7 +10,7 @@ from rgate.testing.backend import HttpBackend
 from rgate.testing.gateway import RunningGateway
 from tests.integration.gateway import ROOT
 
-pytestmark = [pytest.mark.integration, pytest.mark.any_engine]
+pytestmark = [pytest.mark.integration, pytest.mark.any_engine, pytest.mark.slow]
 
 PAGE = (ROOT / "docs" / "testing.md").read_text()
 FILES: dict[str, str] = dict(re.findall(r"^```(?:python|yaml)\n# (\S+)\n(.*?)^```$", PAGE, re.M | re.S))

@@ -6,7 +6,7 @@ from tests.chaos.steady import Steady
 from tests.integration.containers import Containers, short_id
 from tests.integration.gateway import Gateway
 
-pytestmark = [pytest.mark.integration, pytest.mark.docker]
+pytestmark = [pytest.mark.integration, pytest.mark.docker, pytest.mark.slow]
 
 
 def test_a_replica_is_replaced_and_no_get_is_lost(containers: Containers, gateway: Gateway) -> None:
