@@ -18,6 +18,7 @@ from typing import Final
 import pytest
 import yaml
 
+from bench.machine import free_port
 from tests.integration.backend import Backend
 from tests.integration.gateway import ROOT, Gateway, get, running, wait_until
 
@@ -87,11 +88,6 @@ http {{
     {servers}
 }}
 """
-
-
-def free_port() -> int:
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed (make peers)")

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import pytest
 
+from bench.machine import free_port
 from rgate.cli.main import run
 
 ROOT: Final = Path(__file__).parents[2]
@@ -35,11 +36,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def listener() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
-
-
-def free_port() -> int:
-    with listener() as port:
-        return port
 
 
 def told(capsys: pytest.CaptureFixture[str], *words: str, status: int) -> dict[str, list[Mapping[str, Any]]]:

@@ -10,6 +10,7 @@ import sys
 from abc import abstractmethod
 from pathlib import Path
 
+from bench.machine import free_port
 from tests.contract.http.gateways import Gateway
 from tests.contract.http.site import (
     DEFAULT_BODY,
@@ -26,14 +27,6 @@ def program(name: str) -> str | None:
     """Return the path of the program *name*, installed in this environment or on the machine."""
     beside = Path(sys.executable).parent / name
     return str(beside) if beside.exists() else shutil.which(name) or shutil.which(name, path="/usr/sbin")
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 # No peer puts responses in envelopes.
