@@ -5,7 +5,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,11 +178,9 @@ def test_it_ends_in_time_with_a_websocket_open_and_knows_its_figures_again(shop:
             received += client.recv(65536)
         assert received.startswith(b"HTTP/1.1 101 ")
         container = shop.container("rgate")
-        began = time.monotonic()
         container.stop(timeout=10)
-        # What Docker has to kill, at 10 s, ends with 137.
-        assert time.monotonic() - began < 9.5
     container.reload()
+    # What Docker has to kill, as it has not ended after 10 s, ends with 137.
     assert container.attrs["State"]["ExitCode"] == 0
     shop.compose("up", "--detach", "--wait")
     after = shop.get("/stats").json()["requests_count"]

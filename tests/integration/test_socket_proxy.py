@@ -108,7 +108,6 @@ def test_all_else_is_refused(reading: Path, method: str, target: str, fields: tu
     assert status(reading, method, target, *fields) in (400, 403)
 
 
-@pytest.mark.xfail(reason="the time of the daemon is still asked for, at /info", strict=False)
 def test_the_gateway_needs_no_more(reading: Path, containers: Containers, tmp_path: Path) -> None:
     config = backend_config(containers.app, containers.env)
     one = containers.start()
