@@ -72,6 +72,7 @@ def test_nobody_is_kept_out_whatever_the_verdict_is_and_with_a_story_open(
     assert found == []
 
 
+@pytest.mark.slow
 @pytest.mark.docker
 def test_nobody_is_kept_out_while_no_backend_has_a_container(
     look: Open, run: Run, containers: Containers
@@ -111,6 +112,7 @@ def test_nobody_is_kept_out_by_many_routes_or_long_names(
         assert barriers(shown, state) == []
 
 
+@pytest.mark.slow
 def test_nobody_is_kept_out_of_a_problem_a_story_or_an_explanation(look: Open, troubled: Gateway) -> None:
     base = f"http://127.0.0.1:{troubled.port}"
     (failed, *_) = troubled.get("/_rgate/requests?failed=1").json()["requests"]

@@ -70,6 +70,7 @@ def test_without_javascript_hostile_names_are_text_too(look: Open, hostile: Gate
     assert shown.at("img").count() == 0
 
 
+@pytest.mark.slow
 def test_names_of_ninety_characters_make_nobody_scroll_sideways(
     look: Open, run: Run, backend: Backend
 ) -> None:
@@ -156,6 +157,7 @@ def test_a_visitor_is_told_of_no_backend_container_label_or_failure(
     assert {path for path in paths if not path.startswith("/_rgate/static/")} == {"/stats"}
 
 
+@pytest.mark.slow
 def test_a_window_is_kept_in_the_address_and_without_javascript_a_link(
     look: Open, run: Run, backend: Backend
 ) -> None:

@@ -35,6 +35,7 @@ def test_of_more_failures_than_are_told_one_by_one_all_are_shown(
     expect(shown.at("#failures-list")).not_to_contain_text("undefined")
 
 
+@pytest.mark.slow
 @pytest.mark.clause("10.live.full")
 def test_a_page_too_many_says_that_it_asks_by_itself_and_does(look: Open, run: Run, backend: Backend) -> None:
     gateway = run(two_backends(backend.port))

@@ -105,6 +105,7 @@ def test_a_request_is_explained_where_one_asks(shown: Look) -> None:
     expect(shown.at("#ex-out")).to_contain_text("ghost")
 
 
+@pytest.mark.slow
 def test_of_sixty_routes_twelve_are_shown_all_on_demand_and_each_is_found_by_name(
     look: Open, run: Run, backend: Backend
 ) -> None:

@@ -311,6 +311,7 @@ def test_what_the_users_environment_says_of_proxies_and_passwords_is_not_used(
     assert "authorization" not in {name.lower() for name in response.json()}
 
 
+@pytest.mark.slow
 @pytest.mark.clause("1.options.seed")
 def test_a_seed_makes_the_picks_repeatable(tmp_path: Path) -> None:
     assert picks(tmp_path, "--seed", "1") == picks(tmp_path, "--seed", "1")

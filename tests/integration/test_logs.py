@@ -68,7 +68,7 @@ def test_names_in_the_configuration_steer_no_terminal(tmp_path: Path) -> None:
 
 
 @pytest.mark.clause("10.logs.lost")
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_fifo_that_nobody_reads_holds_up_neither_the_start_nor_requests_nor_the_end(
     tmp_path: Path, workers: str
 ) -> None:
@@ -100,6 +100,7 @@ def test_a_full_disk_under_the_access_log_is_told_of_once_and_requests_go_on(tmp
     assert " GET /x 403 " in (tmp_path / "access.log").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.clause("10.logs.lost")
 def test_standard_error_that_nobody_reads_holds_up_nothing(tmp_path: Path) -> None:
     write_config(tmp_path, CONFIG)

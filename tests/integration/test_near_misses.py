@@ -12,6 +12,7 @@ from tests.integration.gateway import backend_config, running, wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.docker, pytest.mark.any_engine]
 
 
+@pytest.mark.slow
 @pytest.mark.clause("9.explain.near")
 def test_a_letter_that_is_wrong_in_a_label_is_named_in_the_detail_of_the_503(
     containers: Containers, tmp_path: Path

@@ -110,6 +110,7 @@ def test_nobody_is_refused_while_no_rgate_runs(
         asked(one.getsockname()[1]).close()  # it waits for the next
 
 
+@pytest.mark.slow
 @pytest.mark.any_engine
 @pytest.mark.clause("8.restart.inherited", "8.restart.replace")
 def test_systemd_is_told_which_process_is_the_main_one(backend: Backend, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from tests.integration.gateway import (
 )
 from tests.integration.test_workers import NO_DOCKER, workers_of
 
-pytestmark = [pytest.mark.integration, pytest.mark.both_engines]
+pytestmark = pytest.mark.integration
 
 
 @contextlib.contextmanager
@@ -85,6 +85,7 @@ def test_nothing_is_lost_as_one_takes_the_place_of_another(backend: Backend, tmp
     replace_in_turn(backend, tmp_path, ["1", "3", "2"], each=300, new=1, kept=1)
 
 
+@pytest.mark.slow
 @pytest.mark.any_engine
 @pytest.mark.clause("8.restart.checked")
 def test_one_that_is_killed_before_it_is_ready_changes_nothing(backend: Backend, tmp_path: Path) -> None:
@@ -105,6 +106,7 @@ def test_one_that_is_killed_before_it_is_ready_changes_nothing(backend: Backend,
         assert old.stop() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.any_engine
 @pytest.mark.clause("8.restart.checked")
 def test_without_docker_the_old_one_goes_on(backend: Backend, tmp_path: Path) -> None:
@@ -132,6 +134,7 @@ def test_where_somebody_else_listens_it_ends_with_1(backend: Backend, tmp_path: 
     assert ended.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.any_engine
 @pytest.mark.clause("8.restart.checked")
 def test_where_nobody_listens_it_starts_as_usual(backend: Backend, tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def test_nothing_is_written_where_docker_does_not_answer(gateway: Gateway, tmp_p
     assert not (tmp_path / "new.yml").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.clause("9.looks.status")
 def test_who_reads_may_go_before_the_end(gateway: Gateway, tmp_path: Path) -> None:
     del gateway
@@ -113,6 +114,7 @@ def test_a_full_disk_under_standard_output_is_no_failure_of_a_case(gateway: Gate
     )
 
 
+@pytest.mark.slow
 @pytest.mark.docker
 @pytest.mark.clause("9.test.write", "9.looks.docker", "9.looks.snapshot")
 def test_cases_written_from_docker_pass_there_and_in_a_snapshot_until_something_changes(

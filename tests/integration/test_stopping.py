@@ -16,7 +16,7 @@ import pytest
 from tests.integration.backend import Backend
 from tests.integration.gateway import Gateway, running
 
-pytestmark = [pytest.mark.integration, pytest.mark.both_engines]
+pytestmark = pytest.mark.integration
 NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere"}
 # Beside the drain: to cut what is left, to store the figures, and for Python to end.
 SLACK_S = 1.5
@@ -64,6 +64,7 @@ def endless(backend: Backend, directory: Path, target: str, *options: str) -> It
 
 
 @workers
+@pytest.mark.both_engines
 @pytest.mark.parametrize("target", ["/api/slow", "/api/events", "/api/tunnel"])
 def test_what_never_ends_is_cut_when_the_drain_is_over(
     backend: Backend, tmp_path: Path, engine: str, target: str, options: tuple[str, ...]

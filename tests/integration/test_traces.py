@@ -23,6 +23,7 @@ def config_of(backend: Backend, endpoint: str, sample: float = 1.0) -> dict[str,
     }
 
 
+@pytest.mark.slow
 @pytest.mark.clause("10.traces.delay", "10.traces.end")
 def test_a_frozen_collector_holds_up_neither_requests_nor_the_end(tmp_path: Path, backend: Backend) -> None:
     with frozen() as collector:
@@ -66,6 +67,7 @@ def test_a_collector_that_is_away_is_told_of_once_and_so_is_that_it_is_back(
     assert "(Connection refused)" in told[0]
 
 
+@pytest.mark.slow
 @pytest.mark.clause("10.traces.workers", "10.traces.end")
 @pytest.mark.any_engine
 def test_each_worker_sends_what_it_has_by_the_end(tmp_path: Path, backend: Backend) -> None:
@@ -82,6 +84,7 @@ def test_each_worker_sends_what_it_has_by_the_end(tmp_path: Path, backend: Backe
     assert gateway.errors() == ""
 
 
+@pytest.mark.slow
 @pytest.mark.clause("10.traces.flag", "10.traces.workers")
 @pytest.mark.any_engine
 def test_a_trace_is_sampled_by_all_workers_or_by_none(tmp_path: Path, backend: Backend) -> None:
