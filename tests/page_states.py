@@ -37,6 +37,7 @@ def data(state: str, window: str = "1h") -> PageData:
         BackendsDocument.model_validate(_world(state)),
         [RequestDocument.model_validate(one) for one in _failures(state)],
         [TimelineEventDocument.model_validate(one) for one in _events(state)],
+        "rgate doctor --config config.yml --port 8080",
     )
     return PageData(
         NOW,
@@ -182,7 +183,7 @@ def _verdict(state: str) -> Json:
     out = _finding("info", "`catalog-2` is unhealthy. `catalog` goes on with 2.", "", "docker inspect --format '{{json .State.Health}}' catalog-2")  # fmt: skip
     miss = _finding("info", "`orders-3` is no candidate of `orders`: `env=prod`, wanted `env=production`.", "If it should serve, start it anew with that label.")  # fmt: skip
     away = _finding("warn", "Docker does not answer (connection refused): containers last known stay in use.", "Start it, or see why it stopped; rgate keeps trying.", "systemctl status docker")  # fmt: skip
-    lacking = _finding("bad", "`orders` has no container: orders-1: `env=prod`, wanted `env=production`.", "Start a container with all of its labels.", "python rgate.py explain /api/orders")  # fmt: skip
+    lacking = _finding("bad", "`orders` has no container: orders-1: `env=prod`, wanted `env=production`.", "Start a container with all of its labels.", "rgate explain /api/orders --gateway http://127.0.0.1:8080")  # fmt: skip
     tries = [_finding("info", text, "", f"curl -i http://127.0.0.1:8080{path}") for text, path in (("Ask for something, and it shows here at once:", "/api/payment"), ("Another route:", "/api/orders"), ("A path that no route has:", "/elsewhere"))]  # fmt: skip
     findings = {
         "trouble": [closed, out, miss], "stale": [away, closed, out, miss], "none": [lacking], "down": [lacking], "first": tries,
@@ -292,5 +293,6 @@ def hostile(text: str) -> PageData:
         BackendsDocument.model_validate(world),
         [RequestDocument.model_validate(one) for one in failures],
         [TimelineEventDocument.model_validate(one) for one in events],
+        text,
     )
     return replace(whole, host=text, routes=names, whose=inside)

@@ -14,6 +14,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from rgate._version import __version__
@@ -23,6 +24,7 @@ from rgate.cli.listening import shown, url
 from rgate.cli.signals import REPLACED, Orders
 from rgate.cli.stop import Stop
 from rgate.cli.wiring import Wired, make_engine, shown_docker, wire
+from rgate.core.commands import PROGRAM
 from rgate.core.config import Config
 from rgate.core.config_changes import config_changes
 from rgate.core.config_errors import ConfigErrors, cut
@@ -138,6 +140,7 @@ def process_of(options: Namespace, listeners: Sequence[socket.socket], timeline:
             workers=options.workers,
             config_path=options.config,
             url=url(listeners[0]),
+            program="python rgate.py" if Path(sys.argv[0]).name == "rgate.py" else PROGRAM,
         ),
     )
 

@@ -161,9 +161,14 @@ def advice(record: Record) -> Advice:
     return Advice(told + _why_not_elsewhere(record), do, _with_container(command, record))
 
 
-def advice_on(reason: Reason, container: str) -> Advice:
-    """Return what *reason* means wherever it stands, and what to do; *container*: who was asked, or ""."""
+def advice_on(reason: Reason, container: str, *, is_fixed: bool = False) -> Advice:
+    """Return what *reason* means wherever it stands, and what to do; *container*: who was asked, or "".
+
+    *is_fixed*: it is a fixed address.
+    """
     told, do, command = _OF[reason]
+    if is_fixed and "{}" in command:
+        return Advice(told, do, _ask(container))
     named = container.isprintable() and container != ""
     return Advice(told, do, _for_container(command, container) if named or "{}" not in command else "")
 
@@ -209,9 +214,14 @@ def _with_container(command: str, record: Record) -> str:
     if not record.tries or not record.container.isprintable():
         return ""
     last = record.tries[-1]
-    if record.container == last.address:  # a fixed address: nothing is known of what is behind it
-        return f"curl --verbose {quote(f'http://{last.address}/')}"
+    if record.container == last.address:
+        return _ask(last.address)
     return _for_container(command, record.container)
+
+
+def _ask(address: str) -> str:
+    """Return the command for a fixed *address*: nothing is known of what is behind it."""
+    return f"curl --verbose {quote(f'http://{address}/')}"
 
 
 def _for_container(command: str, container: str) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 from rgate.core.room import most_clients, told_of_room
 from rgate.core.timeline import length
-from rgate.core.wording import several
+from rgate.core.wording import several, why_and_do
 
 ENOUGH_FILES: Final = 1024
 """Fewer descriptors are too few for a gateway that is used; most systems give at least as many."""
@@ -173,10 +173,10 @@ def is_sound(found: Iterable[Check]) -> bool:
 
 def _docker(docker: DockerFacts, *, is_needed: bool) -> Iterator[Check]:
     if docker.error:
-        why, _, do = docker.error.rpartition(": ")
+        why, do = why_and_do(docker.error)
         level = Outcome.FAIL if is_needed else Outcome.WARNING
         needless = "" if is_needed else " (no backend needs it)"
-        yield Check("docker", level, f"{why or docker.error}{needless}", do if why else "")
+        yield Check("docker", level, f"{why}{needless}", do)
     else:
         yield Check("docker", Outcome.OK, f"Docker {docker.version} answers at {docker.host}")
     if docker.context:
@@ -187,12 +187,12 @@ def _docker(docker: DockerFacts, *, is_needed: bool) -> Iterator[Check]:
             "`docker context use default` for those of this machine; if it is meant, say so by DOCKER_HOST",
         )
     if docker.events_error:
-        why, _, do = docker.events_error.rpartition(": ")
+        why, do = why_and_do(docker.events_error)
         yield Check(
             "docker events",
             Outcome.WARNING,
-            f"Docker tells no events, so what changes is seen late: {why or docker.events_error}",
-            do if why else "let rgate ask for /events",
+            f"Docker tells no events, so what changes is seen late: {why}",
+            do or "let rgate ask for /events",
         )
     elif not docker.error:
         yield Check("docker events", Outcome.OK, "Docker tells its events")

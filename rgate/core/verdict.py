@@ -12,13 +12,14 @@ from typing import Final
 
 from rgate.core.advice import Advice, advice_on
 from rgate.core.candidates import BackendView, ContainerView
+from rgate.core.commands import PROGRAM, asking
 from rgate.core.config import Config
 from rgate.core.explain import Fact, Level
 from rgate.core.knowledge import Connection, Events, Knowledge
 from rgate.core.lately import Cause, Lately
 from rgate.core.near_misses import MissingLabel, NearMiss
 from rgate.core.reasons import LeftOut, Reason
-from rgate.core.wording import code, listed
+from rgate.core.wording import code, listed, why_and_do
 
 WINDOW_S: Final = 900
 RISES_AFTER_S: Final = 60.0
@@ -118,8 +119,8 @@ def _how_well(knowledge: Knowledge) -> tuple[int, float]:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What a verdict is about. *clock* tells a time of Unix seconds as people read it, such as `14:32`; *url*
-    is the gateway's own.
+    """What a verdict is about. *clock* tells a time of Unix seconds as people read it, such as `14:32 UTC`;
+    *url* is the gateway's own, and *program* what it was started by.
     """
 
     config: Config
@@ -129,15 +130,16 @@ class Situation:
     now: float
     clock: Callable[[float], str]
     url: str
+    program: str = PROGRAM
 
 
 def verdict(situation: Situation, held: Held | None = None) -> tuple[Verdict, Held]:
     """Return the verdict, and what to hold for the next one."""
     leading = leading_cause(situation.lately)
-    holds = settled(_standing(situation, leading), held, situation.now)
-    told = Verdict(
-        holds.standing, _headline(situation, leading), tuple(_findings(situation, leading, holds.standing))
-    )
+    standing = _standing(situation, leading)
+    holds = settled(standing, held, situation.now)
+    headline = _headline(situation, leading) + _why_it_holds(standing, holds)
+    told = Verdict(holds.standing, headline, tuple(_findings(situation, leading, holds.standing)))
     return told, holds
 
 
@@ -191,6 +193,13 @@ def _headline(situation: Situation, leading: tuple[Cause, int] | None) -> str:
     else:
         first = _who_has_containers(situation.views)
     return f"{first}; {_errors(situation.lately, leading)}."
+
+
+def _why_it_holds(standing: Standing, holds: Held) -> str:
+    """Return why *holds* is told where *standing* is so now; "" where that is what is told."""
+    if holds.standing is standing:
+        return ""
+    return f" It is better now, and told as {standing.word} once that has held for {RISES_AFTER_S:g} s."
 
 
 def _away_since(situation: Situation, away: Knowledge) -> str:
@@ -255,12 +264,14 @@ def _of_docker(away: Knowledge, *, alone: bool) -> Finding:
         if away.docker is Connection.NEVER
         else "containers last known stay in use; what came or went since is unknown"
     )
-    why = f" ({away.error})" if away.error else ""
+    why, do = why_and_do(away.error)
+    do = do or "start it, or see why it stopped"
+    is_stopped = do.startswith("start Docker") and " unix://" in why
     return Finding(
         Level.WARN,
-        f"{who} does not answer{why}: {known}.",
-        "Start it, or see why it stopped; rgate keeps trying.",
-        "systemctl status docker",
+        f"{who} does not answer{f' ({why})' if why else ''}: {known}.",
+        f"{do[0].upper()}{do[1:]}; rgate keeps trying.",
+        "systemctl status docker" if is_stopped else "docker version",
     )
 
 
@@ -270,7 +281,7 @@ def _of_lacking(situation: Situation) -> Iterator[Finding]:
     for view in situation.views.values():
         # That Docker does not answer was told before.
         if view.reason is not None and view.reason is not Reason.DOCKER_UNAVAILABLE:
-            by_lack.setdefault((view.reason, _lack(view)), []).append(view)
+            by_lack.setdefault((view.reason, _lack(view) or view.detail), []).append(view)
     for (reason, lack), views in by_lack.items():
         names = [view.name for view in views]
         have = "has" if len(names) == 1 else "have"
@@ -282,10 +293,10 @@ def _of_lacking(situation: Situation) -> Iterator[Finding]:
                 if route.host
                 else route.path_prefix
             )
-            command = f"python rgate.py explain {path}"
+            command = asking(situation.program, "explain", path, situation.url)
         yield Finding(
             Level.BAD,
-            f"{listed(names, _MOST_OF_A_KIND)} {have} no container: {lack or views[0].detail}",
+            f"{listed(names, _MOST_OF_A_KIND)} {have} no container: {lack}",
             advice_on(reason, "").do,
             command,
             Show(reason=reason.value, backend=names[0] if len(names) == 1 else None),
@@ -302,7 +313,7 @@ def _lack(view: BackendView) -> str:
 
 
 def _of_cause(situation: Situation, cause: Cause) -> Finding:
-    said: Advice = advice_on(cause.reason, cause.container)
+    said: Advice = advice_on(cause.reason, cause.container, is_fixed=_is_fixed(situation, cause.container))
     who = f"{code(cause.container)}: " if cause.container else ""
     well = _others_that_are_in(situation, cause.container)
     return Finding(
@@ -311,6 +322,14 @@ def _of_cause(situation: Situation, cause: Cause) -> Finding:
         said.do,
         said.command,
         Show(reason=cause.reason.value, container=cause.container or None),
+    )
+
+
+def _is_fixed(situation: Situation, name: str) -> bool:
+    return any(
+        candidate.name == name and not candidate.container_id
+        for view in situation.views.values()
+        for candidate in view.candidates
     )
 
 

@@ -24,6 +24,12 @@ def listed(names: Sequence[str], most: int) -> str:
     return ", ".join(map(code, names[:most])) + (f" and {more:,} more" if more > 0 else "")
 
 
+def why_and_do(sentence: str) -> tuple[str, str]:
+    """Return why and what to do, which a *sentence* has around its last `: `; "" where it has no such end."""
+    why, _, do = sentence.rpartition(": ")
+    return (why, do) if why else (sentence, "")
+
+
 def only(names: Sequence[str]) -> str:
     """Return the only one of *names*; "" where there are several, or none."""
     return names[0] if len(names) == 1 else ""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rgate.core.candidates import Candidate
+from rgate.core.commands import PROGRAM
 from rgate.core.container_level import Since
 from rgate.telling.timeline import Timeline
 
@@ -22,6 +23,7 @@ class Started:
     workers: int = 1
     config_path: str = ""
     url: str = ""  # where the first address is asked
+    program: str = PROGRAM  # what is typed to start it
 
 
 class Process:

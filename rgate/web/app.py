@@ -26,7 +26,7 @@ from rgate.core.story_query import parse_story_query
 from rgate.core.windows import parse_series_query
 from rgate.stats import Stats
 from rgate.telling.live import Live
-from rgate.telling.process import Process
+from rgate.telling.process import Process, Started
 from rgate.telling.recent import Recent
 from rgate.telling.rings import Rings
 from rgate.telling.siblings import Siblings
@@ -87,6 +87,7 @@ def create_web(
         TimelinePage(process.timeline, siblings),
         verdict,
         MetricsPage(gateway, worker, stats, siblings),
+        process.started,
     )
 
     @app.endpoint("own")
@@ -123,13 +124,15 @@ class _Pages:
         timeline: TimelinePage,
         verdict: VerdictPage,
         metrics: MetricsPage,
+        started: Started,
     ) -> None:
         self._gateway = gateway
         self._requests = requests
         self._metrics = metrics
         self._stats = stats
         self._knowledge = knowledge
-        self._operator = OperatorPage(stats, requests, backends, timeline, verdict)
+        self._started = started
+        self._operator = OperatorPage(stats, requests, backends, timeline, verdict, started)
         self._pages: dict[OwnPage, Callable[[], Response]] = {
             OwnPage.STATS: self._stats_in_html_or_json,
             OwnPage.BACKENDS: lambda: _answer(backends.document(backends_window(_query()))),
@@ -195,7 +198,9 @@ class _Pages:
         told = self._requests.story(unquote(path.removeprefix(OwnPage.STORY.value)))
         if isinstance(told, Problem):
             return _problem(told)
-        return _page(story_page(told, None)) if _prefers_html() else _answer(told)
+        if not _prefers_html():
+            return _answer(told)
+        return _page(story_page(told, None, self._started.program, self._started.url))
 
     def _explain(self) -> Response:
         asked = asked_in(request.query_string, request.environ["rgate.client"])

@@ -3,8 +3,10 @@
 import time
 
 from rgate.core.admission import Stranger
+from rgate.core.commands import looking_after
 from rgate.core.story_query import StoryQuery
 from rgate.stats import Figures, Grouping, Stats
+from rgate.telling.process import Started
 from rgate.web.backends_page import BackendsPage
 from rgate.web.page import MOST_ROWS, WINDOWS, Inside, PageData, Window, stats_page
 from rgate.web.requests_page import RequestsPage
@@ -22,12 +24,14 @@ class OperatorPage:
         backends: BackendsPage,
         timeline: TimelinePage,
         verdict: VerdictPage,
+        started: Started,
     ) -> None:
         self._stats = stats
         self._requests = requests
         self._backends = backends
         self._timeline = timeline
         self._verdict = verdict
+        self._doctor = looking_after(started.program, started.config_path, started.url)
 
     def answer(self, window_s: int, host: str, stranger: Stranger | None) -> tuple[bytes, float | None]:
         """Return the page of a window, and for how long the database has not answered; None: it does.
@@ -49,7 +53,8 @@ class OperatorPage:
         series, over_time = self._stats.series_by_route(window.seconds)
         backends = self._backends.document(window.seconds)
         failures = self._requests.requests(StoryQuery(failed=True, limit=MOST_ROWS)).requests
-        inside = Inside(verdict, series, over_time, backends, failures, self._timeline.document().events)
+        events = self._timeline.document().events
+        inside = Inside(verdict, series, over_time, backends, failures, events, self._doctor)
         # Those too that nobody asked for yet.
         routes = {name: Figures() for one in backends.backends.values() for name in one.routes} | {
             "": Figures()

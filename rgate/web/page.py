@@ -53,7 +53,10 @@ WINDOWS: Final = tuple(Window(key, seconds) for key, seconds in WINDOWS_S.items(
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """What is for those in `admin.allow` alone. *failures* and *events*: newest first."""
+    """What is for those in `admin.allow` alone. *failures* and *events*: newest first.
+
+    *doctor*: the command for when the gateway does not answer any more.
+    """
 
     verdict: VerdictDocument
     series: Series
@@ -61,6 +64,7 @@ class Inside:
     backends: BackendsDocument
     failures: Sequence[RequestDocument]
     events: Sequence[TimelineEventDocument]
+    doctor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,7 @@ def _for_insiders(data: PageData, inside: Inside) -> dict[str, object]:
         "backends": backend_rows(inside.backends),
         "backends_note": in_words(inside.backends) + as_of,
         "gateway": inside.backends.gateway,
+        "doctor": inside.doctor,
         "failures": failures[:_AT_FIRST],
         "more_failures": failures[_AT_FIRST:],
         "events": [(one, data.time(one.at)) for one in inside.events[:_EVENTS]],

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from rgate.core.advice import what_to_do
+from rgate.core.commands import PROGRAM, asking
 from rgate.core.facts import FORWARDED
 from rgate.core.own import OwnPage
 from rgate.core.problem import ToldProblem
@@ -53,8 +54,11 @@ def problem_page(told: ToldProblem, story: StoryDocument | None = None) -> bytes
     )
 
 
-def story_page(story: StoryDocument, zone: tzinfo | None) -> bytes:
-    """Return the page that tells the story of a request. *zone*: of its times; None: this machine's."""
+def story_page(story: StoryDocument, zone: tzinfo | None, program: str = PROGRAM, url: str = "") -> bytes:
+    """Return the page that tells the story of a request. *zone*: of its times; None: this machine's.
+
+    *program* tells it too, and asks the gateway at *url*.
+    """
     known = [f"generation {story.generation}"] if story.generation else []
     if story.docker_age_s is not None:
         known.append(f"full list {story.docker_age_s:g} s old")
@@ -64,7 +68,7 @@ def story_page(story: StoryDocument, zone: tzinfo | None) -> bytes:
         at=moment(story.at, zone).strftime("%Y-%m-%d %H:%M:%S %Z"),
         known=", ".join(known),
         attempts=_drawn(story.attempts, story.ms),
-        why=f"python rgate.py why {quote(story.id)}",
+        why=asking(program, "why", quote(story.id), url),
         again=json.dumps([story.method, _target(story)]),
         explain=_explain_url(story),
     )

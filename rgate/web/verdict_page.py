@@ -23,6 +23,7 @@ from rgate.core.verdict import (
     known_by_all,
     verdict,
 )
+from rgate.web.amounts import moment, time_of_day
 from rgate.web.documents import FactDocument, FindingDocument, ShowDocument, VerdictDocument
 from rgate.web.gateway_now import GatewayNow
 
@@ -51,7 +52,14 @@ class VerdictPage:
             now, snapshot = time.time(), self._gateway.snapshot
             knowledge = known_by_all(shared)
             situation = Situation(
-                snapshot.config, snapshot.views, knowledge, lately, now, _clock, self._process.started.url
+                snapshot.config,
+                snapshot.views,
+                knowledge,
+                lately,
+                now,
+                clock=lambda at: f"{time_of_day(at, now, None)} {moment(at, None).tzname()}",
+                url=self._process.started.url,
+                program=self._process.started.program,
             )
             found, held = verdict(situation, held_by_all(shared, now))
             self._last = now, held
@@ -110,8 +118,3 @@ def _finding(finding: Finding) -> FindingDocument:
         command=finding.command,
         show=ShowDocument.of(show) if show is not None else None,
     )
-
-
-def _clock(at: float) -> str:
-    """Return the time of day at *at*, as people read it."""
-    return time.strftime("%H:%M", time.localtime(at))

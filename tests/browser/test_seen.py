@@ -128,6 +128,18 @@ def test_nobody_is_kept_out_of_a_problem_a_story_or_an_explanation(look: Open, t
     assert found == []
 
 
+def test_on_paper_it_is_light_whatever_was_chosen(look: Open, troubled: Gateway) -> None:
+    shown = look(stats_page(troubled)).wait_until_live()
+    shown.page.emulate_media(color_scheme="dark")
+    shown.page.get_by_role("button", name="Dark / light").click()
+    shown.page.get_by_role("button", name="Dark / light").click()
+    ink = "getComputedStyle(document.body).color"
+    assert shown.page.evaluate(ink) == "rgb(233, 232, 229)"
+    shown.page.emulate_media(media="print")
+    assert shown.page.evaluate(ink) == "rgb(28, 30, 32)"
+    expect(shown.page.get_by_role("button", name="Copy")).to_have_count(0)
+
+
 @pytest.mark.slow
 def test_pictures_are_kept_at_three_sizes_dark_and_light(look: Open, troubled: Gateway) -> None:
     shown = look(stats_page(troubled)).wait_until_live()

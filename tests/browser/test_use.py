@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Open, Run
-from tests.browser.gateways import many_routes, stats_page
+from tests.browser.gateways import many_routes, stats_page, two_backends
 from tests.browser.looking import Look
 from tests.integration.backend import Backend
 from tests.integration.gateway import Gateway
@@ -97,6 +97,26 @@ def test_a_story_leads_to_the_older_and_the_newer_one(shown: Look) -> None:
     expect(story).to_contain_text(first)
     shown.page.get_by_role("button", name="Close", exact=True).click()
     expect(story).to_be_hidden()
+
+
+def test_failures_that_share_the_id_their_client_gave_are_all_there(
+    look: Open, run: Run, backend: Backend
+) -> None:
+    gateway = run(two_backends(backend.port))
+    ids = ["first", "again", "again", "again", "last"]
+    with gateway.client() as client:
+        for n, given in enumerate(ids):
+            fields = {"X-Request-ID": given}
+            assert client.request("GET", f"/dead/{n}", fields=fields).reason == "connect_failed"
+    shown = look(stats_page(gateway)).wait_until_live()
+    rows = shown.at("#failures-list li")
+    expect(rows).to_have_count(len(ids))
+    assert [int(text[-1]) for text in shown.at("#failures-list .what").all_inner_texts()] == [4, 3, 2, 1, 0]
+    rows.nth(2).locator("a").click()
+    shown.page.get_by_role("button", name="Older", exact=True).click()
+    expect(shown.at("#story-body")).to_contain_text("/dead/0")
+    shown.page.get_by_role("button", name="Newer", exact=True).click()
+    expect(shown.at("#story-body")).to_contain_text("/dead/3")  # the newest of them
 
 
 def test_a_request_is_explained_where_one_asks(shown: Look) -> None:

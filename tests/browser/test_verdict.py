@@ -92,6 +92,9 @@ def test_a_gateway_that_is_killed_is_missed_and_found_again(look: Open, run: Run
     # What it said of Docker and the configuration is not known any more.
     expect(shown.at("#fresh")).to_contain_text("unknown")
     assert "No contact" in shown.page.title()
+    expect(shown.at("#verdict .cmd code")).to_have_text(
+        f"python rgate.py doctor --config config.yml --port {gateway.port}"
+    )
     gateway.exit_status()
     run(config, "--port", str(gateway.port))
     expect(headline).not_to_contain_text("No contact", timeout=BACK_WITHIN_S * 1000)

@@ -121,7 +121,7 @@ def test_below_stand_the_attempts_and_who_was_a_candidate() -> None:
 
 @pytest.mark.clause("10.page.story")
 def test_a_story_is_told_whole() -> None:
-    page = parsed(story_page(story(), UTC))
+    page = parsed(story_page(story(), UTC, "python rgate.py", "http://127.0.0.1:8081"))
     text = words(page.one("main").text)
     for said in (
         "503 closed_early POST /api/orders/4711",
@@ -135,7 +135,7 @@ def test_a_story_is_told_whole() -> None:
         "orders-2 in, asked as number 1, 127.0.0.1:2: has all labels",
         "orders-3 out: env=prod",
         "Answer 503 made by rgate",
-        "python rgate.py why a8k-2fx-0",
+        "python rgate.py why a8k-2fx-0 --gateway http://127.0.0.1:8081",
     ):
         assert said in text
 

@@ -1,6 +1,7 @@
 """Is it well, and if not, why: one level, a headline and findings (behaviour 10)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -187,7 +188,7 @@ def test_a_near_miss_is_the_finding_where_nobody_is_there() -> None:
     (finding,) = told(fine("a"), lacking("orders", near("orders-1"))).findings
     assert finding.level is Level.BAD
     assert finding.text == "`orders` has no container: orders-1: `env=prod`, wanted `env=production`."
-    assert finding.command == "python rgate.py explain /orders"
+    assert finding.command == "rgate explain /orders --gateway http://127.0.0.1:8080"
     assert finding.show is not None
     assert (finding.show.reason, finding.show.backend) == ("no_container", "orders")
 
@@ -203,6 +204,82 @@ def test_a_label_under_another_key_is_told_as_it_is() -> None:
 def test_backends_that_lack_the_same_are_one_finding() -> None:
     (finding,) = told(fine("a"), lacking("b", near("x")), lacking("c", near("x"))).findings
     assert finding.text.startswith("`b`, `c` have no container: x: `env=prod`")
+
+
+def sick(name: str) -> BackendView:
+    detail = f"{name}-1 is unhealthy: `docker inspect {name}-1` shows its last checks."
+    return BackendView(name, (), Reason.UNHEALTHY, detail)
+
+
+@pytest.mark.clause("10.verdict.findings")
+def test_of_backends_that_lack_something_else_each_is_told_by_itself() -> None:
+    found = told(fine("a"), lacking("b"), lacking("c"), sick("d"), sick("e")).findings
+    assert [finding.text for finding in found] == [
+        "`b` has no container: No running container for b.",
+        "`c` has no container: No running container for c.",
+        f"`d` has no container: {sick('d').detail}",
+        f"`e` has no container: {sick('e').detail}",
+    ]
+
+
+@pytest.mark.clause("10.verdict.do")
+@pytest.mark.parametrize(
+    ("error", "text", "do", "command"),
+    [
+        (
+            "nobody listens at unix:///run/docker.sock: start Docker, or check DOCKER_HOST",
+            "Docker does not answer (nobody listens at unix:///run/docker.sock): ",
+            "Start Docker, or check DOCKER_HOST; rgate keeps trying.",
+            "systemctl status docker",
+        ),
+        (
+            "nobody listens at tcp://10.0.0.5:2375: start Docker, or check DOCKER_HOST",
+            "Docker does not answer (nobody listens at tcp://10.0.0.5:2375): ",
+            "Start Docker, or check DOCKER_HOST; rgate keeps trying.",
+            "docker version",
+        ),
+        (
+            "rgate may not use unix:///run/docker.sock: run it as a user who may",
+            "Docker does not answer (rgate may not use unix:///run/docker.sock): ",
+            "Run it as a user who may; rgate keeps trying.",
+            "docker version",
+        ),
+        ("", "Docker does not answer: ", "Start it, or see why it stopped; rgate keeps trying.", ""),
+    ],
+)
+def test_what_to_do_about_docker_is_what_its_error_says(error: str, text: str, do: str, command: str) -> None:
+    (finding,) = told(fine("a"), knowledge=(replace(AWAY, error=error),)).findings
+    assert finding.text == f"{text}containers last known stay in use; what came or went since is unknown."
+    assert finding.do == do
+    assert finding.command == (command or "docker version")
+
+
+@pytest.mark.clause("10.verdict.do")
+def test_what_is_behind_a_fixed_address_has_no_log_of_docker() -> None:
+    address = Candidate("10.0.0.5:80", "", Address("10.0.0.5", 80))
+    causes = {"lately": lately(100, 40, {Cause(Reason.CONNECT_FAILED, address.name): 40})}
+    (finding,) = told(BackendView("shop", (address,)), **causes).findings
+    assert finding.command == "curl --verbose http://10.0.0.5:80/"
+
+
+@pytest.mark.clause("10.verdict.do")
+def test_a_command_asks_the_gateway_that_tells_it_as_it_was_started() -> None:
+    there = {"program": "python rgate.py", "url": "http://127.0.0.1:8081"}
+    (finding,) = told(fine("a"), lacking("b c"), **there).findings
+    assert finding.command == "python rgate.py explain '/b c' --gateway http://127.0.0.1:8081"
+    (finding,) = told(fine("a"), lacking("b"), url="").findings
+    assert finding.command == "rgate explain /b"
+
+
+@pytest.mark.clause("10.verdict.holds")
+def test_a_level_that_holds_although_it_is_better_now_says_so() -> None:
+    held = Held(Standing.DOWN, 990.0)
+    found, _ = verdict(situation(fine("a")), held)
+    assert found.standing is Standing.DOWN
+    assert found.headline == (
+        "The backend has containers; 0 % errors in the last 15 min. "
+        "It is better now, and told as Well once that has held for 60 s."
+    )
 
 
 @pytest.mark.clause("10.verdict.do")

@@ -1,6 +1,7 @@
 """One verdict, whichever worker is asked (behaviour 10)."""
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -142,8 +143,12 @@ def test_the_worst_that_is_known_of_a_source_is_known_in_any_order(
 
 def test_unavailable_views_and_time_of_day() -> None:
     world = World([])
-    world.knowledge = replace(AWAY, since=time.mktime((2026, 1, 2, 14, 32, 5, 0, 0, -1)))
+    since = (2026, 1, 2, 14, 32, 5, 0, 0, -1)
+    world.knowledge = replace(AWAY, since=time.mktime(since))
     world.gateway.swap_views({**EMPTY, "orders": unavailable_view(ORDERS, "x")})
+    zone = time.strftime("%Z", time.localtime(world.knowledge.since))  # others may read it in another one
     assert world.told()["headline"].startswith(
-        "Docker does not answer since 14:32, containers are as of then"
+        f"Docker does not answer since 01-02 14:32 {zone}, containers are as of then"
     )
+    world.knowledge = replace(AWAY, since=time.time() - 3)
+    assert re.match(rf"Docker does not answer since \d\d:\d\d:\d\d {zone},", world.told()["headline"])

@@ -74,7 +74,7 @@ const errors = (n, of, only, much) => n ? button("show", only, html`${much && gl
 
 // 1 verdict and freshness
 function verdict() {
-  const lost = S.link === "lost" && { level: "lost", word: "No contact", headline: "This page has lost the gateway; all below is old.", findings: [{ level: "bad", text: `Nothing came since ${time(S.heard)}.`, do: "See whether rgate runs, and what it says.", command: "python rgate.py doctor" }] };
+  const lost = S.link === "lost" && { level: "lost", word: "No contact", headline: "This page has lost the gateway; all below is old.", findings: [{ level: "bad", text: `Nothing came since ${time(S.heard)}.`, do: "See whether rgate runs, and what it says.", command: root.dataset.doctor }] };
   const v = lost || S.verdict, list = v?.findings;
   if (!v) return;
   if (v.level !== S.said && S.said) say(`${v.word}. ${v.headline.replaceAll("`", "")}`);
@@ -247,7 +247,7 @@ function failures(force) {
   if (!all && !top.some(([key]) => key === mine)) top.unshift([mine, list.length]);
   const chip = (key, on, name, n) => button("show", on ? "{}" : key, html`${name} <b>${n}</b>`, html` data-key="${key}" aria-pressed="${on}"`);
   morph($("failures-groups"), html`${chip("{}", all, "All", stretch.length)}${top.map(([key, n]) => chip(key, key === mine, Object.values(JSON.parse(key)).filter(Boolean).join(" · ") || "no route", n))}`);
-  morph(box, html`${list.slice(0, S.failures).map(f => html`<li data-key="${f.id}"><a href="/_rgate/requests/${encodeURIComponent(f.id)}" data-do="story" data-arg="${f.id}"><time>${time(f.at)}</time> ${title(f)} ${dim(f.container || f.backend)} ${dim(ms(f.ms))}</a></li>`)}`);
+  morph(box, html`${list.slice(0, S.failures).map(f => html`<li data-key="${f.id} ${f.at}"><a href="/_rgate/requests/${encodeURIComponent(f.id)}" data-do="story" data-arg="${f.id}"><time>${time(f.at)}</time> ${title(f)} ${dim(f.container || f.backend)} ${dim(ms(f.ms))}</a></li>`)}`);
   more("failures", list);
 }
 async function story(id) {
@@ -342,7 +342,7 @@ const act = {
   more(id) { S[id] = Infinity; ({ routes, failures })[id](true); },
   show(only) { S.only = Object.fromEntries(entries(JSON.parse(only)).filter(([, v]) => v != null)); S.failures = 12; failures(true); $("failures").scrollIntoView({ block: "nearest" }); },
   story,
-  step(way) { const list = S.fails.filter(matches), next = list[list.findIndex(f => f.id === S.story) + +way]; if (next) story(next.id); },
+  step(way) { const list = S.fails.filter(matches); let i = list.findIndex(f => f.id === S.story); do i += +way; while (list[i]?.id === S.story); if (list[i]) story(list[i].id); },
   close() { $("story").close(); },
   again(pair) { [$("ex-method").value, $("ex-target").value] = JSON.parse(pair); $("story").close(); explain(); $("ex-target").focus(); },
   async copy(text, b) {
