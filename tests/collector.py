@@ -15,10 +15,14 @@ WITHIN_S = 20.0
 
 
 class Collector:
-    """Keeps the spans that came. *status* is what it answers; it may be changed."""
+    """Keeps the spans that came. *status* is what it answers; it may be changed. While *goes_on* is not set,
+    it takes spans and answers nothing.
+    """
 
     def __init__(self, port: int = 0) -> None:
         self.status = 200
+        self.goes_on = threading.Event()
+        self.goes_on.set()
         self.resources: list[dict[str, Any]] = []
         self._spans: list[Span] = []
         self._came = threading.Condition()
@@ -28,6 +32,7 @@ class Collector:
             def do_POST(self) -> None:
                 content = self.rfile.read(int(self.headers["Content-Length"]))
                 collector._take(self.path, content)
+                collector.goes_on.wait(WITHIN_S)
                 self.send_response(collector.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()

@@ -43,6 +43,7 @@ _MOST_AT_ONCE: Final = 128
 _EACH_MS: Final = 1000.0
 _SWITCH_S: Final = 0.0005
 _TIMEOUTS: Final = frozenset({OTEL_EXPORTER_OTLP_TIMEOUT, OTEL_EXPORTER_OTLP_TRACES_TIMEOUT})
+_SILENT: Final = "no answer in time"
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _SCOPE: Final = InstrumentationScope("rgate", __version__)
 
@@ -161,9 +162,10 @@ class _Session(requests.Session):
     def __init__(self) -> None:
         super().__init__()
         self.trust_env = False  # no proxy of the user's has a part in it
-        self.why = "it has not answered yet"
+        self.why = _SILENT
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        self.why = _SILENT
         try:
             response = super().send(request, **options)
         except Exception as error:
@@ -182,7 +184,7 @@ def _why(error: Exception) -> str:
             case ssl.SSLError():
                 return "there is no TLS with it"
             case TimeoutError() | requests.Timeout():
-                return "no answer in time"
+                return _SILENT
             case OSError(errno=int(number)):
                 return os.strerror(number)
     return type(error).__name__

@@ -40,6 +40,22 @@ def test_a_frozen_collector_holds_up_neither_requests_nor_the_end(tmp_path: Path
             assert gateway.errors().count("traces are lost") == 1
 
 
+@pytest.mark.clause("10.traces.end")
+@pytest.mark.any_engine
+def test_what_a_collector_answered_before_is_no_reason_that_the_last_spans_are_lost(
+    tmp_path: Path, backend: Backend
+) -> None:
+    with collecting() as collector:
+        config = config_of(backend, collector.endpoint)
+        with running(tmp_path, config, environment=SOON) as gateway, gateway.client() as client:
+            collector.span(str(client.get("/a").fields["X-Request-ID"]))
+            collector.goes_on.clear()
+            collector.span(str(client.get("/a").fields["X-Request-ID"]))
+            assert gateway.stop() == 0
+        collector.goes_on.set()
+    assert "takes none (no answer in time)" in gateway.errors()
+
+
 @pytest.mark.clause("10.traces.delay")
 @pytest.mark.any_engine
 def test_a_collector_that_is_away_is_told_of_once_and_so_is_that_it_is_back(

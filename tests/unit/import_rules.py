@@ -114,6 +114,8 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.web.rows": HTML | {"rgate.web.sparks"},
     "rgate.web.page": HTML | {"rgate.web.markup", "rgate.web.rows", "rgate.web.sparks"},
     "rgate.web.told_pages": HTML | {"rgate.web.markup"},
+    "rgate.web.verdict_page": STANDARD
+    | {"rgate.core", "rgate.web.amounts", "rgate.web.documents", "rgate.web.gateway_now"},
     "rgate.web.static_files": STANDARD | {"importlib.resources", "rgate.core"},
     "rgate.web.documents": CORE | {"pydantic", "rgate.stats.series"},
     "rgate.web.exposition": METRICS,
