@@ -34,7 +34,7 @@ _OF: Final[Mapping[Reason, tuple[str, str, str]]] = MappingProxyType(
     {
         Reason.NO_CONTAINER: (
             "No running container had all the labels of the backend.",
-            "Start a container with all of its labels; those that nearly have them are named below.",
+            "Start a container with all of its labels, or mend those of one that nearly has them.",
             _DOCKER_PS,
         ),
         Reason.UNHEALTHY: (

@@ -249,7 +249,7 @@ def _findings(
     for away in [one for one in _asked(situation) if _is_away(one)]:
         yield _of_docker(away, alone=len(situation.knowledge) == 1)
     yield from _of_lacking(situation)
-    if leading is not None:
+    if leading is not None and not _is_so_now(situation, leading[0]):
         yield _of_cause(situation, leading[0])
     yield from list(_of_left_out(situation))[:_MOST_OF_A_KIND]
     yield from list(_of_near_misses(situation))[:_MOST_OF_A_KIND]
@@ -323,6 +323,13 @@ def _of_cause(situation: Situation, cause: Cause) -> Finding:
         said.command,
         Show(reason=cause.reason.value, container=cause.container or None),
     )
+
+
+def _is_so_now(situation: Situation, cause: Cause) -> bool:
+    """Whether *cause* is of no container, and what it comes of was told before it, as it still is so."""
+    if cause.reason is Reason.DOCKER_UNAVAILABLE:
+        return any(map(_is_away, _asked(situation)))
+    return not cause.container and any(view.reason is cause.reason for view in situation.views.values())
 
 
 def _is_fixed(situation: Situation, name: str) -> bool:

@@ -222,6 +222,32 @@ def test_of_backends_that_lack_something_else_each_is_told_by_itself() -> None:
     ]
 
 
+@pytest.mark.clause("10.verdict.findings")
+@pytest.mark.parametrize(
+    ("views", "more", "begin"),
+    [
+        ((lacking("b"),), {"causes": {Cause(Reason.NO_CONTAINER, ""): 40}}, ["`b` has no container"]),
+        # It has one again, so the cause is told by itself.
+        ((fine("b"),), {"causes": {Cause(Reason.NO_CONTAINER, ""): 40}}, ["No running container"]),
+        ((sick("b"),), {"causes": {CLOSED: 40}}, ["`b` has no container", "`orders-2`: The"]),
+        (
+            (fine("b"),),
+            {"causes": {Cause(Reason.DOCKER_UNAVAILABLE, ""): 40}, "knowledge": (AWAY,)},
+            ["Docker does not answer"],
+        ),
+        ((fine("b"),), {"causes": {Cause(Reason.DOCKER_UNAVAILABLE, ""): 40}}, ["Docker had not answered"]),
+    ],
+)
+def test_what_is_so_now_is_not_told_once_more_as_the_cause_of_errors(
+    views: tuple[BackendView, ...], more: dict[str, Any], begin: list[str]
+) -> None:
+    recent = {"lately": lately(100, 40, more.pop("causes"))}
+    found = told(fine("a"), *views, **recent, **more).findings
+    assert [text.text.startswith(start) for text, start in zip(found, begin, strict=True)] == [True] * len(
+        found
+    )
+
+
 @pytest.mark.clause("10.verdict.do")
 @pytest.mark.parametrize(
     ("error", "text", "do", "command"),
