@@ -22,6 +22,12 @@ SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 SIZES: Final = ((1280, 900), (390, 844), (1920, 1080))
 
 
+OF_DARK: Final = """(canvas => new Uint32Array(
+  canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.buffer
+).filter(dot => dot === 0xffafa8a3).length)(document.querySelector('#chart-requests canvas'))"""
+"""How many dots of the chart have the colour of its axes in the dark, which one cannot read on white."""
+
+
 def barriers(shown: Look, state: str) -> list[str]:
     """Return what keeps people out, light and dark, each with where; keep a picture of both."""
     found = []
@@ -135,8 +141,10 @@ def test_on_paper_it_is_light_whatever_was_chosen(look: Open, troubled: Gateway)
     shown.page.get_by_role("button", name="Dark / light").click()
     ink = "getComputedStyle(document.body).color"
     assert shown.page.evaluate(ink) == "rgb(233, 232, 229)"
+    shown.wait_until(f"{OF_DARK} > 0")
     shown.page.emulate_media(media="print")
     assert shown.page.evaluate(ink) == "rgb(28, 30, 32)"
+    shown.wait_until(f"{OF_DARK} === 0")
     expect(shown.page.get_by_role("button", name="Copy")).to_have_count(0)
 
 

@@ -363,7 +363,7 @@ document.addEventListener("DOMContentLoaded", async () => {
   hear($("plots"), "keydown", chartKeys);
   hear($("ex-form"), "submit", e => { e.preventDefault(); explain(); });
   hear($("routes-find"), "input", () => routes(true));
-  hear(matchMedia("(prefers-color-scheme: dark)"), "change", redraw);
+  for (const media of ["(prefers-color-scheme: dark)", "print"]) hear(matchMedia(media), "change", redraw);
   if (!admin()) return load();
   new ResizeObserver(() => plots.forEach(u => u.setSize({ width: u.root.parentElement.clientWidth, height: u.height }))).observe($("plots"));
   if (!window.uPlot) $("charts").classList.add("off");
