@@ -4,6 +4,7 @@ Pure: what is known of backends, of Docker, and of the last fifteen minutes come
 Sentences may hold `code`; `{ago}` in a fact stands for the live age of its `at`.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -350,14 +351,15 @@ def _others_that_are_in(situation: Situation, container: str) -> str:
 
 def _of_left_out(situation: Situation) -> Iterator[Finding]:
     seen: set[str] = set()
-    for view in situation.views.values():
+    for left_out, view in itertools.product(_OUT, situation.views.values()):
         for container in view.containers:
-            if container.left_out in _OUT and view.candidates and container.name not in seen:
+            if container.left_out is left_out and view.candidates and container.name not in seen:
                 seen.add(container.name)
                 yield _out(view, container)
 
 
-_OUT: Final = (LeftOut.UNHEALTHY, LeftOut.NO_ADDRESS, LeftOut.NOT_INSPECTED)
+_OUT: Final = (LeftOut.UNHEALTHY, LeftOut.NO_ADDRESS, LeftOut.NOT_INSPECTED, LeftOut.NOT_RUNNING)
+"""What does not pass by itself. What ended long ago and is still there comes last."""
 
 
 def _out(view: BackendView, container: ContainerView) -> Finding:
@@ -365,6 +367,8 @@ def _out(view: BackendView, container: ContainerView) -> Finding:
     command = ""
     if container.left_out is LeftOut.UNHEALTHY:
         command = f"docker inspect --format '{{{{json .State.Health}}}}' {quote(container.name)}"
+    elif container.left_out is LeftOut.NOT_RUNNING:
+        command = f"docker logs --tail 50 {quote(container.name)}"
     return Finding(Level.INFO, f"{container.detail}. {goes_on}", "", command)
 
 

@@ -336,6 +336,25 @@ def test_findings_stand_in_their_order() -> None:
     assert found[0].text.startswith("Docker does not answer (connection refused): containers last known stay")
 
 
+def out(name: str, left_out: LeftOut, detail: str) -> ContainerView:
+    state = "exited" if left_out is LeftOut.NOT_RUNNING else "running"
+    return ContainerView(name, name, state, "none", None, left_out, detail)
+
+
+@pytest.mark.clause("10.verdict.findings", "10.verdict.do")
+def test_a_container_that_ended_is_a_finding_behind_those_that_run_and_are_no_use() -> None:
+    ended = [out(f"c-{n}", LeftOut.NOT_RUNNING, f"c-{n} is exited: start it") for n in range(7)]
+    lost = out("c-8", LeftOut.NO_ADDRESS, "c-8 has no port")
+    leaving = out("c-9", LeftOut.STOPPING, "c-9 is being stopped")
+    found = told(BackendView("c", fine("c", "c-10").candidates, containers=(leaving, *ended, lost))).findings
+    assert [finding.text for finding in found[:2]] == [
+        "c-8 has no port. `c` goes on with 1.",
+        "c-0 is exited: start it. `c` goes on with 1.",
+    ]
+    assert (found[1].level, found[1].command) == (Level.INFO, "docker logs --tail 50 c-0")
+    assert len(found) == 5
+
+
 @pytest.mark.clause("10.verdict.waiting", "10.verdict.do")
 def test_what_was_never_asked_is_told_how_to_be() -> None:
     found = told(fine("a"), fine("b"), fine("c"), lately=lately(0)).findings
