@@ -1,6 +1,7 @@
 """Asks Docker once for all that rgate needs of it, and says what does not work (`doctor`, behaviour 9)."""
 
 import contextlib
+import threading
 import time
 from typing import Any
 
@@ -33,13 +34,29 @@ def check_up() -> DockerFacts:
 
 
 def _events_error(daemon: Daemon, at: int | None) -> str:
-    """Return why *daemon* tells no events; "" where it does. *at*: by its own clock."""
+    """Return why *daemon* tells no events; "" where it does, or does so without end, which is not waited for.
+
+    *at*: by its own clock.
+    """
     now = at if at is not None else int(time.time())
-    try:
-        client: Any = make_client(daemon, CALL_TIMEOUT_S, "auto")
-        with contextlib.closing(client):
-            for _ in client.api.events(since=now, until=now, decode=True):
-                pass
-    except (*FOREIGN, *NOT_UNDERSTOOD) as error:
-        return sentence_for(error, shown_host(daemon.host), CALL_TIMEOUT_S, daemon.said_by)
-    return ""
+    has_begun, failed = threading.Event(), list[BaseException]()
+
+    def ask() -> None:
+        try:
+            client: Any = make_client(daemon, CALL_TIMEOUT_S, "auto")
+            with contextlib.closing(client):
+                events = client.api.events(since=now, until=now, decode=True)
+                has_begun.set()
+                for _ in events:
+                    pass
+        except (*FOREIGN, *NOT_UNDERSTOOD) as error:
+            failed.append(error)
+
+    # The SDK waits for events without end, and cannot be told otherwise.
+    asking = threading.Thread(target=ask, name="rgate-doctor-events", daemon=True)
+    asking.start()
+    asking.join(CALL_TIMEOUT_S)
+    if not failed and not has_begun.is_set():
+        failed.append(TimeoutError())
+    host = shown_host(daemon.host)
+    return sentence_for(failed[0], host, CALL_TIMEOUT_S, daemon.said_by) if failed else ""

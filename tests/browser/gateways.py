@@ -97,10 +97,10 @@ class LyingDocker(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
                 "HostConfig": {"NetworkMode": "default"},
             },
         }
-        super().__init__(str(path), _DockerApi)
+        super().__init__(str(path), DockerApi)
 
 
-class _DockerApi(BaseHTTPRequestHandler):
+class DockerApi(BaseHTTPRequestHandler):
     server: LyingDocker
 
     def do_GET(self) -> None:
