@@ -16,7 +16,7 @@ from rgate.core.address import HostView
 from rgate.core.config import Backend, Stats
 from rgate.core.containers import Container, State
 from rgate.core.escape import in_one_line
-from rgate.core.labels import Label, Labelled, names_something
+from rgate.core.labels import SERVICES, Label, Labelled, names_something
 from rgate.core.left_out import doubts
 from rgate.core.selection import views_of
 
@@ -24,9 +24,8 @@ SCHEMA_FILE: Final = "rgate.schema.json"
 """What the file names for editors, beside it."""
 
 PROJECT: Final = "com.docker.compose.project"
-SERVICE: Final = "com.docker.compose.service"
 _ONE_OFF: Final = "com.docker.compose.oneoff"
-_SWARM: Final = "com.docker.swarm.service.name"
+SERVICE, _SWARM = SERVICES
 
 # Labels that are made to name what a container is, best first.
 _TELLING: Final = (

@@ -20,6 +20,9 @@ OTHER_KEY: Final = 4
 FEW: Final = 5
 """What more kinds of containers have in common tells none of them from the others, as `env=production`."""
 
+SERVICES: Final = ("com.docker.compose.service", "com.docker.swarm.service.name")
+"""Keys of labels by which Compose and Swarm say what a container is; nobody else writes them."""
+
 # Words that say what state or stage many things are in, and name none of them.
 _NAMES_NOTHING: Final = frozenset(
     {
@@ -133,7 +136,7 @@ def _order(container: Container) -> tuple[bool, str, str]:
 
 def _kind(container: Container) -> Hashable:
     """Return what the replicas of one thing have in common: their service of Compose, or all labels."""
-    service = container.labels.get("com.docker.compose.service")
+    service = container.labels.get(SERVICES[0])
     if service is not None:
         return container.labels.get("com.docker.compose.project"), service
     return frozenset(container.labels.items())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rgate.core.containers import Container, State
-from rgate.core.labels import OTHER_KEY, Label, Labelled, names_something
+from rgate.core.labels import OTHER_KEY, SERVICES, Label, Labelled, names_something
 
 MOST: Final = 5
 """So many near misses of a backend are told."""
@@ -58,6 +58,7 @@ class Owners:
     """To whom containers belong: what backends find them by, or would but for a slip of the pen."""
 
     def __init__(self, backends: Iterable[tuple[Label, ...]], labelled: Labelled) -> None:
+        self._labelled = labelled
         self._found_by: dict[int, set[Label]] = defaultdict(set)
         self._meant_by: dict[int, set[Label]] = defaultdict(set)
         for wanted in backends:
@@ -73,6 +74,8 @@ class Owners:
         """Whether what the container has *in_place* of a label is what another backend wants of it, or there
         is nothing but what a slip keeps from that one.
         """
+        if in_place.label and in_place.wanted[0] in SERVICES and self._labelled.having(in_place.wanted):
+            return True  # it says that it is another service than the one that is meant, which is there
         found_by: Set[Label] = self._found_by.get(number, frozenset())
         if in_place.label in found_by or in_place.near in found_by:
             return True

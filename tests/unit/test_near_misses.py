@@ -236,6 +236,28 @@ def test_what_a_whole_project_is_called_is_no_near_miss_of_each_of_its_container
     assert near({"app_name": "shop"}, *[container(f"s{n}", composed(f"s{n}")) for n in range(FEW + 1)]) == ()
 
 
+@pytest.mark.clause("9.explain.services")
+@pytest.mark.parametrize("more", [{}, {"com.docker.compose.oneoff": "False"}])
+def test_another_service_of_the_same_project_is_another_thing_and_no_near_miss(more: dict[str, str]) -> None:
+    stopped = container("shop-orders-1", composed("orders"), State.EXITED)
+    other = container("shop-cache-1", composed("cache", **more))
+    assert near(composed("orders"), stopped, other) == ()
+    swarm = {"com.docker.swarm.service.name": "shop_db", "tier": "web-shop"}
+    other = container("a", {**swarm, "com.docker.swarm.service.name": "shop_orders"})
+    assert near(swarm, container("b", swarm), other) == ()
+
+
+@pytest.mark.clause("9.explain.services")
+def test_a_service_that_is_misspelt_in_the_configuration_is_told() -> None:
+    for wrong, right in (("ordesr", "orders"), ("wbe", "web"), ("shop", "web")):
+        (miss,) = near(composed(wrong), container("shop-web-1", composed(right)))
+        assert miss.missing == (MissingLabel("com.docker.compose.service", right, wrong),)
+    (miss,) = near(
+        composed("orders"), container("x", {**composed("orders"), "com.docker.compose.project": "y"})
+    )
+    assert miss.missing == (MissingLabel("com.docker.compose.project", "y", "shop"),)
+
+
 def test_a_slip_that_all_containers_have_is_told() -> None:
     wrong = [container(f"s{n}", composed(f"s{n}", env="Production")) for n in range(30)]
     assert len(near({"env": "production"}, *wrong)) == MOST
