@@ -14,7 +14,8 @@ _MOST_BYTES: Final = 4 << 20
 
 def load_config(path: str) -> Config:
     """Return the configuration in the file *path*. Raises ConfigErrors with all that is wrong."""
-    return parse_config(read_file(path, "; name another with --config"), path, lacking())
+    remedy = "" if os.path.lexists(path) else "`rgate init` makes one, or "
+    return parse_config(read_file(path, f"; {remedy}name another with --config"), path, lacking())
 
 
 def lacking() -> Mapping[str, str]:

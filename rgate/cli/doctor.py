@@ -15,6 +15,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.client import HTTPConnection, HTTPException
 from ipaddress import ip_address
 from pathlib import Path
@@ -92,12 +93,12 @@ def facts(options: Namespace) -> Facts:
         database = pool.submit(try_database, database_url)
         names = pool.submit(lambda: list(_names(config, place.host)))
         ports = _ports(options.host, options.port)
-        told = docker.result()
+        told, empty = _backends(config, docker.result())
         return Facts(
             told,
             config_facts,
             ports,
-            _empty(config, told),
+            empty,
             database.result(),
             _disk(place.directory) if place.directory is not None else None,
             _files(config),
@@ -116,17 +117,18 @@ def _config(file: str) -> tuple[Config | None, ConfigFacts]:
     return config, held
 
 
-def _empty(config: Config | None, docker: DockerFacts) -> list[EmptyBackend] | None:
-    """Return the backends without a container; None where that cannot be known."""
+def _backends(config: Config | None, docker: DockerFacts) -> tuple[DockerFacts, list[EmptyBackend] | None]:
+    """Return *docker*, with why it lists no containers, and the backends without one; None: not known."""
     if config is None or (config.needs_docker and docker.error):
-        return None
+        return docker, None
     if not config.needs_docker:
-        return []
+        return docker, []
     looked = look_at_docker()
     if looked.containers is None:
-        return None
+        return replace(docker, error=looked.knowledge[0].error), None
     views = looked.gateway(config, doubtful=True).views
-    return [EmptyBackend(name, view.detail) for name, view in views.items() if not view.candidates]
+    reasons = ((name, view.reason, view.detail) for name, view in views.items())
+    return docker, [EmptyBackend(name, why, detail) for name, why, detail in reasons if why is not None]
 
 
 # The port.

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from rgate.core.advice import advice_on
+from rgate.core.reasons import Reason
 from rgate.core.room import most_clients, told_of_room
 from rgate.core.timeline import length
 from rgate.core.wording import several, why_and_do
@@ -73,9 +75,10 @@ class ConfigFacts:
 
 @dataclass(frozen=True, slots=True)
 class EmptyBackend:
-    """A backend that has no container. *why*: and what to do, in a sentence."""
+    """A backend that has no container to ask, for that *reason*. *why*: which containers are out, and why."""
 
     name: str
+    reason: Reason
     why: str
 
 
@@ -217,7 +220,7 @@ def _backends(empty: Sequence[EmptyBackend] | None) -> Iterator[Check]:
             "backends",
             Outcome.WARNING,
             f"the backend {backend.name} has no container to ask: {backend.why}",
-            "start one, or mend its labels in the configuration or on the container",
+            advice_on(backend.reason, "").do,
         )
     if len(empty) > _MOST_TOLD:
         text = f"{len(empty) - _MOST_TOLD} more backends have no container to ask"

@@ -8,7 +8,7 @@ from typing import Any
 from rgate.core.doctor import DockerFacts
 from rgate.discovery.daemon import Daemon, which_daemon
 from rgate.discovery.docker_errors import FOREIGN, NOT_UNDERSTOOD, sentence_for, shown_host
-from rgate.discovery.docker_source import CALL_TIMEOUT_S, DockerSource, make_client
+from rgate.discovery.docker_source import CALL_TIMEOUT_S, DockerSource, make_client, not_refused
 from rgate.discovery.source import SourceError
 
 _NAMED_OUTRIGHT = "DOCKER_HOST"
@@ -45,6 +45,7 @@ def _events_error(daemon: Daemon, at: int | None) -> str:
         try:
             client: Any = make_client(daemon, CALL_TIMEOUT_S, "auto")
             with contextlib.closing(client):
+                client.api.hooks = {"response": [not_refused]}
                 events = client.api.events(since=now, until=now, decode=True)
                 has_begun.set()
                 for _ in events:

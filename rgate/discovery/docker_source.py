@@ -183,7 +183,7 @@ class _DockerEvents:
         actions = [*_CONTAINER_ACTIONS, *_PODMANS_ACTIONS, *_NETWORK_ACTIONS]
         filters = {"type": ["container", "network"], "event": actions}
         with self._foreign_errors():
-            self._client.api.hooks = {"response": [_not_refused]}
+            self._client.api.hooks = {"response": [not_refused]}
             self._stream = self._client.api.events(since=self._since, filters=filters, decode=True)
             for message in self._stream:
                 if event := _event(message):
@@ -197,7 +197,7 @@ class _DockerEvents:
             self._client.close()
 
 
-def _not_refused(response: Any, **_: Any) -> None:
+def not_refused(response: Any, **_: Any) -> None:
     """Raise APIError for a refusal, which the SDK would take for the end of the events."""
     if not response.ok:
         raise APIError("refused", response=response)

@@ -40,8 +40,8 @@ def engine_of(database_url: str) -> sa.Engine:
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         name = url.drivername
         raise StatsError(
-            f"stats.database: the driver of {name} is not installed: install it (for PostgreSQL: pip install "
-            f"'psycopg[binary]', and write postgresql+psycopg://…), or use sqlite:///rgate.db."
+            f"stats.database: the driver of {name} is not installed: install it (for PostgreSQL by `pip "
+            f"install 'psycopg[binary]'`, and write postgresql+psycopg://…), or use sqlite:///rgate.db."
         ) from error
 
 

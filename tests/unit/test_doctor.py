@@ -22,6 +22,7 @@ from rgate.core.doctor import (
     is_sound,
     listening_inodes,
 )
+from rgate.core.reasons import Reason
 
 DOCKER = DockerFacts("unix:///var/run/docker.sock", "27.3.1", ahead_s=0.4)
 CONFIG = ConfigFacts("config.yml", 2, 2)
@@ -69,8 +70,16 @@ FAULTS = {
         "config", WARNING, "/api can never match", "rgate check --config config.yml",
     ),
     "a wrong label": (
-        replace(SOUND, empty=[EmptyBackend("orders", "orders-1 has 1 of 2 labels")]),
-        "backends", WARNING, "orders-1 has 1 of 2 labels", "labels",
+        replace(SOUND, empty=[EmptyBackend("orders", Reason.NO_CONTAINER, "orders-1 has 1 of 2 labels")]),
+        "backends", WARNING, "orders-1 has 1 of 2 labels", "Start a container with all of its labels",
+    ),
+    "a container that is not well": (
+        replace(SOUND, empty=[EmptyBackend("orders", Reason.UNHEALTHY, "orders-1 is unhealthy")]),
+        "backends", WARNING, "orders-1 is unhealthy", "See what the check says",
+    ),
+    "a port that is not published": (
+        replace(SOUND, empty=[EmptyBackend("orders", Reason.NO_ADDRESS, "orders-1 has no address")]),
+        "backends", WARNING, "orders-1 has no address", "Publish the port",
     ),
     "a port taken": (
         replace(SOUND, ports=[replace(PORT, error="it is in use; end it", taken_by="nginx (pid 7)")]),
@@ -136,7 +145,7 @@ def test_a_port_that_rgate_itself_holds_is_no_fault() -> None:
 
 
 def test_many_faults_of_a_kind_are_told_in_few_lines() -> None:
-    empty = [EmptyBackend(f"b{number}", "why") for number in range(100)]
+    empty = [EmptyBackend(f"b{number}", Reason.NO_CONTAINER, "why") for number in range(100)]
     assert len([one for one in checks(replace(SOUND, empty=empty)) if one.name == "backends"]) == 6
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from bench.machine import free_port
 from rgate.cli.main import run
+from tests.contract.sources.fake_docker import FakeDocker, serving
 
 ROOT: Final = Path(__file__).parents[2]
 FIXED: Final = (
@@ -78,6 +79,8 @@ def test_a_wrong_config_is_a_fault(capsys: pytest.CaptureFixture[str], place: Pa
     (place / "config.yml").write_text("routes: []\nbackends: [{name: a, match_labels: [ab]}]")
     (config,) = told(capsys, status=1)["config"]
     assert config["text"].startswith("config.yml:2: backends[0].match_labels[0]: ")
+    (config,) = told(capsys, "--config", "none.yml", status=1)["config"]
+    assert config["text"].endswith("; `rgate init` makes one, or name another with --config")
     told(capsys, "--config", "none.yml", status=1)
 
 
@@ -129,6 +132,9 @@ def test_a_database_is_told_to_be_locked_newer_or_none_at_all(
     assert found["do"] == "make it, or name another with --db"
     (found,) = told(capsys, "--db", "nonsense", status=1)["database"]
     assert "no database URL" in found["text"]
+    (found,) = told(capsys, "--db", "mysql://localhost/x", status=1)["database"]
+    assert found["text"].endswith("the driver of mysql is not installed")
+    assert found["do"].startswith("install it (for PostgreSQL by `pip install")
 
 
 def test_a_sound_database_is_left_as_it_was(capsys: pytest.CaptureFixture[str], place: Path) -> None:
@@ -160,6 +166,32 @@ def test_a_context_of_another_machine_is_told(
     assert "named by the context prod (tcp://no.invalid:2375)" in found["docker context"][0]["text"]
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     assert "docker context" not in told(capsys, status=0)
+
+
+class Refusing(FakeDocker):
+    """Stands behind a proxy that lets version, ping and events by, but no list."""
+
+    def answer(self, path: str) -> tuple[int, object]:
+        return (403, {"message": "Forbidden"}) if path == "/containers/json" else super().answer(path)
+
+
+@pytest.mark.clause("9.doctor.faults")
+def test_a_proxy_that_keeps_events_or_lists_back_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: Path
+) -> None:
+    (place / "config.yml").write_text("routes: []\nbackends: [{name: a, match_labels: [a=b]}]")
+    with serving(FakeDocker()) as docker:
+        docker.events = "forbidden"
+        monkeypatch.setenv("DOCKER_HOST", docker.host)
+        (events,) = told(capsys, status=0)["docker events"]
+        assert (events["level"], "403 Forbidden" in events["text"]) == ("warning", True)
+    with serving(Refusing()) as docker:
+        docker.events = "end"
+        monkeypatch.setenv("DOCKER_HOST", docker.host)
+        found = told(capsys, status=1)
+        assert found["docker"][0]["level"] == "fail"
+        assert "403 Forbidden" in found["docker"][0]["text"]
+        assert "backends" not in found
 
 
 def by_itself(*before: str, environment: Mapping[str, str] | None = None) -> Mapping[str, Any]:

@@ -142,7 +142,10 @@ def test_all_that_is_wrong_with_all_files_is_told(attempt: Try) -> None:
     ("words", "said"),
     [
         ((), "rgate: name a file of routing cases, or make one with --write CASES.yml\n"),
-        (("c.yml", "--config", "no.yml"), "no.yml: cannot be read: No such file or directory; name another"),
+        (
+            ("c.yml", "--config", "no.yml"),
+            "no.yml: cannot be read: No such file or directory; `rgate init` makes one, ",
+        ),
         (("c.yml", "--junit", "no/j.xml"), "rgate: no/j.xml cannot be written: No such file or directory\n"),
         *(
             ((*words, "--write", "d.yml"), "rgate: --write makes a file of cases, and runs none: leave out")
