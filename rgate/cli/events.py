@@ -2,16 +2,17 @@
 
 import contextlib
 import json
+import select
 import sys
 import time
 from argparse import Namespace
 from collections import deque
 from collections.abc import Iterable, Iterator
 from http.client import HTTPException, HTTPResponse
-from typing import Final
+from typing import Final, TextIO
 
 from rgate.cli.asking_gateway import NoAnswer, asked_as, connection_to
-from rgate.cli.text import COLOURS, GLYPHS, Style, has_colour, say
+from rgate.cli.text import COLOURS, GLYPHS, SECOND, Style, has_colour, moment, say
 from rgate.cli.waiting import told_if_slow
 from rgate.core.escape import in_one_line
 from rgate.core.event_stream import events_in
@@ -27,33 +28,48 @@ _LONGEST_LINE: Final = 64 * 1024 * 1024
 
 def events(options: Namespace) -> int:
     """Print them, oldest first. Returns the exit status, 0. Raises CannotTell, but not once it follows."""
-    since = time.time() - options.since if options.since is not None else None
-    known = [one for one in _timeline(options.gateway) if since is None or one.at >= since]
-    _print(known[-_FIRST:] if options.follow and since is None else known, options)
-    if options.follow:
-        for told in news(options.gateway, known=known):
-            _print(told, options)
+    for told in told_of(options, time.time()):
+        _print(told, options)
     return 0
+
+
+def told_of(options: Namespace, now: float) -> Iterator[list[TimelineEventDocument]]:
+    """Yield what is told, as it comes: without end, where *options* say to follow. *now*: Unix seconds."""
+    known = _timeline(options.gateway)
+    if options.since is not None:
+        yield [one for one in known if one.at >= now - options.since]
+    else:
+        yield known[-_FIRST:] if options.follow else known
+    if options.follow:
+        yield from news(options.gateway, known=known)
 
 
 def _print(told: Iterable[TimelineEventDocument], options: Namespace) -> None:
     style = Style(has_colour(sys.stdout))
+    if _is_unread(sys.stdout):  # without an event nothing would be written, and nothing noticed
+        raise BrokenPipeError
     for event in told:
         say(json.dumps(event.as_json()) if options.json else line_of(event, style))
     sys.stdout.flush()
 
 
-def line_of(event: TimelineEventDocument, style: Style) -> str:
-    """Return *event* as a line. What names and labels say in it is escaped."""
+def _is_unread(stream: TextIO) -> bool:
+    """Whether *stream* is a pipe or a socket whose reader has gone, as in `rgate events --follow | head`."""
+    reader = select.poll()
     try:
-        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.at))
-    except (OverflowError, ValueError, OSError):  # a gateway may say anything
-        at = str(event.at)
+        reader.register(stream, 0)  # POLLERR is told without being asked for
+    except OSError:  # it is no file
+        return False
+    return any(happened & select.POLLERR for _, happened in reader.poll(0))
+
+
+def line_of(event: TimelineEventDocument, style: Style, form: str = SECOND) -> str:
+    """Return *event* as a line; its time has that *form*. What names and labels say in it is escaped."""
     glyph = style.painted(GLYPHS[event.level], COLOURS[event.level])
     backend = f"{in_one_line(event.backend)}: " if event.backend else ""
     why = style.dim(f" ({in_one_line(event.why)})") if event.why else ""
     text = style.code(in_one_line(event.text))
-    return f"{style.dim(at)} {glyph} {event.kind.value:6} {backend}{text}{why}"
+    return f"{style.dim(moment(event.at, form))} {glyph} {event.kind.value:6} {backend}{text}{why}"
 
 
 def _timeline(gateway: str) -> list[TimelineEventDocument]:
@@ -65,7 +81,7 @@ def _timeline(gateway: str) -> list[TimelineEventDocument]:
 def news(
     gateway: str, *, known: Iterable[TimelineEventDocument] = (), pause_s: float = _PAUSE_S
 ) -> Iterator[list[TimelineEventDocument]]:
-    """Yield what happens, without end, each event once; what is *known* was told.
+    """Yield what happens, without end, each event once, or nothing now and then; what is *known* was told.
 
     Where the stream breaks, it is opened again after *pause_s*, and the timeline tells what came meanwhile.
     Of a gateway that does not answer is told once.
@@ -85,13 +101,13 @@ def news(
                 yield new(_timeline(gateway))
                 is_away = False
                 for event in events_in(_lines(response)):
-                    if event.name == "timeline":
-                        yield new(_told(gateway, event.data))
+                    yield new(_told(gateway, event.data)) if event.name == "timeline" else []
         except (OSError, HTTPException, ValueError, NoAnswer) as error:
             if not is_away:
                 why = str(error) if isinstance(error, NoAnswer) else f"{gateway} does not answer"
                 print(in_one_line(f"rgate: {why}; asking on"), file=sys.stderr)
             is_away = True
+        yield []
         time.sleep(pause_s)
 
 

@@ -9,6 +9,7 @@ from rgate.cli.config_file import load_config
 from rgate.cli.explaining import made_here, told_by
 from rgate.cli.looking import look
 from rgate.cli.text import has_colour, say, text_of
+from rgate.cli.waiting import told_if_slow
 from rgate.core.asked import DEFAULT_PORT, BadQuestion, Url, asked_of, split_url
 from rgate.core.cannot_tell import CannotTell
 from rgate.core.explain import Asked
@@ -53,6 +54,7 @@ def _explain(options: Namespace, asked: Asked) -> ExplanationDocument:
     if options.gateway is not None:
         if options.engine:
             raise CannotTell("--engine is not for --gateway: it has one")
-        return told_by(options.gateway, client=options.client)(asked)
+        with told_if_slow(f"asking {options.gateway}"):
+            return told_by(options.gateway, client=options.client)(asked)
     can_tunnel = (options.engine or _DEFAULT_ENGINE) in CAN_TUNNEL
     return made_here(load_config(options.config), look(options), can_tunnel=can_tunnel)(asked)

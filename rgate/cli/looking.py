@@ -17,6 +17,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from rgate.cli.waiting import told_if_slow
 from rgate.core.address import HostView, own_networks
 from rgate.core.config import Config
 from rgate.core.config_errors import ConfigError, ConfigErrors
@@ -91,6 +92,7 @@ def own_id() -> str:
     return own_container_id()
 
 
+@told_if_slow("asking Docker for its containers")
 def look_at_docker() -> Looked:
     """Return what Docker says now; without containers where it does not answer within some seconds."""
     daemon = which_daemon()

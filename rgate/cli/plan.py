@@ -12,6 +12,7 @@ from rgate.cli.config_file import load_config
 from rgate.cli.looking import Looked, look
 from rgate.cli.options import DEFAULT_GATEWAY
 from rgate.cli.text import say
+from rgate.cli.waiting import told_if_slow
 from rgate.core.address import HostView
 from rgate.core.cannot_tell import CannotTell
 from rgate.core.config import Config
@@ -63,7 +64,8 @@ def _against_gateway(options: Namespace) -> tuple[Config, Config]:
     new = None if options.config is None and options.labels else load_config(options.config or _CONFIG)
     url = options.gateway or DEFAULT_GATEWAY
     try:
-        document = ask_gateway(url, OwnPage.CONFIG.value)
+        with told_if_slow(f"asking {url}"):
+            document = ask_gateway(url, OwnPage.CONFIG.value)
     except NoAnswer as error:
         raise NoAnswer(f"{error}, or a file with --against") from error
     old = parse_document(document, url + OwnPage.CONFIG.value)

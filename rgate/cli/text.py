@@ -7,7 +7,7 @@ import io
 import os
 import re
 import sys
-import time
+from datetime import datetime
 from typing import Final, TextIO
 
 from rgate.core.escape import in_one_line
@@ -18,6 +18,7 @@ from rgate.web.documents import ExplanationDocument, FactDocument
 # How each level is shown; colours are numbers of ECMA-48's.
 GLYPHS: Final = {Level.OK: "●", Level.WARN: "▲", Level.BAD: "■", Level.INFO: "○"}
 COLOURS: Final = {Level.OK: "32", Level.WARN: "33", Level.BAD: "31", Level.INFO: "2"}
+SECOND: Final = "%Y-%m-%d %H:%M:%S"
 _BOLD: Final = "1"
 _DIM: Final = "2"
 _BAD: Final = COLOURS[Level.BAD]
@@ -59,18 +60,18 @@ def text_of(document: ExplanationDocument, *, colour: bool) -> str:
 
 def _fact(fact: FactDocument, width: int, style: "Style") -> str:
     glyph = style.painted(GLYPHS[fact.level], COLOURS[fact.level])
-    since = _since(fact.at)
+    since = f" (since {moment(fact.at)})" if fact.at is not None else ""
     about = style.bold(f"{in_one_line(fact.about):{width}}")
     return f"{glyph} {about}  {style.code(in_one_line(fact.text))}{since}"
 
 
-def _since(at: float | None) -> str:
-    if at is None:
-        return ""
+def moment(at: float, form: str = SECOND) -> str:
+    """Return *at*, Unix seconds, by the clock here. *form*: that of strftime, `%f` are milliseconds."""
     try:
-        return time.strftime(" (since %Y-%m-%d %H:%M:%S)", time.localtime(at))
+        here = datetime.fromtimestamp(at).astimezone()
     except (OverflowError, ValueError, OSError):  # a gateway may say anything
-        return ""
+        return f"{at} s"
+    return here.strftime(form.replace("%f", f"{here.microsecond // 1000:03}"))
 
 
 class Style:

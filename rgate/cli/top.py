@@ -44,7 +44,7 @@ def top(options: Namespace) -> int:
         markup=False,
         emoji=False,
     )
-    if options.once or not is_terminal:
+    if options.once or not is_terminal or console.is_dumb_terminal:
         console.print(view_of(shown))
         return 0
     with contextlib.suppress(KeyboardInterrupt):  # the way to end it
@@ -55,14 +55,14 @@ def top(options: Namespace) -> int:
 def _go_on(console: Console, options: Namespace, shown: Shown) -> NoReturn:
     """Show it anew each second. While nobody answers, what was told last stays, with why."""
     problem = ""
-    with Live(view_of(shown), console=console, screen=True, auto_refresh=False) as live:
+    with Live(view_of(shown, rows=console.height), console=console, screen=True, auto_refresh=False) as live:
         while True:
             time.sleep(_EACH_S)
             try:
                 shown, problem = _asked(options.gateway, options.window), ""
             except NoAnswer as error:
                 problem = str(error)
-            live.update(view_of(shown, problem), refresh=True)
+            live.update(view_of(shown, problem, console.height), refresh=True)
 
 
 def _asked(gateway: str, window: str) -> Shown:

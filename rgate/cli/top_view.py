@@ -6,14 +6,13 @@ command.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rgate.cli.text import GLYPHS
+from rgate.cli.text import GLYPHS, moment
 from rgate.core.escape import in_one_line
 from rgate.core.explain import Level
 from rgate.core.verdict import Standing
@@ -40,6 +39,8 @@ _STANDINGS: Final = {
     Standing.STALE: "bold red",
 }
 _MOST_FINDINGS: Final = 5
+_PARTS: Final = (20, 6, 4)  # of a terminal, which findings, routes and containers may take
+_CLOCK: Final = "%H:%M:%S"
 _NO_ROUTE: Final = "(no route)"
 
 
@@ -66,13 +67,19 @@ class Shown:
         return {name: document.as_json() for name, document in documents.items()}
 
 
-def view_of(shown: Shown, problem: str = "") -> RenderableType:
-    """Return all that is shown. *problem*: why it is not of now; "" where it is."""
+def view_of(shown: Shown, problem: str = "", rows: int | None = None) -> RenderableType:
+    """Return all that is shown. *problem*: why it is not of now; "" where it is.
+
+    *rows*: of the terminal, where there is no more room; then of each kind a part is shown.
+    """
     parts: list[RenderableType] = []
+    findings, routes, backends = (max(1, rows // part) if rows is not None else None for part in _PARTS)
     if problem:
-        parts.append(_text(f"{problem}; this is as it was at {_clock(shown.backends.now)}", "bold red"))
-    parts += [*_verdict(shown), Text(), _figures(shown), Text(), _routes(shown.routes)]
-    parts += [Text(), _backends(shown.backends)]
+        parts.append(
+            _text(f"{problem}; this is as it was at {moment(shown.backends.now, _CLOCK)}", "bold red")
+        )
+    parts += [*_verdict(shown, findings), Text(), _figures(shown), Text(), _routes(shown.routes, routes)]
+    parts += [Text(), _backends(shown.backends, backends)]
     if shown.failures.requests:
         parts += [Text(), _failures(shown.failures)]
     return Group(*parts)
@@ -82,14 +89,11 @@ def _text(text: str, style: str = "") -> Text:
     return Text(in_one_line(text), style=style, overflow="fold")
 
 
-def _clock(at: float) -> str:
-    try:
-        return datetime.fromtimestamp(at).strftime("%H:%M:%S")
-    except (OverflowError, ValueError, OSError):  # a gateway may say anything
-        return str(at)
+def _cell(text: str, style: str = "") -> Text:
+    return Text(in_one_line(text), style=style, overflow="ellipsis", no_wrap=True)
 
 
-def _verdict(shown: Shown) -> Iterator[Text]:
+def _verdict(shown: Shown, most: int | None) -> Iterator[Text]:
     verdict, gateway = shown.verdict, shown.backends.gateway
     head = _text(verdict.word, _STANDINGS[verdict.level])
     yield head.append(f"  {in_one_line(verdict.headline)}", "not bold default")
@@ -104,7 +108,7 @@ def _verdict(shown: Shown) -> Iterator[Text]:
     yield _text(
         f"rgate {gateway.version} at {gateway.listen}, {gateway.engine}{workers}{up}, {docker_text}", "dim"
     )
-    for finding in verdict.findings[:_MOST_FINDINGS]:
+    for finding in verdict.findings[: min(most or _MOST_FINDINGS, _MOST_FINDINGS)]:
         line = _text(f"{GLYPHS[finding.level]} ", _STYLES[finding.level])
         yield line.append(in_one_line(f"{finding.text} {finding.do}".strip()), "default")
         if finding.command:
@@ -136,33 +140,41 @@ def _counts(figures: FiguresDocument) -> tuple[Text, Text]:
     return Text(count(requests)), Text(f"{count(errors)}{part}", "red" if errors else "")
 
 
-def _routes(routes: SeriesByRouteDocument) -> Table:
+def _routes(routes: SeriesByRouteDocument, most: int | None) -> Table:
     table = _table("route", "requests", "errors", "average", "p95", "p99")
     ordered = sorted(
         routes.names.items(), key=lambda item: (-sum(_numbers(item[1].total)), item[0] == "", item[0])
     )
-    for name, route in ordered:
+    for name, route in ordered[:most]:
         latency = route.total.latency_ms
         times = (latency.average, latency.p95, latency.p99) if sum(_numbers(route.total)) else (None,) * 3
-        table.add_row(_text(name or _NO_ROUTE), *_counts(route.total), *map(milliseconds, times))
-    return table
+        table.add_row(_cell(name or _NO_ROUTE), *_counts(route.total), *map(milliseconds, times))
+    return _ended(table, len(ordered))
 
 
 def _numbers(figures: FiguresDocument) -> tuple[int, int]:
     return figures.requests_count.success, figures.requests_count.error
 
 
-def _backends(backends: BackendsDocument) -> Table:
-    table = _table("backend", "container", "", "under way", "requests", "errors", "p95", left=3)
-    for name, backend in sorted(backends.backends.items()):
-        rows = list(_members(backend))
-        if not rows:
-            table.add_row(
-                _text(name), _text("none", "red"), _text(backend.reason.value if backend.reason else "")
-            )
-        for number, row in enumerate(rows):
-            table.add_row(_text(name if number == 0 else ""), *row)
+def _ended(table: Table, rows: int) -> Table:
+    """Return *table*, with a last row that says how many of so many *rows* it does not have."""
+    if more := rows - table.row_count:
+        table.add_row(_cell(f"and {more} more", "dim"))
     return table
+
+
+def _backends(backends: BackendsDocument, most: int | None) -> Table:
+    """Return a row for each container; first those of backends that have none to ask."""
+    table = _table("backend", "container", "", "under way", "requests", "errors", "p95", left=3)
+    ordered = sorted(backends.backends.items(), key=lambda item: (bool(item[1].candidates), item[0]))
+    rows: list[Sequence[Text]] = []
+    for name, backend in ordered:
+        none = (_cell("none", "red"), _cell(backend.reason.value if backend.reason else ""))
+        for number, row in enumerate(list(_members(backend)) or [none]):
+            rows.append((_cell(name if number == 0 else ""), *row))
+    for row in rows[:most]:
+        table.add_row(*row)
+    return _ended(table, len(rows))
 
 
 def _members(backend: BackendDocument) -> Iterator[Sequence[Text]]:
@@ -173,8 +185,8 @@ def _members(backend: BackendDocument) -> Iterator[Sequence[Text]]:
     for name, one in members:
         says = f"{GLYPHS[one.level]} {one.says}"
         yield (
-            _text(name),
-            _text(says, _STYLES[one.level]),
+            _cell(name),
+            _cell(says, _STYLES[one.level]),
             Text(count(one.in_flight)),
             Text(amount(one.requests)),
             Text(amount(one.errors), "red" if one.errors else ""),
@@ -192,10 +204,10 @@ def _failures(failures: RequestsDocument) -> Table:
         table.add_row(
             Text(at),
             Text(str(one.status), "red"),
-            _text(one.reason or f"by the {one.by.value}"),
-            _text(f"{one.method} {one.target}"),
-            _text(one.container),
-            _text(one.id, "dim"),
+            _cell(one.reason or f"by the {one.by.value}"),
+            _cell(f"{one.method} {one.target}"),
+            _cell(one.container),
+            _cell(one.id, "dim"),
         )
     return table
 
@@ -204,7 +216,9 @@ def _table(*names: str, left: int = 1) -> Table:
     """Return a table with columns of these *names*; the first *left* hold words, the others numbers."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for number, name in enumerate(names):
+        # Where there is little room, words are cut first.
+        is_word = number < left
         table.add_column(
-            name, justify="left" if number < left else "right", overflow="ellipsis", no_wrap=True
+            name, justify="left" if is_word else "right", overflow="ellipsis", no_wrap=not is_word
         )
     return table

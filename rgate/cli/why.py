@@ -4,18 +4,19 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
 from rgate.cli.asking_gateway import NoAnswer, asked_as
-from rgate.cli.text import Style, has_colour, say
+from rgate.cli.text import SECOND, Style, has_colour, moment, say
+from rgate.cli.waiting import told_if_slow
 from rgate.core.escape import in_one_line
 from rgate.core.own import OwnPage
 from rgate.web.documents import AttemptDocument, RequestsDocument, StoryDocument
 
 _KNOWN, _UNKNOWN = 0, 1
 _LONGEST_ASKED: Final = 500
+_WITH_ZONE: Final = f"{SECOND}.%f %z"
 
 
 def why(options: Namespace) -> int:
@@ -23,7 +24,8 @@ def why(options: Namespace) -> int:
     # No request has an id that is longer than a few hundred characters.
     asked_id = options.id[:_LONGEST_ASKED] if options.id is not None else None
     wanted: dict[str, Any] = {"limit": 1, "id": asked_id, "failed": 1 if options.failed else None}
-    found = asked_as(RequestsDocument, options.gateway, OwnPage.REQUESTS.value, wanted)
+    with told_if_slow(f"asking {options.gateway}"):
+        found = asked_as(RequestsDocument, options.gateway, OwnPage.REQUESTS.value, wanted)
     if not found.requests:
         print(f"rgate: {_unknown(options, found)}", file=sys.stderr)
         return _UNKNOWN
@@ -33,7 +35,8 @@ def why(options: Namespace) -> int:
             f"{options.gateway}{OwnPage.REQUESTS.value}?id={found_id} tells of it in a line"
         )
     path = OwnPage.STORY.value + quote(found_id, safe="")
-    story = asked_as(StoryDocument, options.gateway, path)
+    with told_if_slow(f"asking {options.gateway}"):
+        story = asked_as(StoryDocument, options.gateway, path)
     if options.json:
         say(json.dumps(story.as_json(), indent=2))
     else:
@@ -55,7 +58,7 @@ def text_of(story: StoryDocument, style: Style) -> Iterator[str]:
     line = f"{story.method} {story.target}" if story.method else "no request that could be read"
     host = f" for {story.host}" if story.host else ""
     yield f"{style.bad(head) if failed else style.bold(head)}  {in_one_line(line)}"
-    yield style.dim(in_one_line(f"{_when(story.at)}, from {story.client}{host}, id {story.id}"))
+    yield style.dim(in_one_line(f"{moment(story.at, _WITH_ZONE)}, from {story.client}{host}, id {story.id}"))
     yield ""
     yield style.code(in_one_line(story.told))
     yield style.code(in_one_line(story.do))
@@ -65,13 +68,6 @@ def text_of(story: StoryDocument, style: Style) -> Iterator[str]:
     for at_ms, text in _steps(story):
         time = f"{at_ms:.1f} ms" if at_ms is not None else ""
         yield f"{style.dim(f'{time:>11}')}  {style.code(in_one_line(text))}"
-
-
-def _when(at: float) -> str:
-    try:
-        return datetime.fromtimestamp(at).astimezone().isoformat(" ", "milliseconds")
-    except (OverflowError, ValueError, OSError):  # a gateway may say anything
-        return f"{at} s"
 
 
 def _steps(story: StoryDocument) -> Iterator[tuple[float | None, str]]:

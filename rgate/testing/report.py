@@ -1,19 +1,20 @@
 """What a failed test is told of its gateways: the section *rgate* of its report (behaviour 11)."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import Final
 
-from rgate.cli.text import Style
+from rgate.cli.events import line_of
+from rgate.cli.text import Style, moment
 from rgate.cli.why import text_of
 from rgate.core.escape import in_one_line
 from rgate.testing import GatewayError
 from rgate.testing.gateway import RunningGateway
-from rgate.web.documents import RequestDocument, TimelineEventDocument
+from rgate.web.documents import RequestDocument
 
 _MOST_REQUESTS: Final = 20
 _MOST_STORIES: Final = 5
 _MOST_EVENTS: Final = 20
+_TIME: Final = "%H:%M:%S.%f"
 _PLAIN: Final = Style(colour=False)
 
 
@@ -51,20 +52,12 @@ def _told(gateway: RunningGateway, since: float, *, is_used: bool) -> Iterator[s
     if events:
         yield ""
         yield "meanwhile:"
-        yield from map(_event, reversed(events))
+        yield from (f"  {line_of(event, _PLAIN, _TIME)}" for event in reversed(events))
 
 
 def _request(one: RequestDocument) -> str:
     how = f"{one.status} {one.reason}" if one.reason else f"{one.status}"
     way = f"route {one.route}" if one.route else "no route"
     by = f", {one.container}" if one.container else ""
-    return f"  {_time(one.at)}  {how}  {one.method} {one.target}  {way}{by}, {one.ms:.1f} ms, id {one.id}"
-
-
-def _event(event: TimelineEventDocument) -> str:
-    why = f": {event.why}" if event.why else ""
-    return f"  {_time(event.at)}  {event.text}{why}"
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().isoformat(" ", "milliseconds")[11:23]
+    what = f"{how}  {one.method} {one.target}  {way}{by}"
+    return f"  {moment(one.at, _TIME)}  {what}, {one.ms:.1f} ms, id {one.id}"

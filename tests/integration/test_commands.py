@@ -6,10 +6,11 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -196,10 +197,13 @@ def test_events_are_followed_until_ctrl_c(asked: Gateway, tmp_path: Path) -> Non
 
 
 @pytest.mark.clause("9.events.ends")
-def test_a_reader_that_has_gone_is_no_error(asked: Gateway, tmp_path: Path) -> None:
-    events = shlex.join(command("events", "--gateway", f"127.0.0.1:{asked.port}"))
+@pytest.mark.parametrize("follow", [[], ["--follow"]], ids=["all", "follow"])
+def test_a_reader_that_has_gone_is_no_error_and_the_end(
+    asked: Gateway, tmp_path: Path, follow: list[str]
+) -> None:
+    events = shlex.join(command("events", *follow, "--gateway", f"127.0.0.1:{asked.port}"))
     ended = subprocess.run(
-        ["bash", "-c", f"{events} | true"],
+        ["bash", "-c", f"{events} | head -1 > /dev/null"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -213,6 +217,9 @@ def test_a_reader_that_has_gone_is_no_error(asked: Gateway, tmp_path: Path) -> N
 def test_top_shows_it_once_where_it_is_no_terminal(asked: Gateway, tmp_path: Path) -> None:
     ended = finished("top", "--gateway", f"127.0.0.1:{asked.port}", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
+    plain = on_a_terminal("top", "--gateway", f"127.0.0.1:{asked.port}", TERM="dumb")
+    assert "\x1b" not in plain
+    assert plain.startswith(ended.stdout[:4]), "nothing can be shown in place of what stands there"
     assert "\x1b" not in ended.stdout
     for word in ("/api", "api", "requests", "p95", "failed at", "GET /api/broken"):
         assert word in ended.stdout
@@ -224,7 +231,7 @@ def test_top_shows_it_once_where_it_is_no_terminal(asked: Gateway, tmp_path: Pat
 def test_top_goes_on_on_a_terminal_until_ctrl_c(asked: Gateway, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     top = command("top", "--gateway", f"127.0.0.1:{asked.port}")
-    terminal = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
+    terminal = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "60"}
     with subprocess.Popen(
         top, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs, env=terminal
     ) as process:
@@ -246,7 +253,23 @@ def test_top_goes_on_on_a_terminal_until_ctrl_c(asked: Gateway, tmp_path: Path) 
     assert b"Traceback" not in seen
 
 
-COMPLETE = """
+def on_a_terminal(*words: str, **environment: str) -> str:
+    """What the command says on a terminal, up to its end."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        command(*words), stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, **environment}
+    ) as process:
+        os.close(theirs)
+        told = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while piece := os.read(ours, 65536):
+                told += piece
+        os.close(ours)
+        assert process.wait(20) == 0
+    return told.decode()
+
+
+BASH = """
 PATH={place}:$PATH
 eval "$(rgate completion bash)"
 COMP_LINE={line} COMP_POINT=${{#COMP_LINE}} COMP_TYPE=9 COMP_WORDBREAKS=$' \\t\\n"\\'><=;|&(:'
@@ -254,6 +277,11 @@ COMP_LINE={line}; COMP_POINT=${{#COMP_LINE}}
 read -ra COMP_WORDS <<< "$COMP_LINE"; COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
 _python_argcomplete rgate
 printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+FISH = """
+set PATH {place} $PATH
+rgate completion fish | source
+complete --do-complete {line} | string replace --regex '\\t.*' ''
 """
 
 
@@ -269,12 +297,25 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("rgate completion b", {"bash"}),
     ],
 )
-def test_bash_completes_commands_options_and_values(line: str, words: set[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "shell",
+    [
+        pytest.param(("bash", "--norc", "-c", BASH), id="bash"),
+        pytest.param(
+            ("fish", "--no-config", "-c", FISH),
+            id="fish",
+            marks=pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed"),
+        ),
+    ],
+)
+def test_a_shell_completes_commands_options_and_values(
+    shell: Sequence[str], line: str, words: set[str], tmp_path: Path
+) -> None:
     wrapper = tmp_path / "rgate"
     wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT / "rgate.py"} "$@"\n')
     wrapper.chmod(0o755)
     ended = subprocess.run(
-        ["bash", "--norc", "-c", COMPLETE.format(place=tmp_path, line=shlex.quote(line))],
+        [*shell[:-1], shell[-1].format(place=tmp_path, line=shlex.quote(line))],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -282,26 +323,6 @@ def test_bash_completes_commands_options_and_values(line: str, words: set[str], 
         check=False,
     )
     assert {word.strip() for word in ended.stdout.split()} == words, ended.stderr
-
-
-def test_what_is_slow_is_said_on_a_terminal_and_taken_away(tmp_path: Path) -> None:
-    code = (
-        "import threading\nfrom rgate.cli.waiting import told_if_slow\n"
-        "with told_if_slow('asking', 0.01):\n    threading.Event().wait(0.2)\nprint('done')"
-    )
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, stderr=theirs, env=environment
-    ) as process:
-        os.close(theirs)
-        seen = b""
-        with contextlib.suppress(OSError):
-            while piece := os.read(ours, 1024):
-                seen += piece
-        os.close(ours)
-        assert process.wait(20) == 0
-    assert seen.decode() == "rgate: asking …\r\x1b[K"
 
 
 def test_the_gateway_that_is_asked_is_not_changed_by_it(asked: Gateway) -> None:

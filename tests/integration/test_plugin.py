@@ -111,9 +111,11 @@ def test_what_is_reloaded_is_in_force_and_what_is_wrong_is_told_as_check_does(
     with pytest.raises(ConfigError, match="cannot represent"):
         gateway.reload({"routes": object()})
     assert gateway.get("/b0").text == "one", "the old one stays"
-    gateway.reload(config(other))
+    long = config(other)  # to read it takes longer than to ask
+    long["routes"] += [{"path_prefix": f"/p{number}", "backend": "b0"} for number in range(500)]
+    gateway.reload(long)
     assert gateway.get("/b0").text == "other"
-    gateway.reload(config(other))  # as it is already
+    gateway.reload(long)  # as it is already
     gateway.wait_gone(one.url.removeprefix("http://"))
     with pytest.raises(NotReady, match="no container 'orders-1' was ever known"):
         gateway.wait_gone("orders-1")
@@ -123,7 +125,9 @@ def test_what_is_reloaded_is_in_force_and_what_is_wrong_is_told_as_check_does(
         gateway.wait_ready("b00")
 
 
-@pytest.mark.clause("11.gateway.several", "11.gateway.kill", "11.gateway.ended", "11.gateway.no_docker")
+@pytest.mark.clause(
+    "11.gateway.several", "11.gateway.kill", "11.gateway.ended", "11.gateway.no_docker", "11.plugin.leaves"
+)
 def test_of_two_gateways_one_is_killed_and_the_other_says_that_docker_is_away(
     rgate_gateway: StartGateway, rgate_backend: StartBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,8 +140,11 @@ def test_of_two_gateways_one_is_killed_and_the_other_says_that_docker_is_away(
         }
     )
     assert first.get("/b0").status_code == 200
+    directory = Path(first._process._temporary)
+    assert directory.is_dir()
     first.kill()
     first.kill()
+    assert not directory.exists()
     with pytest.raises(requests.ConnectionError):
         first.get("/b0")
     with pytest.raises(GatewayError, match="rgate was ended by SIGKILL"):

@@ -13,7 +13,8 @@ import yaml
 
 from tests.integration.gateway import ROOT
 
-pytestmark = [pytest.mark.integration, pytest.mark.any_engine, pytest.mark.slow]
+# A machine that is busy takes its time for containers.
+pytestmark = [pytest.mark.integration, pytest.mark.any_engine, pytest.mark.slow, pytest.mark.timeout(400)]
 
 SHOP = ROOT / "examples" / "shop"
 
@@ -50,7 +51,7 @@ class Shop:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=100,
+            timeout=300,
             check=False,
         )
         return done.returncode, done.stdout

@@ -156,7 +156,14 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     }
     | {"requests", "yaml"},
     "rgate.testing.report": STANDARD
-    | {"rgate.cli.text", "rgate.cli.why", "rgate.core", "rgate.testing", "rgate.web.documents"},
+    | {
+        "rgate.cli.events",
+        "rgate.cli.text",
+        "rgate.cli.why",
+        "rgate.core",
+        "rgate.testing",
+        "rgate.web.documents",
+    },
     # Where all parts meet.
     "rgate.cli.wiring": CLI
     | {"flask", "importlib.import_module", "rgate.discovery", "rgate.engines", "rgate.web"},

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rgate.cli.events import line_of, news
+from rgate.cli.events import line_of, news, told_of
+from rgate.cli.main import parse
 from rgate.cli.text import Style
 from rgate.core.event_stream import events_in
 from rgate.core.live import Event, framed
@@ -118,6 +119,30 @@ def test_a_gateway_that_is_away_is_told_once_and_waited_for(capsys: pytest.Captu
         served.refusals = 2
         assert first(told, 1) == ["`c2` in"]
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.clause("9.events.follow")
+@pytest.mark.parametrize(
+    ("words", "texts"),
+    [
+        ("--since 10s", ["c18", "c19", "c20"]),  # 8, 9 and 10 s ago
+        ("", [f"c{number}" for number in range(10, 21)]),
+    ],
+)
+def test_it_begins_with_the_last_ten_or_what_since_asks_for_and_nothing_older_comes(
+    words: str, texts: list[str]
+) -> None:
+    with gateway([event(number) for number in range(20)], timeline(20)) as served:
+        options = parse(["events", "--follow", "--gateway", served.url, *words.split()])
+        told = told_of(options, 1.7e9 + 28)
+        assert first(told, len(texts)) == [f"`{text}` in" for text in texts]
+
+
+@pytest.mark.clause("9.events.line")
+def test_without_follow_all_is_told_once() -> None:
+    with gateway([event(number) for number in range(20)]) as served:
+        options = parse(["events", "--gateway", served.url])
+        assert [len(some) for some in told_of(options, 0.0)] == [20]
 
 
 def test_a_line_holds_no_command_to_the_terminal() -> None:

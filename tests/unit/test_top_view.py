@@ -1,6 +1,7 @@
 """`top`: what it shows of the documents that a running rgate tells (behaviour 9)."""
 
 import io
+import re
 import time
 from dataclasses import replace
 
@@ -37,9 +38,13 @@ def shown(state: str, *, is_hostile: bool = False) -> Shown:
     )
 
 
-def text_of(one: Shown, problem: str = "", *, colour: bool = False) -> str:
+def text_of(
+    one: Shown, problem: str = "", *, colour: bool = False, rows: int | None = None, width: int = 160
+) -> str:
     stream = io.StringIO()
-    Console(file=stream, width=160, force_terminal=colour, highlight=False).print(view_of(one, problem))
+    Console(file=stream, width=width, force_terminal=colour, highlight=False).print(
+        view_of(one, problem, rows)
+    )
     return stream.getvalue()
 
 
@@ -54,6 +59,42 @@ def test_the_verdict_figures_routes_backends_and_failures_are_shown(state: str) 
         assert name[:20] in text
     assert ("failed at" in text) is bool(one.failures.requests)
     assert "\x1b" not in text
+
+
+@pytest.mark.clause("9.top.small")
+@pytest.mark.parametrize("rows", [1, 24, 50])
+def test_a_small_terminal_shows_some_of_each_and_says_how_many_there_are_more(rows: int) -> None:
+    one = shown("down")
+    names = [f"/r{number:02}" for number in range(30)]
+    figures, *_ = one.routes.names.values()
+    backend, *_ = one.backends.backends.values()
+    many = replace(
+        one,
+        routes=one.routes.model_copy(update={"names": dict.fromkeys(names, figures)}),
+        backends=one.backends.model_copy(update={"backends": dict.fromkeys(names, backend)}),
+    )
+    routes, backends = text_of(many, rows=rows).partition("\nbackend ")[::2]
+    shown_routes = sum(name in routes for name in names)
+    shown_backends = sum(name in backends for name in names)
+    assert 1 <= shown_routes <= max(rows // 6, 1)
+    assert f"and {30 - shown_routes} more" in routes
+    assert 1 <= shown_backends <= max(rows // 4, 1)
+    assert re.search(r"^and \d+ more", backends, re.MULTILINE)
+    assert "more" not in text_of(one)
+
+
+@pytest.mark.clause("9.top.small")
+def test_in_80_columns_names_are_cut_before_numbers() -> None:
+    text = text_of(shown("long"), width=80)
+    assert re.search(r"^backend +container +under way +requests +errors +p95 *$", text, re.MULTILINE)
+    assert "…" in text.partition("\nbackend ")[2]
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.clause("9.top.small")
+def test_backends_that_have_none_come_first() -> None:
+    table = text_of(shown("none")).partition("\nbackend ")[2].splitlines()
+    assert table[1].startswith("orders "), "the only one of three that has none"
 
 
 def test_nothing_that_names_say_is_a_command_or_a_style() -> None:
