@@ -143,8 +143,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         words = [_DEFAULT_COMMAND, *words]
     parser, commands = _parsers()
     if not words[0].startswith("-") and words[0] not in commands:
-        near = did_you_mean(words[0], commands)
-        parser.error(f"{words[0]!r} is no command; there are {', '.join(commands)}{near}")
+        every = ", ".join(commands)
+        near = did_you_mean(words[0], (*commands, "--help", "--version"))
+        parser.error(f"{words[0]!r} is no command{near or f'; there are {every}'}")
     options, unknown = parser.parse_known_args(words)
     if unknown:
         commands[options.command].error(f"{unknown[0]!r} is no option")

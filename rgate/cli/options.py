@@ -235,7 +235,9 @@ def add_top(parser: argparse.ArgumentParser) -> None:
 
 def add_completion(parser: argparse.ArgumentParser) -> None:
     """Add the options of `completion`."""
-    parser.add_argument("shell", choices=_SHELLS, help="the shell that is to complete")
+    parser.add_argument(
+        "shell", choices=_SHELLS, metavar="|".join(_SHELLS), help="the shell that is to complete"
+    )
     parser.epilog = (
         'In ~/.bashrc or ~/.zshrc: eval "$(rgate completion bash)", or zsh for zsh. For fish: '
         "`rgate completion fish > ~/.config/fish/completions/rgate.fish`."
@@ -249,7 +251,9 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
         "--port", type=_port, default=8080, help="the port to listen on; 0: any free one (%(default)s)"
     )
     add_config(parser)
-    parser.add_argument("--engine", choices=sorted(ENGINES), default="asyncio", help="(%(default)s)")
+    parser.add_argument(
+        "--engine", choices=sorted(ENGINES), default="asyncio", help="what carries requests (%(default)s)"
+    )
     parser.add_argument(
         "--workers",
         type=_workers,

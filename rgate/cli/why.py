@@ -16,7 +16,7 @@ from rgate.web.documents import AttemptDocument, RequestsDocument, StoryDocument
 
 _KNOWN, _UNKNOWN = 0, 1
 _LONGEST_ASKED: Final = 500
-_WITH_ZONE: Final = f"{SECOND}.%f %z"
+_WITH_ZONE: Final = f"{SECOND}.%f%z"
 
 
 def why(options: Namespace) -> int:

@@ -40,7 +40,10 @@ def test_drain_is_a_time_in_seconds(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("serv", '; did you mean "serve"? (`rgate --help` '),
+        ("serv", "'serv' is no command; did you mean \"serve\"? (`rgate --help` "),
+        ("help", "'help' is no command; did you mean \"--help\"? ("),
+        ("version", "'version' is no command; did you mean \"--version\"? ("),
+        ("completion", "the following arguments are required: bash|zsh|fish ("),
         ("nothing", "'nothing' is no command; there are serve, check, "),
         ("--prot 8080", "'--prot' is no option; did you mean \"--port\"? (`rgate serve --help` "),
         ("--prot=8080", "'--prot' is no option; did you mean \"--port\"? (`rgate serve --help` "),
