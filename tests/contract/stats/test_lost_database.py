@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rgate.core.record import Record
 from rgate.stats import LastingStats, StatsError, open_stats
+from rgate.stats.lasting import rest_s
 
 NOW_S = 1_700_000_040.0
 GARBAGE = b"a letter to my aunt\n" * 2000
@@ -281,6 +284,14 @@ def test_a_url_with_an_option_that_there_is_not_is_wrong_and_told_without_its_pa
 def live_file(path: Path) -> Path:
     (only,) = path.parent.glob("rgate.db.live-" + "[0-9a-f]" * 16)
     return only
+
+
+@pytest.mark.clause("7.last.shortened")
+@given(took_s=st.floats(0, 100))
+def test_folds_begin_each_second_but_for_a_slow_database_which_has_a_rest(took_s: float) -> None:
+    waited_s = rest_s(1.0, took_s)
+    assert waited_s >= 0.25
+    assert took_s > 0.75 or waited_s + took_s == pytest.approx(1.0)
 
 
 @pytest.mark.clause("7.last.shortened")
