@@ -14,9 +14,9 @@ FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 30.0
 
 
-Told = Callable[[Candidate, float | None], None]
-"""Takes a candidate that refused for the first time, and None; or one that accepts again, and since when it
-refused.
+Told = Callable[[Candidate, bool, float | None], None]
+"""Takes a candidate, whether it accepted and closed without an answer rather than refused, and None: it did
+so for the first time. Or, where that is over, since when it did so.
 """
 
 
@@ -24,15 +24,16 @@ refused.
 class _Pause:
     until_s: float
     length_s: float
-    since_s: float  # when it refused first
+    since_s: float  # when it failed first
+    closed: bool  # it accepted, and closed without an answer: only an answer ends that
 
 
-def _nobody(_candidate: Candidate, _since_s: float | None) -> None:
+def _nobody(_candidate: Candidate, _closed: bool, _since_s: float | None) -> None:
     """Tell nobody."""
 
 
 class Balancer:
-    """Remembers, across requests, who refused and how many requests each candidate has under way.
+    """Remembers, across requests, who failed, who answered, and how many requests each has under way.
 
     *random* gives floats in [0, 1), uniform and independent. Times are seconds of any one steady
     clock. Threads may call at once, as each step is one operation on a dictionary or a list: what two of
@@ -41,9 +42,10 @@ class Balancer:
 
     def __init__(self, random: Callable[[], float]) -> None:
         self.told: Told = _nobody
-        """Told of refusals: once in a row of them, so that a request costs nothing more."""
+        """Told of failures: once in a row of them, so that a request costs nothing more."""
         self._random = random
         self._pauses: dict[Candidate, _Pause] = {}
+        self._proven: dict[Candidate, None] = {}
         self._turns: dict[str, int] = {}
         # A list is as long as its candidate has requests: a number would be read, changed and written, and
         # two threads that do so at once lose one of them.
@@ -119,27 +121,51 @@ class Balancer:
         return candidates[int(self._random() * len(candidates))]
 
     def is_left_out(self, candidate: Candidate, now_s: float) -> bool:
-        """Whether *candidate* refused so lately that others come first."""
+        """Whether *candidate* failed so lately that others come first."""
         pause = self._pauses.get(candidate)
         return pause is not None and now_s < pause.until_s
 
+    def is_proven(self, candidate: Candidate) -> bool:
+        """Whether *candidate* answered, and did not close a new connection without an answer since."""
+        return candidate in self._proven
+
     def refused(self, candidate: Candidate, now_s: float) -> None:
         """Leave *candidate* out for a while: 1 s, doubling up to 30 s until it accepts again."""
+        self._pause(candidate, now_s, closed=False)
+
+    def closed_early(self, candidate: Candidate, now_s: float) -> None:
+        """Leave *candidate* out for 1 s at a time until it answers: that it accepts proves nothing, and one
+        that starts is to be found soon.
+        """
+        self._proven.pop(candidate, None)
+        self._pause(candidate, now_s, closed=True)
+
+    def _pause(self, candidate: Candidate, now_s: float, *, closed: bool) -> None:
         pause = self._pauses.get(candidate)
         if pause is not None and now_s < pause.until_s:
             return  # many requests that fail together are one failure
         if pause is None:
-            self._pauses[candidate] = _Pause(now_s + FIRST_PAUSE_S, FIRST_PAUSE_S, now_s)
-            self.told(candidate, None)
+            self._pauses[candidate] = _Pause(now_s + FIRST_PAUSE_S, FIRST_PAUSE_S, now_s, closed)
+            self.told(candidate, closed, None)
         else:
-            length_s = min(2 * pause.length_s, LONGEST_PAUSE_S)
-            self._pauses[candidate] = _Pause(now_s + length_s, length_s, pause.since_s)
+            length_s = FIRST_PAUSE_S if closed else min(2 * pause.length_s, LONGEST_PAUSE_S)
+            self._pauses[candidate] = _Pause(now_s + length_s, length_s, pause.since_s, closed)
 
     def accepted(self, candidate: Candidate) -> None:
+        """Forget that *candidate* refused."""
+        pause = self._pauses.get(candidate)
+        if pause is not None and not pause.closed:
+            self._go_on(candidate)
+
+    def answered(self, candidate: Candidate) -> None:
         """Forget the failures of *candidate*."""
+        self._proven[candidate] = None
+        self._go_on(candidate)
+
+    def _go_on(self, candidate: Candidate) -> None:
         pause = self._pauses.pop(candidate, None)
         if pause is not None:
-            self.told(candidate, pause.since_s)
+            self.told(candidate, pause.closed, pause.since_s)
 
     def left_out_until_s(self, candidate: Candidate, now_s: float) -> float | None:
         """Return until when *candidate* is left out; None: it is not."""
@@ -163,7 +189,7 @@ class Balancer:
     def keep_only(self, candidates: Iterable[Candidate]) -> None:
         """Forget all but *candidates*: what changed or went starts anew."""
         known = set(candidates)
-        for remembered in (self._pauses, self._inflight):
+        for remembered in (self._pauses, self._proven, self._inflight):
             for candidate in list(remembered):  # a copy, as the loop's thread may add one meanwhile
                 if candidate not in known:
                     remembered.pop(candidate, None)

@@ -10,7 +10,7 @@ from typing import Final, assert_never
 from rgate.core.balance import Balancer
 from rgate.core.candidates import BackendView, Candidate
 from rgate.core.config import Backend, Policy
-from rgate.core.patience import CONNECTS
+from rgate.core.patience import CONNECTS, STAYS_OPEN_S
 from rgate.core.problem import Problem
 from rgate.core.reasons import Failure, Reason
 
@@ -95,13 +95,37 @@ class Exchange:
         self.balancer.accepted(attempt.candidate)
         return replace(attempt, left_s=attempt.left_s - waited_s)
 
+    def stays_open_s(self, attempt: Attempt, *, repeatable: bool) -> float:
+        """Return how long a new connection has to stay open before the request is sent; 0 nearly always.
+
+        One that closes meanwhile has seen nothing, and the request may go to anybody else. *repeatable*: as
+        for `after`.
+        """
+        may_go_on_later = repeatable and attempt.closed_early is None
+        is_last = attempt.number == len(self.view.candidates)
+        if may_go_on_later or is_last or self.balancer.is_proven(attempt.candidate):
+            return 0.0
+        return STAYS_OPEN_S
+
+    def answered(self, attempt: Attempt) -> None:
+        """Note that a response to *attempt* began."""
+        self.balancer.answered(attempt.candidate)
+
     def after(
-        self, attempt: Attempt, failure: Failure, now_s: float, *, repeatable: bool, waited_s: float = 0.0
+        self,
+        attempt: Attempt,
+        failure: Failure,
+        now_s: float,
+        *,
+        repeatable: bool,
+        sent: bool = True,
+        waited_s: float = 0.0,
     ) -> Attempt | Problem:
         """Return what to do after *attempt* came to nothing.
 
-        *repeatable*: nothing was sent yet, or the request may be sent again: its method is idempotent, and
-        its content, if it has any, is still there from its start. *waited_s*: for its connection.
+        *sent*: a byte of the request may have been. *repeatable*: it may be sent again: its method is
+        idempotent, and its content, if it has any, is still there from its start. *waited_s*: for its
+        connection.
         """
         match failure:
             case Failure.REFUSED:
@@ -114,12 +138,14 @@ class Exchange:
                     "rgate has no descriptor left for a connection to a container, which is no fault of any: "
                     "raise the limit on open files, or lower `limits.connections`.",
                 )
-            case Failure.STALE | Failure.NOISE if repeatable:
+            case Failure.STALE | Failure.NOISE if repeatable or not sent:
                 return replace(attempt, fresh=True)
             case Failure.STALE | Failure.CLOSED_EARLY:
+                if failure is Failure.CLOSED_EARLY:
+                    self.balancer.closed_early(attempt.candidate, now_s)
                 closed = replace(attempt, closed_early=attempt.candidate)
-                may_repeat = repeatable and attempt.closed_early is None
-                other = self._another(closed, now_s) if may_repeat else None
+                may_go_on = not sent or (repeatable and attempt.closed_early is None)
+                other = self._another(closed, now_s) if may_go_on else None
                 return other or self._nobody_accepted(closed)
             case Failure.NOISE | Failure.BAD_RESPONSE:
                 return self._problem(

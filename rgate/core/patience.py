@@ -29,6 +29,11 @@ LINGER_BETWEEN_S: Final = 5.0
 LAST_LINGER_S: Final = 1.0
 """That while rgate ends."""
 
+STAYS_OPEN_S: Final = 0.1
+"""A new connection to a container that has not answered yet has to stay open for so long before what may not
+be sent twice is sent: Docker accepts at a published port before the application listens, and closes then.
+"""
+
 REST_S: Final = 0.1
 """An upstream's connection whose last answer announced content that it may not have is not used for so long.
 """

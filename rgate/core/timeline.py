@@ -290,29 +290,42 @@ def listed(containers: int, took_s: float) -> str:
 # What requests found.
 
 
-def refused(at: float, backends: Sequence[str], name: str, left_out_s: float) -> TimelineEvent:
-    """Return that a candidate of *backends* refused, and is left out for a while."""
+def refused(
+    at: float, backends: Sequence[str], name: str, left_out_s: float, *, closed: bool = False
+) -> TimelineEvent:
+    """Return that a candidate of *backends* refused, and is left out for a while; *closed*: it accepted, and
+    closed without an answer.
+    """
+    for_long = (
+        f"{left_out_s:g} s at a time until it answers"
+        if closed
+        else (f"{left_out_s:g} s, and longer while it goes on")
+    )
+    did = "accepted, and closed without an answer" if closed else "refused"
     return TimelineEvent(
         at,
         Kind.OUT,
         Level.WARN,
         only(backends),
-        f"{code(name)} refused; left out for {left_out_s:g} s, and longer while it goes on",
+        f"{code(name)} {did}; left out for {for_long}",
         "others are asked first",
-        about=f"{name} refused",
+        about=f"{name} {'closed' if closed else 'refused'}",
         is_own=True,
     )
 
 
-def accepts_again(at: float, backends: Sequence[str], name: str, out_s: float) -> TimelineEvent:
-    """Return that a candidate that had refused accepts again, after *out_s*."""
+def accepts_again(
+    at: float, backends: Sequence[str], name: str, out_s: float, *, closed: bool = False
+) -> TimelineEvent:
+    """Return that a candidate that had refused, or *closed*, accepts or answers again, after *out_s*."""
+    does = "answers" if closed else "accepts"
     return TimelineEvent(
         at,
         Kind.IN,
         Level.OK,
         only(backends),
-        f"{code(name)} accepts again",
-        f"it refused for {length(out_s)}",
-        about=f"{name} accepts",
+        f"{code(name)} {does} again",
+        f"it {'closed without an answer' if closed else 'refused'} for {length(out_s)}",
+        about=f"{name} {does}",
         is_own=True,
     )

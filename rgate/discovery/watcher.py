@@ -36,7 +36,7 @@ from rgate.discovery.source import ContainerSource, EventStream, SourceError
 
 log = logging.getLogger("rgate.docker")
 
-LAG_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+LAG_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Of the histogram of `Watcher.lags`."""
 
 # Not longer at once, so that a clock that was set is noticed.

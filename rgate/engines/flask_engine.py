@@ -213,6 +213,7 @@ class _View:
         while isinstance(step, Attempt):
             underway.attempt, address = step, step.candidate.address
             underway.trace.began(step.candidate, time.monotonic_ns())
+            may_repeat = may_be_repeated(request, content.upload)
             sending = Sending(
                 request if request.manner.has_host_field else with_host(request, str(address).encode()),
                 content,
@@ -221,19 +222,27 @@ class _View:
                 snapshot.reading,
                 exchange.backend.timeouts,
                 exchange.connect_within_s(step),
+                exchange.stays_open_s(step, repeatable=may_repeat),
                 step.fresh,
                 underway.trace.connecting,
                 accepted,
                 served.interim,
             )
             try:
-                return self._attempt(underway, route, sending)
+                answer = self._attempt(underway, route, sending)
             except UpstreamFailed as failed:
                 underway.trace.ended(time.monotonic_ns(), failed.failure.value, failed.text)
-                repeatable = not failed.sent or may_be_repeated(request, content.upload)
                 step = exchange.after(
-                    step, failed.failure, time.monotonic(), repeatable=repeatable, waited_s=failed.waited_s
+                    step,
+                    failed.failure,
+                    time.monotonic(),
+                    repeatable=may_be_repeated(request, content.upload),
+                    sent=failed.sent,
+                    waited_s=failed.waited_s,
                 )
+            else:
+                exchange.answered(step)
+                return answer
         return step
 
     def _attempt(self, underway: Underway, route: Route, sending: Sending) -> Answer:

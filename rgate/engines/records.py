@@ -102,6 +102,7 @@ def answer_to_no_request(
 
 SAID_408: Final = "it said 408, as to an idle connection"
 BROKE_OFF: Final = "its content broke off, or is malformed"
+CLOSED_UNASKED: Final = "it closed the connection before anything was sent"
 """What is said of attempts that both engines end so."""
 
 

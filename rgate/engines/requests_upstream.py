@@ -6,6 +6,7 @@ fields, and reads responses leniently; a gateway may do none of it.
 """
 
 import logging
+import select
 import socket
 import threading
 import time
@@ -30,6 +31,7 @@ from rgate.core.patience import IDLE_S, MOST_POOLED, PIECE_BYTES, REST_S
 from rgate.core.reasons import Failure
 from rgate.engines.conversation import Answered, Conversation, connect, poll
 from rgate.engines.crowd import Crowd
+from rgate.engines.records import CLOSED_UNASKED
 from rgate.engines.upstream import Sending, UpstreamFailed, UpstreamResponse
 
 log = logging.getLogger("rgate")
@@ -108,6 +110,9 @@ class _Connection(HTTPConnection):
             sending.connecting()
             self.sock = self.counted.made(self, sending)
             sending.accepted(time.monotonic() - began_s)
+            if sending.stays_open_s and poll({self.sock.fileno(): select.POLLIN}, sending.stays_open_s):
+                self.close()
+                raise UpstreamFailed(Failure.CLOSED_EARLY, sent=False, text=CLOSED_UNASKED)
         self.conversation = Conversation(self.sock, sending, reused=reused)
 
     def close(self) -> None:

@@ -80,7 +80,8 @@ class RequestContent:
 class Sending:
     """One request on its way to *address*, of a container of *backend*.
 
-    *fresh*: not over a pooled connection. *connecting* is called before a new connection is made, *accepted*
+    A new connection has to stay open for *stays_open_s* before anything is sent. *fresh*: not over a pooled
+    connection. *connecting* is called before a new connection is made, *accepted*
     with the seconds that it took, *interim* with each interim response for the client.
     """
 
@@ -91,6 +92,7 @@ class Sending:
     reading: Reading
     timeouts: Timeouts
     connect_within_s: float
+    stays_open_s: float
     fresh: bool
     connecting: Callable[[], None]
     accepted: Callable[[float], None]

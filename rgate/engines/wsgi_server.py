@@ -203,6 +203,8 @@ class WsgiServer:
             if connection.is_lingering:
                 self._end(connection)
                 continue
+            if poll({connection.socket.fileno(): select.POLLIN}, 0):
+                continue  # it came while this thread was held up
             self._take_out(connection)
             if connection.has_half_a_head:
                 self._threads.run(partial(self._serve, connection))
@@ -228,10 +230,13 @@ class WsgiServer:
 
     def _accept_no_more(self) -> None:
         """Take what the kernel has accepted, and close the listeners."""
-        for listener in self._listeners:
+        while self._listeners:
+            listener = self._listeners.pop()
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(listener)
             while self._accept(listener):
                 pass
-        self._close_listeners()
+            listener.close()  # at once: who is let in meanwhile is reset
         self._tell_if_drained()
 
     def _close_listeners(self) -> None:

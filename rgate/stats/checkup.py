@@ -15,7 +15,7 @@ from rgate.stats.database import StatsError, advice_on, engine_of, sqlite_path
 from rgate.stats.schema import STATE, VERSION, ForeignError, version_in
 
 _UNLOCK: Final = "end what holds it (`fuser FILE` tells), or name another with --db or `stats.database`"
-_SET_ASIDE: Final = "move the file away, as rgate sets it aside and begins anew, or name another with --db"
+_MOVE_AWAY: Final = "move the file away, or name another with --db or `stats.database`"
 _BUSY_S: Final = 2.0
 _PROBE: Final = sa.Table("rgate_doctor", sa.MetaData(), sa.Column("id", sa.Integer))
 
@@ -58,7 +58,7 @@ def try_database(database_url: str) -> DatabaseFacts:
         except OSError as error:
             return DatabaseFacts(name, error.strerror or type(error).__name__, advice_on("SQLITE_CANTOPEN"))
         except ForeignError:
-            return DatabaseFacts(name, "it is a database of another program's", _SET_ASIDE)
+            return DatabaseFacts(name, "it is a database of another program's", _MOVE_AWAY)
         except SQLAlchemyError as error:
             return DatabaseFacts(name, *_told(error))
 
@@ -102,7 +102,7 @@ def _told(error: SQLAlchemyError) -> tuple[str, str]:
             "end what holds it (`fuser FILE` tells), or name another",
         )
     if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return why, _SET_ASIDE
+        return why, _MOVE_AWAY
     if code.startswith("SQLITE_FULL"):
         return why, "make room on its disk, or put the database elsewhere with --db or `stats.database`"
     return why, advice_on(code)

@@ -24,6 +24,7 @@ _HEADER_BYTES: Final = 100
 
 _OF_RGATE: Final = 0x7267 << 16  # "rg", and a number of the database's own
 _MODE: Final = 0o640  # SQLite gives the same to what it puts beside the file
+_NAMED_AS_ONE: Final = (".db", ".sqlite", ".sqlite3")
 _BESIDE: Final = ("-wal", "-shm", "-journal")
 
 
@@ -42,6 +43,16 @@ class Seen(NamedTuple):
 def new_mark() -> int:
     """Return a mark for a new database: that of another rgate is another."""
     return _OF_RGATE + 1 + secrets.randbelow(0xFFFF)
+
+
+def was_rgates(path: Path, seen: Seen | None) -> bool:
+    """Whether what is broken, or no database, at *path* was a database of rgate's, as far as one can tell: by
+    its mark, or by its name where it has no mark any more.
+    """
+    mark = NO_DATABASE if seen is None else seen.mark
+    if mark > 0:
+        return mark & ~0xFFFF == _OF_RGATE
+    return path.suffix in _NAMED_AS_ONE
 
 
 class _Descriptors:

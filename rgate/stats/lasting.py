@@ -126,6 +126,13 @@ def open_stats(
     return stats
 
 
+def rest_s(every_s: float, took_s: float) -> float:
+    """Return how long to wait behind a fold that took so long: what is lost with a live file is what was
+    counted since, so one begins *every_s*; a database that is slow has a rest all the same.
+    """
+    return max(every_s - took_s, every_s / 4)
+
+
 def live_prefix(url: sa.URL, state_dir: Path | None) -> Path:
     """Return what the names of live files begin with: one prefix a database. Raises OSError."""
     if url.get_backend_name() == "sqlite":
@@ -412,13 +419,16 @@ class LastingStats:
             _database_log.info("stats_database_mended nothing_lost=true")
 
     def _fold_until_stopped(self, every_s: float) -> None:
-        while not self._stop.wait(every_s):
+        took_s = 0.0
+        while not self._stop.wait(rest_s(every_s, took_s)):
+            began_s = time.monotonic()
             try:
                 self.fold()
             except Exception:  # outermost loop: the next second may go better
                 if "defect" not in self._told:
                     self._told.add("defect")
                     _log.exception("stats_fold_defect")
+            took_s = time.monotonic() - began_s
 
     def close(self) -> None:
         """Store what was counted, and end. What cannot be stored in a moment waits in the live file."""

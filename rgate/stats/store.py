@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, SQLAlche
 from rgate.core.url_secrets import url_without_secrets
 from rgate.stats import schema
 from rgate.stats.database import StatsError, advice_on, check_path, engine_of, sqlite_path
-from rgate.stats.database_file import NO_DATABASE, DatabaseFile, Seen, new_mark
+from rgate.stats.database_file import NO_DATABASE, DatabaseFile, Seen, new_mark, was_rgates
 from rgate.stats.figures import OTHER, Label
 from rgate.stats.histogram import Histogram
 from rgate.stats.live_file import Counts
@@ -71,6 +71,10 @@ _ONE_PREPARES: Final = sa.select(sa.func.pg_advisory_xact_lock(0x7267617465))  #
 _Row = tuple[int, int, int]  # span, start, label
 
 
+class _ForeignStoreError(BrokenStoreError):
+    """It is another program's."""
+
+
 class Store:
     """One database. Every method raises StoreUnavailableError where it cannot be asked.
 
@@ -84,11 +88,14 @@ class Store:
         self._is_sqlite = path is not None
         self._file = DatabaseFile(path) if path is not None else None
         self._is_prepared = False
+        self._was_prepared = False  # ever: what is at the path since is in the place of rgate's
         self._is_broken = False
         self._preparing = threading.Lock()  # nobody reads meanwhile: there may be no tables yet
 
     def prepare(self) -> None:
-        """Make the schema where there is none, or an older one. Raises StatsError where it is a newer."""
+        """Make the schema where there is none, or an older one. Raises StatsError where it is a newer, or the
+        file is somebody else's.
+        """
         with self._preparing:
             if self._file is None:
                 self._prepare()
@@ -107,9 +114,16 @@ class Store:
                 raise BrokenStoreError("it is no SQLite database")
             file.know(self._prepare())
         except BrokenStoreError as error:
+            is_foreign = isinstance(error, _ForeignStoreError) or not was_rgates(file.path, seen)
+            if is_foreign and not self._was_prepared:
+                raise StatsError(
+                    f"stats.database: {file.path} is not rgate's, and is left as it is: {error}. "
+                    "Name another file, or move this one away."
+                ) from error
             self._set_aside(seen, str(error))
             file.make()
             file.know(self._prepare())
+        self._was_prepared = True
 
     def _prepare(self) -> int:
         """Do so, and return the mark of a file of SQLite's."""
@@ -127,7 +141,7 @@ class Store:
                 f"one knows up to {schema.VERSION}: use that rgate, or another stats.database."
             ) from error
         except schema.ForeignError as error:
-            raise BrokenStoreError("it is a database of another program's") from error
+            raise _ForeignStoreError("it is a database of another program's") from error
         except StoreUnavailableError as error:
             # There are tables of these names, but they are others.
             if sqlite_error_name(error) == "SQLITE_ERROR":

@@ -152,13 +152,16 @@ class Refusals:
         self._looked_at: Views = {}
         self._backends: dict[Candidate, list[str]] = {}
 
-    def __call__(self, candidate: Candidate, since_s: float | None) -> None:
-        """Tell that *candidate* refused; or that it accepts again, having refused *since_s*."""
+    def __call__(self, candidate: Candidate, closed: bool, since_s: float | None) -> None:
+        """Tell that *candidate* refused, or *closed* without an answer; or that this is over: it did so from
+        *since_s* on.
+        """
         at, backends = self._unix_s(), self._backends_of(candidate)
         if since_s is None:
-            event = refused(at, backends, candidate.name, FIRST_PAUSE_S)
+            event = refused(at, backends, candidate.name, FIRST_PAUSE_S, closed=closed)
         else:
-            event = accepts_again(at, backends, candidate.name, self._steady_s() - since_s)
+            out_s = self._steady_s() - since_s
+            event = accepts_again(at, backends, candidate.name, out_s, closed=closed)
         self._timeline.add(event)
 
     def _backends_of(self, candidate: Candidate) -> list[str]:

@@ -1,10 +1,11 @@
 """Containers come and go under a constant load whose client checks each answer: what is lost, and why.
 
-`pytest -m chaos tests/chaos/test_containers.py -s` prints the table of docs/reliability.md.
+`pytest -m chaos tests/chaos/test_containers.py -s` prints the table of docs/reliability.md. Where addresses
+that stay are enough, nginx and HAProxy are put to the same, as far as they are installed (`make peers`).
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,21 @@ import docker
 import pytest
 from docker.models.containers import Container
 
+from bench.gateways import PEERS, program
+from bench.gateways import Site as Carried
+from bench.machine import free_port
+from bench.scenarios import started
 from tests.chaos.steady import Seen, Steady
 from tests.integration import gateway as gateway_process
-from tests.integration.containers import IMAGE, Containers, ask, short_id, wait_until_it_answers
+from tests.integration.containers import IMAGE, Containers, ask, port, short_id, wait_until_it_answers
 from tests.integration.gateway import backend_config, running
 
 pytestmark = [pytest.mark.chaos, pytest.mark.docker, pytest.mark.integration, pytest.mark.timeout(600)]
 
 RATE = 100
 WAYS = {"asyncio": (), "asyncio, 2 workers": ("--workers", "2"), "flask": ()}
+OTHERS = ("nginx", "haproxy")
+and_by_others = pytest.mark.parametrize("way", [*WAYS, *OTHERS], indirect=True)
 RESPONSE_S = 3
 CAN_NOT_BE_REPEATED = {"503 closed_early"}
 """Why a POST may be lost: its container got it, and went without an answer (behaviour 6.tries.idempotent)."""
@@ -56,6 +63,8 @@ class Scene:
     containers: Containers
     replicas: list[Container]
     steady: Steady
+    odd_port: int = 0
+    """Where an odd one is published; 0: at any port. Whoever knows addresses only has to know it before."""
 
     def settled(self) -> None:
         """Wait until what was done shows, if it ever does."""
@@ -69,7 +78,7 @@ class Scene:
             ["python3", "-c", script],
             detach=True,
             labels=labels,
-            ports={"8000/tcp": ("127.0.0.1", 0)},
+            ports={"8000/tcp": ("127.0.0.1", self.odd_port)},
             healthcheck={"test": ["NONE"]},
         )
         return self.containers.add(made)
@@ -77,7 +86,10 @@ class Scene:
 
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(gateway_process, "engine", request.param.partition(",")[0])
+    if request.param in WAYS:
+        monkeypatch.setattr(gateway_process, "engine", request.param.partition(",")[0])
+    elif program(request.param) is None:
+        pytest.skip("it is not installed: make peers")
     return str(request.param)
 
 
@@ -95,19 +107,33 @@ def scene(
     way: str, containers: Containers, client: docker.DockerClient, place: Path, *, health_check: bool = False
 ) -> Iterator[Scene]:
     replicas = [containers.start(health_check=health_check) for _ in range(3)]
-    config = backend_config(containers.app, containers.env, timeouts={"response": RESPONSE_S})
-    with running(place, config, *WAYS[way]) as gateway:
-        steady = Steady(gateway.port, RATE)
+    odd_port = 0 if way in WAYS else free_port()
+    with before(way, containers, [*map(port, replicas), odd_port], place) as gateway_port:
+        steady = Steady(gateway_port, RATE)
         with steady.asking():
             for one in replicas:
                 steady.wait_until_answered_by(short_id(one))
-            yield Scene(client, containers, replicas, steady)
+            yield Scene(client, containers, replicas, steady, odd_port)
+
+
+@contextlib.contextmanager
+def before(way: str, containers: Containers, ports: Sequence[int], place: Path) -> Iterator[int]:
+    """Run a gateway before *containers*, which are published at *ports*; yield where it listens."""
+    if way in OTHERS:
+        with started(PEERS[way], Carried(tuple(ports)), place) as other:
+            yield other.port
+        return
+    config = backend_config(containers.app, containers.env, timeouts={"response": RESPONSE_S})
+    with running(place, config, *WAYS[way]) as gateway:
+        yield gateway.port
 
 
 def nothing_is_lost(
-    seen: Seen, *, posts_lost: Callable[[str], bool] = CAN_NOT_BE_REPEATED.__contains__
+    way: str, seen: Seen, *, posts_lost: Callable[[str], bool] = CAN_NOT_BE_REPEATED.__contains__
 ) -> None:
-    """No GET is lost, and a POST only for one of these reasons."""
+    """No GET is lost, and a POST only for one of these reasons. What others lose is told, and no failure."""
+    if way in OTHERS:
+        return
     assert not seen.lost_of("GET"), (seen.lost, seen.examples[:3])
     assert all(map(posts_lost, seen.reasons("POST"))), (seen.lost, seen.examples[:3])
     assert seen.asked["GET"] > RATE / 2
@@ -131,23 +157,25 @@ def test_rolling_replacement(way: str, site: Site, told: Told) -> None:
             old.remove()
             it.settled()
     told(it.steady.seen)
-    nothing_is_lost(it.steady.seen)
+    nothing_is_lost(way, it.steady.seen)
 
 
+@and_by_others
 def test_stop(way: str, site: Site, told: Told) -> None:
     with scene(way, *site) as it:
         it.replicas[0].stop(timeout=5)
         it.settled()
     told(it.steady.seen)
-    nothing_is_lost(it.steady.seen)
+    nothing_is_lost(way, it.steady.seen)
 
 
+@and_by_others
 def test_kill(way: str, site: Site, told: Told) -> None:
     with scene(way, *site) as it:
         it.replicas[0].kill()
         it.settled()
     told(it.steady.seen)
-    nothing_is_lost(it.steady.seen)
+    nothing_is_lost(way, it.steady.seen)
 
 
 def test_restart_onto_another_port(way: str, site: Site, told: Told) -> None:
@@ -156,9 +184,10 @@ def test_restart_onto_another_port(way: str, site: Site, told: Told) -> None:
         wait_until_it_answers(it.replicas[0])
         it.steady.wait_until_answered_by(short_id(it.replicas[0]))
     told(it.steady.seen)
-    nothing_is_lost(it.steady.seen)
+    nothing_is_lost(way, it.steady.seen)
 
 
+@and_by_others
 def test_pause(way: str, site: Site, told: Told) -> None:
     with scene(way, *site) as it:
         it.replicas[0].pause()
@@ -166,7 +195,7 @@ def test_pause(way: str, site: Site, told: Told) -> None:
         it.replicas[0].unpause()
         it.steady.wait_until_answered_by(short_id(it.replicas[0]))
     told(it.steady.seen)
-    nothing_is_lost(it.steady.seen)
+    nothing_is_lost(way, it.steady.seen)
 
 
 def test_flapping_health(way: str, site: Site, told: Told) -> None:
@@ -179,7 +208,7 @@ def test_flapping_health(way: str, site: Site, told: Told) -> None:
             ask(flapping, "POST", "/_demo/health?ok=1")
             it.steady.wait_until_answered_by(short_id(flapping))
     told(it.steady.seen)
-    nothing_is_lost(it.steady.seen)
+    nothing_is_lost(way, it.steady.seen)
 
 
 def test_network_disconnected_and_connected(way: str, site: Site, told: Told) -> None:
@@ -191,16 +220,17 @@ def test_network_disconnected_and_connected(way: str, site: Site, told: Told) ->
         network.connect(one)
         it.steady.wait_until_answered_by(short_id(one))
     told(it.steady.seen)
-    nothing_is_lost(it.steady.seen)
+    nothing_is_lost(way, it.steady.seen)
 
 
+@and_by_others
 def test_one_that_listens_seconds_after_its_start(way: str, site: Site, told: Told) -> None:
     with scene(way, *site) as it:
         late = it.odd(LATE)
         wait_until_it_answers(late)
         it.steady.wait_until_answered_by(short_id(late))
     told(it.steady.seen)
-    nothing_is_lost(it.steady.seen)
+    nothing_is_lost(way, it.steady.seen)
 
 
 def test_one_that_accepts_and_never_answers(way: str, site: Site, told: Told) -> None:

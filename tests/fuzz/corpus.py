@@ -30,6 +30,7 @@ WORDS: Final = (
     *(b"|\n", b">-\n", b"---\n", b"...\n", b'"\\ud800"', b"\\u0000", b"{", b"}", b"[", b"]", b"'", b'"'),
     *(b"cases:", b"request: GET /a", b"expect:", b"outcome: own", b"status: 200", b"containers: "),
     *(b'"rgate_snapshot": 1', b'"taken"', b'"sources"', b'"containers"', b'"labels"', b'"left_out_labels"'),
+    *(b"00-", b"ff-", b"4bf92f3577b34da6a3ce929d0e0e4736", b"00f067aa0ba902b7", b"-01", b"-", b"0" * 32),
     *(b'"state": "running"', b'"networks"', b'"published"', b"app=a", b"app", b"-1", b"65536", b"1e400"),
 )  # fmt: skip
 """What inputs are made of, and chance would take long to spell."""

@@ -47,6 +47,7 @@ from rgate.core.routing import Router
 from rgate.core.selection import view_of, views_of
 from rgate.core.stats_query import parse_stats_query
 from rgate.core.story_query import StoryQuery, parse_story_query
+from rgate.core.traceparent import format_traceparent, parse_traceparent
 from rgate.core.windows import parse_series_query, parse_window
 from tests.unit.both_ways import (
     made_id,
@@ -471,6 +472,24 @@ def labels(data: bytes) -> None:
         assert not view_of(backend, [other], HostView()).candidates
 
 
+def traceparent(data: bytes) -> None:
+    """What is taken is one (W3C's Trace Context 2, 3.2), and goes on as it was understood."""
+    parsed = parse_traceparent(data)
+    if parsed is None:
+        return
+    version, trace_id, span_id, flags = data[:2], data[3:35], data[36:52], data[53:55]
+    assert data[2:3] == data[35:36] == data[52:53] == b"-"
+    assert (parsed.trace_id, parsed.span_id) == (trace_id, span_id)
+    for digits in (version, trace_id, span_id, flags):
+        assert set(digits) <= set(b"0123456789abcdef")
+    assert int(trace_id, 16)
+    assert int(span_id, 16)
+    assert version != b"ff"
+    assert data[55:56] == b"" or (version != b"00" and data[55:56] == b"-")
+    assert parsed.is_sampled == bool(int(flags, 16) & 1)
+    assert parse_traceparent(format_traceparent(*parsed)) == parsed
+
+
 TARGETS: Final = MappingProxyType(
     {
         target.__name__: target
@@ -488,6 +507,7 @@ TARGETS: Final = MappingProxyType(
             questions,
             routes,
             labels,
+            traceparent,
         )
     }
 )

@@ -894,6 +894,23 @@ def test_while_rgate_ends_what_is_under_way_is_answered_and_what_is_idle_closed_
     assert pair.acceptor.drained.is_set()
 
 
+@pytest.mark.parametrize("draining", [False, True])
+def test_a_request_that_the_loop_has_not_told_of_yet_keeps_its_connection_open(
+    pair: Pair, draining: bool
+) -> None:
+    pair.to_client.far.send(b"G")
+    if draining:
+        pair.acceptor.drain()
+        pair.client.deadline_ns -= int(LAST_MOMENT_S * NS)
+        pair.acceptor._end_idle()
+    pair.client.expired()
+    assert not pair.to_client.at_end
+    assert pair.client.deadline_ns > time.monotonic_ns()
+    pair.to_client.get_extra_info("socket").recv(1)
+    pair.client.expired()
+    assert pair.to_client.at_end
+
+
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"])
 def test_what_is_under_way_when_rgate_stops_is_cut_and_told_of(pair: Pair, answer: bytes) -> None:
     pair.ask(GET)

@@ -50,6 +50,7 @@ class Asked:
     is_pooled: bool = False
     was_sent_to: list[Candidate] = field(default_factory=list)
     failures: list[tuple[Candidate, Failure]] = field(default_factory=list)
+    sent_and_closed: int = 0
     waited_s: float = 0.0
 
 
@@ -68,6 +69,18 @@ class Exchanges(RuleBasedStateMachine):
         self.balancer = self.exchange.balancer
         self.now_s = 0.0
         self.under_way: list[Asked] = []
+        self.closed: set[Candidate] = set()
+        """Those that closed a new connection without an answer, and did not answer since."""
+        self.answered: set[Candidate] = set()
+
+    def has_to_stay_open(self, asked: Asked) -> bool:
+        """Whether a request that might be lost is to see first that its connection stays open."""
+        candidate = asked.attempt.candidate
+        may_go_on = asked.may_repeat and all(
+            failure is not Failure.CLOSED_EARLY for _, failure in asked.failures
+        )
+        others = set(self.candidates) - set(asked.attempt.tried)
+        return not may_go_on and bool(others) and (candidate in self.closed or candidate not in self.answered)
 
     def some(self, index: int) -> Asked:
         return self.under_way[index % len(self.under_way)]
@@ -121,8 +134,7 @@ class Exchanges(RuleBasedStateMachine):
             assert len(set(step.tried)) == len(step.tried), "no candidate is tried twice"
         if asked.was_sent_to:
             assert asked.may_repeat, "nothing that may have had an effect is sent twice"
-        closed = [one for one, failure in asked.failures if failure is Failure.CLOSED_EARLY]
-        assert len(closed) <= 1, "closed_early goes to one other candidate, never to a third"
+        assert asked.sent_and_closed <= 1, "closed_early goes to one other candidate, never to a third"
         assert self.exchange.connect_within_s(step) > 0
 
     @rule(may_repeat=st.booleans())
@@ -142,7 +154,10 @@ class Exchanges(RuleBasedStateMachine):
         if accepts:
             one.attempt = self.exchange.accepted(one.attempt, waited_s)
             one.has_connection = True
-            assert not self.balancer.is_left_out(one.attempt.candidate, self.now_s), "it accepted again"
+            if one.attempt.candidate not in self.closed:
+                assert not self.balancer.is_left_out(one.attempt.candidate, self.now_s), "it accepted again"
+            within_s = self.exchange.stays_open_s(one.attempt, repeatable=one.may_repeat)
+            assert bool(within_s) is self.has_to_stay_open(one)
         else:
             self.fail_with(one, Failure.REFUSED, sent=False, waited_s=waited_s)
             assert self.balancer.is_left_out(one.failures[-1][0], self.now_s)
@@ -185,8 +200,14 @@ class Exchanges(RuleBasedStateMachine):
         if sent:
             one.was_sent_to.append(one.attempt.candidate)
         one.failures.append((one.attempt.candidate, failure))
-        repeatable = one.may_repeat or not sent
-        step = self.exchange.after(one.attempt, failure, self.now_s, repeatable=repeatable, waited_s=waited_s)
+        if failure is Failure.CLOSED_EARLY:
+            one.sent_and_closed += sent
+            self.closed.add(one.attempt.candidate)
+        elif failure is Failure.REFUSED and not self.balancer.is_left_out(one.attempt.candidate, self.now_s):
+            self.closed.discard(one.attempt.candidate)  # to accept is enough then
+        step = self.exchange.after(
+            one.attempt, failure, self.now_s, repeatable=one.may_repeat, sent=sent, waited_s=waited_s
+        )
         self.step(one, step)
 
     @precondition(lambda self: any(one.has_connection for one in self.under_way))
@@ -195,6 +216,10 @@ class Exchanges(RuleBasedStateMachine):
         asked = [one for one in self.under_way if one.has_connection]
         one = asked[index % len(asked)]
         self.under_way.remove(one)
+        self.exchange.answered(one.attempt)
+        self.closed.discard(one.attempt.candidate)
+        self.answered.add(one.attempt.candidate)
+        assert not self.balancer.is_left_out(one.attempt.candidate, self.now_s), "it answered"
         self.exchange.ended(one.attempt)
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 5.0, 40.0]))
@@ -404,6 +429,56 @@ def test_one_that_accepts_again_is_left_out_no_longer_and_begins_anew() -> None:
     assert first(exchange).candidate == one
     balancer.refused(one, 2.0)
     assert not balancer.is_left_out(one, 2.0 + FIRST_PAUSE_S)
+
+
+@pytest.mark.clause("6.tries.closed")
+def test_one_that_closed_early_is_left_out_for_a_second_at_a_time_until_it_answers() -> None:
+    exchange = exchange_of(2)
+    balancer, (one, other) = exchange.balancer, exchange.view.candidates
+    told: list[tuple[Candidate, bool, float | None]] = []
+    balancer.told = lambda *what: told.append(what)
+    for now_s in (0.0, 0.5, 1.0):
+        exchange.after(exchange.attempt(one), Failure.CLOSED_EARLY, now_s, repeatable=True)
+        exchange.accepted(exchange.attempt(one))  # as Docker does for it, which proves nothing
+        assert first(exchange).candidate == other
+    assert balancer.left_out_until_s(one, 1.5) == 1.0 + FIRST_PAUSE_S
+    exchange.answered(exchange.attempt(one))
+    assert first(exchange).candidate == one
+    assert told == [(one, True, None), (one, True, 0.0)]
+
+
+@pytest.mark.clause("6.tries.closed")
+def test_a_stale_connection_is_no_reason_to_leave_its_candidate_out() -> None:
+    exchange = exchange_of(2)
+    exchange.after(first(exchange), Failure.STALE, 0.0, repeatable=False)
+    assert first(exchange).candidate == exchange.view.candidates[0]
+
+
+@pytest.mark.clause("6.tries.unproven")
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_what_may_be_sent_once_only_waits_whether_a_connection_to_one_that_never_answered_stays_open(
+    repeatable: bool,
+) -> None:
+    exchange = exchange_of(4)
+
+    def waits(step: Attempt) -> bool:
+        return bool(exchange.stays_open_s(step, repeatable=repeatable))
+
+    step: Attempt | Problem = first(exchange)
+    for number in (1, 2, 3):
+        assert isinstance(step, Attempt)
+        assert waits(step) is (not repeatable or number > 1)
+        # None of these has seen anything: any number of them is passed over.
+        step = exchange.after(step, Failure.CLOSED_EARLY, 0.0, repeatable=repeatable, sent=False)
+    assert isinstance(step, Attempt)
+    assert not waits(step)  # there is nobody else to go to
+    exchange.answered(step)
+    assert not waits(exchange.attempt(step.candidate))
+    exchange.after(exchange.attempt(step.candidate), Failure.CLOSED_EARLY, 1.0, repeatable=True)
+    assert waits(exchange.attempt(step.candidate)) is not repeatable
+    exchange.answered(step)
+    exchange.balancer.keep_only(())
+    assert not exchange.balancer.is_proven(step.candidate)
 
 
 @pytest.mark.clause("6.tries.last_resort")

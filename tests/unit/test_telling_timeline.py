@@ -141,8 +141,30 @@ def test_a_candidate_that_refuses_is_told_once_until_it_accepts_again() -> None:
         (501.0, "", "`one` refused; left out for 1 s, and longer while it goes on", "others are asked first"),
     ]
     alone = {"a": both["a"]}
-    Refusals(timeline, lambda: alone)(candidate, None)
+    Refusals(timeline, lambda: alone)(candidate, False, None)
     assert timeline.newest(1)[0].backend == "a"
+
+
+@pytest.mark.clause("10.timeline.refused")
+def test_a_candidate_that_closes_without_an_answer_is_told_once_until_it_answers() -> None:
+    timeline, now = Timeline(), [0.0]
+    both = views(ONE)
+    balancer, candidate = Balancer(lambda: 0.0), both["a"].candidates[0]
+    balancer.told = Refusals(timeline, lambda: both, unix_s=lambda: 500.0 + now[0], steady_s=lambda: now[0])
+    for now[0] in (1.0, 2.5, 5.0):
+        balancer.closed_early(candidate, now[0])
+        balancer.accepted(candidate)
+    now[0] = 9.0
+    balancer.answered(candidate)
+    balancer.answered(candidate)
+    assert [(event.at, event.text, event.told_why) for event in timeline.newest()] == [
+        (509.0, "`one` answers again", "it closed without an answer for 8 s"),
+        (
+            501.0,
+            "`one` accepted, and closed without an answer; left out for 1 s at a time until it answers",
+            "others are asked first",
+        ),
+    ]
 
 
 def test_until_when_a_candidate_is_left_out() -> None:

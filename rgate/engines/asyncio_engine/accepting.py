@@ -64,11 +64,15 @@ class Accepting:
         return not self._listeners
 
     def end(self) -> None:
-        """Accept what the kernel has accepted, and no more."""
+        """Accept what the kernel has accepted, and no more. Nothing comes between the two: who is let in
+        meanwhile is reset.
+        """
+        self._put_off()
         for listener in self._listeners:
             while self._accepts_one(listener):
                 pass
-        self.leave()
+            listener.close()
+        self._listeners = ()
 
     def leave(self) -> None:
         """Accept no more: what the kernel has accepted is another's."""

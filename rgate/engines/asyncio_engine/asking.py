@@ -23,7 +23,7 @@ from rgate.engines.asyncio_engine.ports import NEVER_NS, Work
 from rgate.engines.asyncio_engine.tunnel import Tunnel
 from rgate.engines.asyncio_engine.underway import Underway
 from rgate.engines.asyncio_engine.upstream import Upstream
-from rgate.engines.records import SAID_408, late_to_accept, why_refused
+from rgate.engines.records import CLOSED_UNASKED, SAID_408, late_to_accept, why_refused
 
 log = logging.getLogger("rgate")
 
@@ -75,6 +75,7 @@ class Asking(Underway):
         if isinstance(step, Problem):
             self.end_unasked(step)
         else:
+            self.trace = Trace()  # so that it is told that one which was left out answers
             self._carry_out(step)
 
     def _carry_out(self, step: Attempt | Problem) -> None:
@@ -124,14 +125,19 @@ class Asking(Underway):
     def failed(self, failure: Failure, *, sent: bool, waited_s: float = 0.0, text: str = "") -> None:
         """Go on after the attempt came to nothing. *text*: what the network, or the reader, says of it."""
         self.tries(failure.value, text)
-        repeatable = not sent or self._repeatable
         step = self.route.exchange.after(
-            self.attempt, failure, time.monotonic(), repeatable=repeatable, waited_s=waited_s
+            self.attempt,
+            failure,
+            time.monotonic(),
+            repeatable=self.repeatable,
+            sent=sent,
+            waited_s=waited_s,
         )
         self._carry_out(step)
 
     @property
-    def _repeatable(self) -> bool:
+    def repeatable(self) -> bool:
+        """Whether the request may be sent again, as far as it was sent yet."""
         return may_be_repeated(self.request, self.upload)
 
     def _failed(self, failure: Failure, text: str = "") -> None:
@@ -287,6 +293,8 @@ class Asking(Underway):
             or head_end - head_begin > SHORT_HEAD_BYTES
             or status >= CLIENT_CLOSED_REQUEST
         ):
+            if self.trace is not None:
+                self.route.exchange.answered(self.attempt)
             self.count(status, framing, now_ns)
         else:
             counter.add(status, now_ns - self.began_ns, now_ns)
@@ -305,9 +313,11 @@ class Asking(Underway):
         if response.status == SWITCHING_PROTOCOLS:
             self._switch(response)
             return
-        if is_unasked(response, reused=self.upstream.reused) and self._repeatable:
+        if is_unasked(response, reused=self.upstream.reused) and self.repeatable:
             self._failed(Failure.STALE, SAID_408)
             return
+        if self.trace is not None:
+            self.route.exchange.answered(self.attempt)
         self.answered_ns = time.monotonic_ns()
         if self.route.envelopes:
             envelope = envelope_of(self.request, response)
@@ -324,6 +334,7 @@ class Asking(Underway):
             self._failed(Failure.BAD_RESPONSE)
             return
         client = self.client
+        self.route.exchange.answered(self.attempt)
         delivery = deliver(self.request, response, closing=False)
         self.answered_ns = time.monotonic_ns()
         self.record(response.status, 0)
@@ -378,12 +389,22 @@ class Connecting:
         else:
             asking.traced().connected(time.monotonic_ns())
             asking.attempt = exchange.accepted(attempt, time.monotonic() - began_s)
+            limit.cancel()
+            await self._stays_open(upstream, exchange.stays_open_s(attempt, repeatable=asking.repeatable))
             if upstream.is_open:
                 asking.send(upstream)
             else:
-                asking.failed(Failure.CLOSED_EARLY, sent=False)
+                asking.failed(Failure.CLOSED_EARLY, sent=False, text=CLOSED_UNASKED)
         finally:
             limit.cancel()
+
+    async def _stays_open(self, upstream: Upstream, seconds: float) -> None:
+        if seconds:
+            try:
+                await asyncio.sleep(seconds)
+            except asyncio.CancelledError:
+                upstream.discard()
+                raise
 
     def _refused(self, began_s: float, text: str, failure: Failure = Failure.REFUSED) -> None:
         self._asking.failed(failure, sent=False, waited_s=time.monotonic() - began_s, text=text)

@@ -141,7 +141,7 @@ class Client(asyncio.Protocol):
         elif self.transport.get_write_buffer_size():
             self.transport.abort()  # it does not read its last response
         else:
-            self.linger()
+            self._end_idle()
 
     # What a request's work asks for.
 
@@ -235,7 +235,14 @@ class Client(asyncio.Protocol):
         if self.deadline_ns > now_ns + _LAST_MOMENT_NS:  # else it is idle since rgate ends
             self.deadline_ns -= IDLE_NS - _LAST_MOMENT_NS
         if self.deadline_ns <= now_ns:
+            self._end_idle()
+
+    def _end_idle(self) -> None:
+        """Close the connection; not where a request is there that the loop, held up, has not told of."""
+        if self.is_quiet():
             self.linger()
+        else:
+            self.deadline_ns = time.monotonic_ns() + _LAST_MOMENT_NS
 
     def stop(self) -> None:
         """End the connection at once, as rgate ends."""

@@ -1,7 +1,11 @@
 """What a client sees when a backend fails, and what is tried elsewhere first."""
 
 import json
+import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -9,7 +13,7 @@ from tests.contract.http.clauses import clause
 from tests.contract.http.gateways import Gateway, wait_until
 from tests.contract.http.script import OK, Pouring, answer, exchange, get, own_answer, post
 from tests.contract.http.site import HASTY, IMPATIENT, Lane, full
-from tests.contract.http.wire import DEADLINE_S, Cut, Wire
+from tests.contract.http.wire import DEADLINE_S, Cut, Listener, Wire
 
 TABLE = "the table of section 6; others use 502 or 504"
 
@@ -204,6 +208,40 @@ def test_another_request_goes_to_no_other_backend(client: Wire, pair: Lane, meth
 
     assert client.read_response().status in (502, 503)
     assert pair.is_unvisited()
+
+
+@contextmanager
+def _closing(listener: Listener) -> Iterator[None]:
+    """Let *listener* close what it accepts, as Docker does at a published port that nobody listens behind."""
+    listener.sock.setblocking(True)
+
+    def close() -> None:
+        with suppress(OSError):
+            while True:
+                listener.sock.accept()[0].close()
+
+    thread = threading.Thread(target=close)
+    thread.start()
+    try:
+        yield
+    finally:
+        listener.sock.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@clause("6.tries.unproven", "6.tries.closed", own_choice="others send at once, and lose it")
+@pytest.mark.parametrize("method", [b"POST", b"GET"])
+def test_what_may_be_sent_once_only_passes_over_two_that_close_what_they_accept(
+    client: Wire, trio: Lane, method: bytes
+) -> None:
+    with _closing(trio.listeners[0]), _closing(trio.listeners[1]):
+        client.send(post(trio.path, b"0", method=method))
+        upstream = trio.listeners[2].accept()
+        for number in range(1, 9):
+            seen = answer(client, upstream, method)
+            assert (seen.response.status, seen.request.content) == (200, b"%d" % (number - 1))
+            client.send(post(trio.path, b"%d" % number, method=method))
+        answer(client, upstream, method)
 
 
 @clause("6.tries.idempotent", own_choice=TABLE)

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rgate.core.record import Record
 from rgate.stats import LastingStats, StatsError, open_stats
+from rgate.stats.lasting import rest_s
 
 NOW_S = 1_700_000_040.0
 GARBAGE = b"a letter to my aunt\n" * 2000
@@ -140,18 +143,46 @@ def test_a_file_that_is_deleted_is_made_anew_and_what_was_in_its_log_is_not_brou
 
 
 @pytest.mark.clause("1.exit.database_away")
-@pytest.mark.parametrize("make", [lambda path: replace(path), foreign, lambda path: replace(path, b"x")])
-def test_what_is_no_database_of_rgates_is_set_aside_as_it_is_at_the_start(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, make: Callable[[Path], bytes]
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("rgate.db", lambda path: replace(path)),
+        ("of-mine.sqlite3", lambda path: replace(path, b"x")),
+        ("figures", lambda path: (found(path), overwrite(path, GARBAGE, 4096))[1]),
+    ],
+    ids=["by its name", "in a line", "by its mark"],
+)
+def test_what_was_rgates_and_is_broken_is_set_aside_as_it_is_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, make: Callable[[Path], bytes]
 ) -> None:
-    path = tmp_path / "rgate.db"
+    path = tmp_path / name
     written = make(path)
     with contextlib.closing(at(path)) as stats:
         count(stats, 2)
-    (aside,) = tmp_path.glob("rgate.db.aside-*")
+    (aside,) = tmp_path.glob(f"{name}.aside-*")
     assert aside.read_bytes() == written
     assert caplog.text.count("stats_database_set_aside") == 1
     assert found(path) == 2
+
+
+@pytest.mark.clause("1.exit.database_foreign")
+@pytest.mark.parametrize(
+    ("name", "make", "why"),
+    [
+        ("rgate.db", foreign, "it is a database of another program's"),
+        ("config.yml", lambda path: replace(path), "it is no SQLite database"),
+        ("letter", lambda path: replace(path, b"x"), "it is no SQLite database"),
+    ],
+)
+def test_what_is_somebody_elses_is_left_as_it_is_at_the_start(
+    tmp_path: Path, name: str, make: Callable[[Path], bytes], why: str
+) -> None:
+    path = tmp_path / name
+    written = make(path)
+    with pytest.raises(StatsError, match=f"{name} is not rgate's, and is left as it is: {why}. Name another"):
+        at(path)
+    assert path.read_bytes() == written
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.clause("1.exit.database_away")
@@ -253,6 +284,14 @@ def test_a_url_with_an_option_that_there_is_not_is_wrong_and_told_without_its_pa
 def live_file(path: Path) -> Path:
     (only,) = path.parent.glob("rgate.db.live-" + "[0-9a-f]" * 16)
     return only
+
+
+@pytest.mark.clause("7.last.shortened")
+@given(took_s=st.floats(0, 100))
+def test_folds_begin_each_second_but_for_a_slow_database_which_has_a_rest(took_s: float) -> None:
+    waited_s = rest_s(1.0, took_s)
+    assert waited_s >= 0.25
+    assert took_s > 0.75 or waited_s + took_s == pytest.approx(1.0)
 
 
 @pytest.mark.clause("7.last.shortened")
