@@ -11,7 +11,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
@@ -74,6 +76,29 @@ def test_each_command_of_a_page_says_something_and_knows_what_to_do(
         assert done.returncode in ((0, 1) if "explain" in command else (0,)), (command, done.stderr)
         assert "Traceback" not in done.stderr
     assert gateway.process.poll() is None
+
+
+def test_each_file_on_disk_has_a_row(tmp_path: Path, backend: Backend) -> None:
+    section = (
+        (ROOT / "docs" / "operating.md")
+        .read_text()
+        .partition("\n## Files on disk\n")[2]
+        .partition("\n## ")[0]
+    )
+    cells = re.findall(r"^\| (`.+?) \|", section, re.MULTILINE)
+    named = {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+    patterns = {name.replace("UID", str(os.geteuid())).replace("…", "*") for name in named}
+    before = {"config.yml", "access.log", "stderr.txt"}
+    with tempfile.TemporaryDirectory(prefix="rgate-") as temporary:
+        environment = {"TMPDIR": temporary, "XDG_STATE_HOME": str(tmp_path), "DOCKER_HOST": "unix:///nowhere"}
+        options = ("--workers", "2", "--access-log", "access.log")
+        with running(tmp_path, backend.config(), *options, environment=environment) as gateway:
+            assert gateway.get("/api").status == 200
+            made = {path.name for place in (tmp_path, Path(temporary)) for path in place.iterdir()} - before
+            assert [name for name in made if not any(fnmatch(name, one) for one in patterns)] == []
+            assert (
+                len(made) == 8
+            )  # three of SQLite's, a live file for each worker and the command, two to meet
 
 
 NGINX: Final = """
