@@ -8,7 +8,8 @@ LABEL org.opencontainers.image.title="rgate" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}"
 COPY build/image/site /opt/rgate
-ENV PYTHONPATH=/opt/rgate PYTHONUNBUFFERED=1
+# Live files are in XDG_STATE_HOME where the database of the figures is a server.
+ENV PYTHONPATH=/opt/rgate PYTHONUNBUFFERED=1 XDG_STATE_HOME=/data
 # Once here, as its user cannot write there at every start.
 RUN ["python3", "-m", "compileall", "-q", "/opt/rgate"]
 COPY --chown=65532:65532 build/image/data /data

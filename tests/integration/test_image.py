@@ -198,6 +198,7 @@ def test_it_is_small_names_itself_and_has_no_rights(shop: Shop) -> None:
         check=True,
     )
     assert told.stdout == f"rgate {image.labels['org.opencontainers.image.version']}\n"
+    assert "XDG_STATE_HOME=/data" in image.attrs["Config"]["Env"]  # else a server's live files had no place
     container = shop.container("rgate")
     assert container.attrs["Config"]["User"] == "65532:65532"
     assert container.attrs["HostConfig"]["ReadonlyRootfs"]
