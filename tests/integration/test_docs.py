@@ -171,10 +171,19 @@ def test_behind_nginx_as_the_page_says_clients_are_known_and_all_goes_through(
             response, content = ask("/stats")
             assert response.headers["Content-Encoding"] == "gzip"
             assert "requests_count" in json.loads(gzip.decompress(content))
-            told = json.loads(ask("/api/fields")[1])
+            client.putrequest("GET", "/api/fields", skip_host=True)
+            client.putheader("Host", "shop.example")
+            for name in ("For", "Host", "Port", "Prefix", "Proto"):
+                client.putheader(f"X-Forwarded-{name}", "false")
+            for name in ("Forwarded", "X-Real-IP"):
+                client.putheader(name, "for=false")
+            client.endheaders()
+            told = json.loads(client.getresponse().read())
+            assert "false" not in str(told)
             assert told["Host"] == told["X-Forwarded-Host"] == "shop.example"
             assert told["X-Forwarded-Proto"] == "https"
             assert told["X-Forwarded-For"] == "127.0.0.1, 127.0.0.2"
+            assert told["X-Real-IP"] == "127.0.0.1"
             # nginx by itself takes no more than 1 MiB.
             assert ask("/elsewhere", bytes(2 << 20))[0].status == 404
         with tls.wrap_socket(socket.create_connection(("127.0.0.1", port), 10)) as wire:
