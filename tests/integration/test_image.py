@@ -171,6 +171,16 @@ def with_switching(directory: Path) -> None:
     (directory / "config.yml").write_text(yaml.safe_dump(config))
 
 
+def test_it_comes_out_the_same_from_the_same_files(image: None) -> None:  # noqa: ARG001
+    before = docker_says("image", "inspect", "--format", "{{.Id}}", "rgate:local")
+    subprocess.run([ROOT / "scripts" / "build-image"], check=True, stdin=subprocess.DEVNULL)
+    assert docker_says("image", "inspect", "--format", "{{.Id}}", "rgate:local") == before
+
+
+def docker_says(*words: str) -> str:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout
+
+
 def test_services_are_found_at_their_own_addresses(shop: Shop) -> None:
     assert shop.get("/api/orders/7").json()["service"] == "orders"
     assert shop.get("/api/payment/7").json()["service"] == "payment"
@@ -191,13 +201,8 @@ def test_it_is_small_names_itself_and_has_no_rights(shop: Shop) -> None:
     image, base = (shop.client.images.get(name) for name in ("rgate:local", "rgate/demo:local"))
     assert image.attrs["Size"] - base.attrs["Size"] < 90_000_000
     assert image.labels["org.opencontainers.image.title"] == "rgate"
-    told = subprocess.run(
-        ["docker", "run", "--rm", "--network", "none", "rgate:local", "--version"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert told.stdout == f"rgate {image.labels['org.opencontainers.image.version']}\n"
+    told = docker_says("run", "--rm", "--network", "none", "rgate:local", "--version")
+    assert told == f"rgate {image.labels['org.opencontainers.image.version']}\n"
     assert "XDG_STATE_HOME=/data" in image.attrs["Config"]["Env"]  # else a server's live files had no place
     container = shop.container("rgate")
     assert container.attrs["Config"]["User"] == "65532:65532"
