@@ -8,7 +8,8 @@ LABEL org.opencontainers.image.title="rgate" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}"
 COPY build/image/site /opt/rgate
-ENV PYTHONPATH=/opt/rgate PYTHONUNBUFFERED=1
+# Live files are in XDG_STATE_HOME where the database of the figures is a server.
+ENV PYTHONPATH=/opt/rgate PYTHONUNBUFFERED=1 XDG_STATE_HOME=/data
 # Once here, as its user cannot write there at every start.
 RUN ["python3", "-m", "compileall", "-q", "/opt/rgate"]
 COPY --chown=65532:65532 build/image/data /data
@@ -20,5 +21,6 @@ VOLUME /data
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["python3", "-m", "rgate", "health"]
 ENTRYPOINT ["python3", "-m", "rgate"]
-# Docker kills what has not ended 10 s after a stop: 7 for what is under way leave 3 for the rest on a busy machine.
-CMD ["serve", "--host", "0.0.0.0", "--config", "/etc/rgate/config.yml", "--drain", "7"]
+# Docker kills what has not ended 10 s after a stop: 6 for what is under way leave 4 for the rest, which is one for what
+# clients still send, and up to two on a busy machine.
+CMD ["serve", "--host", "0.0.0.0", "--config", "/etc/rgate/config.yml", "--drain", "6"]

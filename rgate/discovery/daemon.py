@@ -55,7 +55,8 @@ def which_daemon(environment: Mapping[str, str] = os.environ, home: Path | None 
     """Return the Docker that *environment* names: DOCKER_HOST, DOCKER_CONTEXT, the context in use; else the
     one of this machine.
     """
-    directory = Path(environment.get("DOCKER_CONFIG") or (home or Path.home()) / ".docker")
+    # `~` stays where a user has no home, as in containers and services: nothing is there.
+    directory = Path(environment.get("DOCKER_CONFIG") or (home or Path(os.path.expanduser("~"))) / ".docker")
     if host := environment.get("DOCKER_HOST", ""):
         return Daemon(host, certificates=_of_environment(environment, directory))
     try:

@@ -137,11 +137,20 @@ def live_prefix(url: sa.URL, state_dir: Path | None) -> Path:
     """Return what the names of live files begin with: one prefix a database. Raises OSError."""
     if url.get_backend_name() == "sqlite":
         return Path(url.database or "").absolute()
-    default = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "rgate"
-    directory = (state_dir or default).absolute()
+    directory = (state_dir or _state_dir()).absolute()
     directory.mkdir(parents=True, exist_ok=True)
     database = url.set(password=None).render_as_string()
     return directory / hashlib.sha256(database.encode()).hexdigest()[:16]
+
+
+def _state_dir() -> Path:
+    """Return where this user's programs keep what is to last (XDG Base Directory). Raises OSError."""
+    if named := os.environ.get("XDG_STATE_HOME"):
+        return Path(named) / "rgate"
+    try:
+        return Path.home() / ".local" / "state" / "rgate"
+    except RuntimeError as error:
+        raise FileNotFoundError("this user has no home") from error
 
 
 class LastingStats:

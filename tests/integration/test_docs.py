@@ -7,11 +7,13 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
+import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +22,7 @@ import yaml
 
 from bench.machine import free_port
 from tests.integration.backend import Backend
-from tests.integration.gateway import ROOT, Gateway, get, running, wait_until
+from tests.integration.gateway import ROOT, Gateway, running, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.any_engine]
 
@@ -76,8 +78,36 @@ def test_each_command_of_a_page_says_something_and_knows_what_to_do(
     assert gateway.process.poll() is None
 
 
+def test_each_file_on_disk_has_a_row(tmp_path: Path, backend: Backend) -> None:
+    section = (
+        (ROOT / "docs" / "operating.md")
+        .read_text()
+        .partition("\n## Files on disk\n")[2]
+        .partition("\n## ")[0]
+    )
+    cells = re.findall(r"^\| (`.+?) \|", section, re.MULTILINE)
+    named = {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+    patterns = {name.replace("UID", str(os.geteuid())).replace("…", "*") for name in named}
+    before = {"config.yml", "access.log", "stderr.txt"}
+    with tempfile.TemporaryDirectory(prefix="rgate-") as temporary:
+        environment = {"TMPDIR": temporary, "XDG_STATE_HOME": str(tmp_path), "DOCKER_HOST": "unix:///nowhere"}
+        options = ("--workers", "2", "--access-log", "access.log")
+        with running(tmp_path, backend.config(), *options, environment=environment) as gateway:
+            assert gateway.get("/api").status == 200
+            made = {path.name for place in (tmp_path, Path(temporary)) for path in place.iterdir()} - before
+            assert [name for name in made if not any(fnmatch(name, one) for one in patterns)] == []
+            # Three of SQLite's, a live file for each worker, and two places to meet.
+            assert len(made) == 7
+
+
+SELF_SIGNED: Final = (
+    *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+    *("-nodes", "-subj", "/CN=localhost"),
+)
+
 NGINX: Final = """
 daemon off;
+user root; # its workers write to the test's directory
 pid {directory}/nginx.pid;
 error_log {directory}/error.log;
 events {{}}
@@ -90,35 +120,81 @@ http {{
 """
 
 
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed (make peers)")
-def test_behind_nginx_as_the_page_says_clients_are_known_answers_compressed_and_pages_closed(
-    gateway: Gateway, tmp_path: Path
-) -> None:
-    config = yaml.safe_load((tmp_path / "config.yml").read_text())
-    [trusted] = blocks("operating.md", "yaml")
-    (tmp_path / "config.yml").write_text(yaml.safe_dump({**config, **yaml.safe_load(trusted)}))
-    gateway.send_signal(signal.SIGHUP)
-    wait_until(lambda: gateway.get("/_rgate/config").body, lambda told: b"127.0.0.2/32" in told, within_s=10)
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[Callable[[int], int]]:
+    """Start nginx as the page says before the rgate at a port; gives where it listens, with TLS."""
+    if shutil.which("nginx") is None or shutil.which("openssl") is None:
+        pytest.skip("nginx or openssl is not installed (make peers)")
     [servers] = blocks("operating.md", "nginx")
     port = free_port()
-    file = tmp_path / "nginx.conf"
-    file.write_text(
-        NGINX.format(
-            directory=tmp_path,
-            servers=servers.replace("8080", str(gateway.port)).replace("8443", str(port)),
-        )
-    )
-    with subprocess.Popen(["nginx", "-c", file, "-p", tmp_path], stderr=subprocess.PIPE) as nginx:
-        try:
+    with contextlib.ExitStack() as opened:
+
+        def start(behind: int) -> int:
+            key, certificate = tmp_path / "gateway.key", tmp_path / "gateway.crt"
+            subprocess.run(
+                [*SELF_SIGNED, "-keyout", key, "-out", certificate],
+                check=True,
+                capture_output=True,
+            )
+            file = tmp_path / "nginx.conf"
+            here = servers.replace("8080", str(behind)).replace("8443", str(port))
+            here = here.replace("/etc/ssl/private/gateway.key", str(key))
+            here = here.replace("/etc/ssl/certs/gateway.crt", str(certificate))
+            file.write_text(NGINX.format(directory=tmp_path, servers=here))
+            process = opened.enter_context(subprocess.Popen(["nginx", "-c", file, "-p", tmp_path]))
+            opened.callback(process.terminate)
             wait_until(lambda: answers(port), bool, within_s=10)
-            assert get(port, "/_rgate/backends").reason == "forbidden"
-            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as client:
-                client.request("GET", "/stats", headers={"Accept-Encoding": "gzip"})
+            return port
+
+        yield start
+
+
+def test_behind_nginx_as_the_page_says_clients_are_known_and_all_goes_through(
+    nginx: Callable[[int], int], backend: Backend, tmp_path: Path
+) -> None:
+    [trusted] = blocks("operating.md", "yaml")
+    tls = ssl.create_default_context()
+    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    with running(tmp_path, {**backend.config(), **yaml.safe_load(trusted)}) as gateway:
+        port = nginx(gateway.port)
+        with contextlib.closing(
+            http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=tls)
+        ) as client:
+
+            def ask(target: str, body: bytes | None = None) -> tuple[http.client.HTTPResponse, bytes]:
+                fields = {"Accept-Encoding": "gzip", "Host": "shop.example"}
+                client.request("GET" if body is None else "POST", target, body, fields)
                 response = client.getresponse()
-                assert response.headers["Content-Encoding"] == "gzip"
-                assert "requests_count" in json.loads(gzip.decompress(response.read()))
-        finally:
-            nginx.terminate()
+                return response, response.read()
+
+            assert ask("/_rgate/backends")[0].headers["X-Rgate-Reason"] == "forbidden"
+            response, content = ask("/stats")
+            assert response.headers["Content-Encoding"] == "gzip"
+            assert "requests_count" in json.loads(gzip.decompress(content))
+            client.putrequest("GET", "/api/fields", skip_host=True)
+            client.putheader("Host", "shop.example")
+            for name in ("For", "Host", "Port", "Prefix", "Proto"):
+                client.putheader(f"X-Forwarded-{name}", "false")
+            for name in ("Forwarded", "X-Real-IP"):
+                client.putheader(name, "for=false")
+            client.endheaders()
+            told = json.loads(client.getresponse().read())
+            assert "false" not in str(told)
+            assert told["Host"] == told["X-Forwarded-Host"] == "shop.example"
+            assert told["X-Forwarded-Proto"] == "https"
+            assert told["X-Forwarded-For"] == "127.0.0.1, 127.0.0.2"
+            assert told["X-Real-IP"] == "127.0.0.1"
+            # nginx by itself takes no more than 1 MiB.
+            assert ask("/elsewhere", bytes(2 << 20))[0].status == 404
+        with tls.wrap_socket(socket.create_connection(("127.0.0.1", port), 10)) as wire:
+            wire.sendall(
+                b"GET /api/tunnel HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"
+            )
+            received = b""
+            while not received.endswith(b"first"):
+                received += wire.recv(65536)
+            assert received.startswith(b"HTTP/1.1 101 ")
+            backend.let_go.set()
 
 
 def answers(port: int) -> bool:

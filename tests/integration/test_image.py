@@ -1,12 +1,15 @@
-"""rgate's own image, in examples/compose: what it needs, what it may, and whom it lets in."""
+"""rgate's own image, as the examples run it: what it needs, what it may, and whom it lets in."""
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
+import tarfile
+import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +30,7 @@ pytestmark = [
 ]
 
 SOCKET: Final = Path("/var/run/docker.sock")
+HAPROXY: Final = f"rgate/haproxy:{uuid.uuid4().hex[:12]}"
 
 SWITCHES: Final = """
 import socket
@@ -43,18 +47,24 @@ while True:
 
 
 class Shop:
-    """The compose project of examples/compose, with one more service that switches protocols."""
+    """The compose project of some files in *directory*, as somebody there would start it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, files: Sequence[str]) -> None:
         self.name = f"rgate-{uuid.uuid4().hex[:12]}"
         self.directory = directory
+        self.files = [word for file in files for word in ("--file", file)]
         self.client = docker.from_env()
 
     def compose(self, *arguments: str) -> str:
         done = subprocess.run(
-            [ROOT / "scripts" / "compose", "-p", self.name, *arguments],
+            [ROOT / "scripts" / "compose", "-p", self.name, *self.files, *arguments],
             cwd=self.directory,
-            env={**os.environ, "DOCKER_GID": str(SOCKET.stat().st_gid), "PORT": "0"},
+            env={
+                **os.environ,
+                "DOCKER_GID": str(SOCKET.stat().st_gid),
+                "PORT": "0",
+                "HAPROXY_IMAGE": HAPROXY,
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -98,12 +108,43 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def image() -> None:
     subprocess.run([ROOT / "scripts" / "build-image"], check=True, stdin=subprocess.DEVNULL)
-    directory = tmp_path_factory.mktemp("compose") / "example"
-    shutil.copytree(ROOT / "examples" / "compose", directory)
-    with_switching(directory)
-    shop = Shop(directory)
+
+
+@pytest.fixture(scope="module")
+def haproxy() -> Iterator[None]:
+    """An image with this machine's HAProxy, as that of the example may not be had here."""
+    program = shutil.which("haproxy")
+    if program is None:
+        pytest.skip("HAProxy is not installed: make peers")
+    linked = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    files = {program, *re.findall(r"(/\S+) \(0x", linked)}
+    with tempfile.TemporaryFile() as file:
+        with tarfile.open(fileobj=file, mode="w", dereference=True) as archive:
+            for path in files:
+                archive.add(path)
+        file.seek(0)
+        subprocess.run(["docker", "import", "-", HAPROXY], stdin=file, check=True, stdout=subprocess.DEVNULL)
+    yield
+    subprocess.run(["docker", "image", "rm", HAPROXY], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module", params=["socket", "socket-proxy"])
+def shop(
+    image: None,  # noqa: ARG001
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Shop]:
+    files = ["compose.yml"]
+    if request.param == "socket-proxy":
+        request.getfixturevalue("haproxy")
+        files.append("../socket-proxy/compose.yml")
+    examples = tmp_path_factory.mktemp("compose") / "examples"
+    for name in ("compose", "socket-proxy"):
+        shutil.copytree(ROOT / "examples" / name, examples / name)
+    with_switching(examples / "compose")
+    shop = Shop(examples / "compose", files)
     try:
         shop.compose("up", "--detach", "--wait")
         yield shop
@@ -130,6 +171,16 @@ def with_switching(directory: Path) -> None:
     (directory / "config.yml").write_text(yaml.safe_dump(config))
 
 
+def test_it_comes_out_the_same_from_the_same_files(image: None) -> None:  # noqa: ARG001
+    before = docker_says("image", "inspect", "--format", "{{.Id}}", "rgate:local")
+    subprocess.run([ROOT / "scripts" / "build-image"], check=True, stdin=subprocess.DEVNULL)
+    assert docker_says("image", "inspect", "--format", "{{.Id}}", "rgate:local") == before
+
+
+def docker_says(*words: str) -> str:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout
+
+
 def test_services_are_found_at_their_own_addresses(shop: Shop) -> None:
     assert shop.get("/api/orders/7").json()["service"] == "orders"
     assert shop.get("/api/payment/7").json()["service"] == "payment"
@@ -138,17 +189,21 @@ def test_services_are_found_at_their_own_addresses(shop: Shop) -> None:
     assert told["candidates"][0]["address"].startswith("172.30.7.")
 
 
+def test_behind_the_proxy_it_has_no_socket_of_dockers_own(shop: Shop) -> None:
+    mounted = {one["Destination"] for one in shop.container("rgate").attrs["Mounts"]}
+    behind_proxy = "--file" in shop.files[2:]
+    assert ("/var/run/docker.sock" in mounted) is not behind_proxy
+    assert bool(shop.container("rgate").attrs["HostConfig"]["GroupAdd"]) is not behind_proxy
+    assert shop.get("/_rgate/backends").json()["docker"]["events"] == "live"
+
+
 def test_it_is_small_names_itself_and_has_no_rights(shop: Shop) -> None:
     image, base = (shop.client.images.get(name) for name in ("rgate:local", "rgate/demo:local"))
     assert image.attrs["Size"] - base.attrs["Size"] < 90_000_000
     assert image.labels["org.opencontainers.image.title"] == "rgate"
-    told = subprocess.run(
-        ["docker", "run", "--rm", "--network", "none", "rgate:local", "--version"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert told.stdout == f"rgate {image.labels['org.opencontainers.image.version']}\n"
+    told = docker_says("run", "--rm", "--network", "none", "rgate:local", "--version")
+    assert told == f"rgate {image.labels['org.opencontainers.image.version']}\n"
+    assert "XDG_STATE_HOME=/data" in image.attrs["Config"]["Env"]  # else a server's live files had no place
     container = shop.container("rgate")
     assert container.attrs["Config"]["User"] == "65532:65532"
     assert container.attrs["HostConfig"]["ReadonlyRootfs"]

@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("haproxy") is None, reason="HAProxy is not installed: make peers"),
 ]
 EXAMPLE = ROOT / "examples" / "socket-proxy"
+COMPOSE_FILES = ("--file", "compose.yml", "--file", "../socket-proxy/compose.yml")
 
 
 @pytest.fixture
@@ -126,7 +127,8 @@ def test_the_gateway_needs_no_more(reading: Path, containers: Containers, tmp_pa
 def test_the_compose_file_is_one() -> None:
     environment = {**os.environ, "DOCKER_GID": "1"}
     told = subprocess.run(
-        [ROOT / "scripts" / "compose", "--file", EXAMPLE / "compose.yml", "config", "--quiet"],
+        [ROOT / "scripts" / "compose", *COMPOSE_FILES, "config", "--quiet"],
+        cwd=ROOT / "examples" / "compose",
         env=environment,
         check=False,
         capture_output=True,

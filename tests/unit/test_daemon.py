@@ -62,6 +62,13 @@ def test_the_host_goes_before_the_context_and_that_before_the_one_in_use(
     assert which_daemon(environment, docker.parent).host == host
 
 
+def test_a_user_without_a_home_has_no_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # as for an id that no file of the system knows
+    assert which_daemon({}).host == LOCAL
+    assert which_daemon({"DOCKER_CONTEXT": "far"}).problem.startswith("there is no context far in ")
+
+
 def test_docker_config_names_another_directory(docker: Path, tmp_path: Path) -> None:
     found = asked(tmp_path / "elsewhere", DOCKER_CONFIG=str(docker), DOCKER_CONTEXT="far")
     assert (found.host, found.said_by, found.published_host) == (FAR, "the context far", "far.example")

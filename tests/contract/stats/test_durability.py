@@ -294,6 +294,15 @@ def test_a_database_that_cannot_be_used_says_what_to_do(url: str, says: str) -> 
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.clause("1.exit.database", "1.exit.message")
+def test_a_user_without_a_home_is_told_to_name_a_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # as for an id that no file of the system knows
+    with pytest.raises(StatsError, match="set XDG_STATE_HOME to one"):
+        open_stats("postgresql+psycopg://u@127.0.0.1:9/x", fold_every_s=None)
+
+
 def test_the_thread_folds_by_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "rgate")
     stats = open_stats(url_in(tmp_path), fold_every_s=0.001)
