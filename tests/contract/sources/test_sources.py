@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import shutil
 import threading
 import time
 import uuid
@@ -231,7 +232,11 @@ class RealWorld:
 
 FAKES = {"fake": FakeWorld, "late and twice": LateWorld}
 OF_ITS_OWN = (pytest.mark.docker, pytest.mark.daemons, pytest.mark.slow)
-MARKS = {"docker": (pytest.mark.docker,), "docker behind a proxy": (pytest.mark.docker, pytest.mark.slow)}
+NO_PROXY = pytest.mark.skipif(shutil.which("haproxy") is None, reason="HAProxy is not installed: make peers")
+MARKS = {
+    "docker": (pytest.mark.docker,),
+    "docker behind a proxy": (pytest.mark.docker, pytest.mark.slow, NO_PROXY),
+}
 
 
 LACKING = {
