@@ -39,8 +39,12 @@ _START: Final = """
 mount --bind "$1" "$0/docker.sock"
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/sshd
-exec "$(command -v sshd)" -D -e -f "$0/sshd_config"
+"$(command -v sshd)" -D -e -f "$0/sshd_config" &
+cat >/dev/null
+umount "$0/docker.sock"
+rm -r "$0"
 """
+"""The first of its processes: all end with it, and it with standard input, however the test ends."""
 
 
 @dataclass(frozen=True)
@@ -64,28 +68,24 @@ def why_none_can_be_started() -> str | None:
 @contextmanager
 def running(real: str) -> Iterator[Sshd]:
     """Start one in front of the Docker whose socket is *real*."""
-    with tempfile.TemporaryDirectory(prefix="rgate-") as name:
-        directory = Path(name)
-        home = _make_home(directory)
-        port = free_port()
-        known = (directory / "host_key.pub").read_text()
-        (home / ".ssh/known_hosts").write_text(f"[127.0.0.1]:{port} {known}")
-        (directory / "sshd_config").write_text(_CONFIG.format(port=port, directory=directory))
-        (directory / "docker.sock").touch()
-        with (directory / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [*_NAMESPACES, "sh", "-ec", _START, directory, real],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        try:
-            _wait_until_it_listens(port, server, directory / "log")
-            yield Sshd(port, home)
-        finally:
-            server.kill()  # and all that it started, as the first of its processes goes with it
-            server.wait()
+    directory = Path(tempfile.mkdtemp(prefix="rgate-"))
+    home = _make_home(directory)
+    port = free_port()
+    known = (directory / "host_key.pub").read_text()
+    (home / ".ssh/known_hosts").write_text(f"[127.0.0.1]:{port} {known}")
+    (directory / "sshd_config").write_text(_CONFIG.format(port=port, directory=directory))
+    (directory / "docker.sock").touch()
+    with (directory / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [*_NAMESPACES, "sh", "-ec", _START, directory, real],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    with server:  # whose standard input ends behind it
+        _wait_until_it_listens(port, server, directory / "log")
+        yield Sshd(port, home)
 
 
 def _make_home(directory: Path) -> Path:

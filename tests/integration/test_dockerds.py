@@ -39,7 +39,7 @@ def left_of(name: str) -> list[str]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(errors="replace")
     except OSError:  # it has ended meanwhile
         return ""
 
