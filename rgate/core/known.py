@@ -208,7 +208,8 @@ class Known:
         """Have those inspected of whose health neither a list nor, it may be, an event tells (Podman)."""
         for identity, one in self._ones.items():
             told_by_inspect = one.details is not None and one.details.container.health is not Health.NONE
-            if told_by_inspect and one.row_health is Health.NONE and self._is_needed(one):
+            told_by_list = one.row_health not in (None, Health.NONE)
+            if told_by_inspect and not told_by_list and self._is_needed(one):
                 self._listed[identity] = None
 
     # One container.

@@ -23,7 +23,9 @@ _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Files for TLS. *is_verified*: whether the daemon has to show a certificate of the *ca*'s."""
+    """Files for TLS. *cert* and *key*: what rgate shows itself, "" for nothing. *is_verified*: whether the
+    daemon has to show a certificate of the *ca*'s.
+    """
 
     ca: str
     cert: str
@@ -115,5 +117,6 @@ def _of_environment(environment: Mapping[str, str], directory: Path) -> Certific
     named = environment.get("DOCKER_CERT_PATH")
     if not named and not is_verified:
         return None
-    ca, cert, key = (str(Path(named or directory) / f"{file}.pem") for file in ("ca", "cert", "key"))
-    return Certificates(ca, cert, key, is_verified)
+    ca, cert, key = (Path(named or directory) / f"{file}.pem" for file in ("ca", "cert", "key"))
+    has_own = cert.exists() or key.exists()  # none is shown where there is none, as by the `docker` command
+    return Certificates(str(ca), str(cert) if has_own else "", str(key) if has_own else "", is_verified)

@@ -17,6 +17,7 @@ import urllib3
 from docker.errors import APIError, DockerException, TLSParameterError
 
 from rgate.core.causes import causes
+from rgate.discovery.deadlines import UnendingAnswer
 
 try:
     from paramiko.ssh_exception import (
@@ -58,6 +59,16 @@ FOREIGN: Final = (
 NOT_UNDERSTOOD: Final = (KeyError, TypeError, AttributeError, RecursionError)
 """What comes of reading an answer that is not as the API has it."""
 
+_OTHER_AUTHORITY: Final = "is of an authority that ca.pem has not: check DOCKER_CERT_PATH"
+_OTHER_NAME: Final = "is for other names: check DOCKER_HOST, or give Docker one that has this name"
+_WHY_NOT_VERIFIED: Final = {
+    9: "is not valid yet: compare the clocks of both machines",
+    10: "has expired: give Docker a new one",
+    **dict.fromkeys((18, 19, 20, 21), _OTHER_AUTHORITY),
+    **dict.fromkeys((62, 64), _OTHER_NAME),
+}
+"""By OpenSSL's number (x509_vfy.h, X509_V_ERR_…)."""
+
 _LONGEST: Final = 200
 _INSIDES: Final = re.compile(r"\w\(|[Ee]rrno|\bb['\"]|<[\w.]+ |[\[({]['\"]|\bNone\b")
 _USER: Final = re.compile(r"//[^/@]*@")
@@ -89,6 +100,8 @@ def _sentence(error: BaseException, host: str, timeout_s: float) -> str:
 def _told(error: BaseException, host: str, timeout_s: float) -> str | None:
     """Return the sentence for *error* where it is one of the usual causes; else None."""
     match error:
+        case APIError(status_code=400) if "HTTPS server" in str(error):  # as Go says it
+            return f"Docker at {host} wants TLS: check DOCKER_TLS_VERIFY and DOCKER_CERT_PATH"
         case APIError(status_code=int(status)):
             return (
                 f"Docker at {host} answers {_phrase(status)}: check what stands in front of it, and its log"
@@ -100,8 +113,7 @@ def _told(error: BaseException, host: str, timeout_s: float) -> str | None:
         case TLSParameterError():
             return f"the certificates for Docker at {host} are not there: check DOCKER_CERT_PATH"
         case ssl.SSLError():
-            reason = _plain(getattr(error, "reason", None) or "no reason given").replace("_", " ").lower()
-            return f"no TLS with Docker at {host} ({reason}): check DOCKER_TLS_VERIFY and DOCKER_CERT_PATH"
+            return _told_of_tls(error, host)
         case socket.gaierror():
             return f"the name in {host} is not known: check DOCKER_HOST, and the DNS of this machine"
         case FileNotFoundError():
@@ -110,6 +122,11 @@ def _told(error: BaseException, host: str, timeout_s: float) -> str | None:
             return f"rgate may not use {host}: run it as a user who may, mostly one of the group `docker`"
         case ConnectionRefusedError() | NoValidConnectionsError():
             return f"nobody listens at {host}: start Docker, or check DOCKER_HOST"
+        case UnendingAnswer():
+            return (
+                f"{host} had not said all of its answer within {timeout_s:g} s: "
+                "check what stands in front of Docker, and the network"
+            )
         case TimeoutError() | requests.Timeout() | urllib3.exceptions.TimeoutError():
             return f"nothing came within {timeout_s:g} s from {host}: see if `docker version` gets an answer"
         case ConnectionError() | urllib3.exceptions.IncompleteRead():
@@ -122,6 +139,32 @@ def _told(error: BaseException, host: str, timeout_s: float) -> str | None:
             return f"what Docker at {host} answers is not understood: check its version"
         case _:
             return None
+
+
+def _told_of_tls(error: ssl.SSLError, host: str) -> str:
+    """Return the sentence for an *error* of TLS: Docker's certificate is no good, or rgate's is not to it."""
+    reason = _plain(getattr(error, "reason", None) or "no reason given").replace("_", " ").lower()
+    match getattr(error, "verify_code", None), reason:
+        case int(code), _ if code in _WHY_NOT_VERIFIED:
+            return f"the certificate of Docker at {host} {_WHY_NOT_VERIFIED[code]}"
+        case _, "tlsv13 alert certificate required":
+            return f"Docker at {host} wants a certificate from rgate, cert.pem: check DOCKER_CERT_PATH"
+        case _, _ if "alert certificate expired" in reason:
+            return f"rgate's certificate for Docker at {host}, cert.pem, has expired: check DOCKER_CERT_PATH"
+        case _, _ if "alert unknown ca" in reason:
+            return (
+                f"rgate's certificate for Docker at {host}, cert.pem, is of no authority that Docker knows: "
+                "check DOCKER_CERT_PATH"
+            )
+        case _, _ if "alert bad certificate" in reason or "alert handshake failure" in reason:
+            return (
+                f"Docker at {host} refuses rgate's certificate, cert.pem: see that there is one, that it has "
+                "not expired and is of the authority that Docker knows, and check DOCKER_CERT_PATH"
+            )
+        case _, "wrong version number" | "record layer failure":
+            return f"who answers at {host} speaks no TLS: check DOCKER_TLS_VERIFY, and the port"
+        case _:
+            return f"no TLS with Docker at {host} ({reason}): check DOCKER_TLS_VERIFY and DOCKER_CERT_PATH"
 
 
 def _told_of_ssh(error: BaseException, host: str) -> str:

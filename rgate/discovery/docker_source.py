@@ -30,6 +30,7 @@ from rgate.core.containers import (
     State,
 )
 from rgate.discovery.daemon import Daemon, which_daemon
+from rgate.discovery.deadlines import bound_calls
 from rgate.discovery.docker_errors import FOREIGN, NOT_UNDERSTOOD, sentence_for, shown_host
 from rgate.discovery.source import SourceError
 
@@ -63,9 +64,11 @@ def make_client(daemon: Daemon, timeout_s: int, version: str) -> docker.DockerCl
     if daemon.problem:
         raise SourceError(daemon.problem)
     files = daemon.certificates
-    tls = files and TLSConfig(client_cert=(files.cert, files.key), ca_cert=files.ca, verify=files.is_verified)
+    own = (files.cert, files.key) if files is not None and files.cert else None
+    tls = files and TLSConfig(client_cert=own, ca_cert=files.ca, verify=files.is_verified)
     client = docker.DockerClient(daemon.host, version, timeout_s, tls=tls or False)
     client.api.trust_env = False
+    bound_calls(client.api)
     return client
 
 
@@ -217,10 +220,9 @@ def _event(message: Mapping[str, Any]) -> Event | None:
     action = _PODMANS_ACTIONS.get(action, action)
     if action not in _ACTIONS:  # not all that are asked to leave it out do so
         return None
-    if message.get("Type") == "network":
-        container_id = attributes.get("container", "")
-    else:
-        container_id = message.get("Actor", {}).get("ID", "")
+    container_id = message.get("Actor", {}).get("ID", "")
+    if message.get("Type") == "network":  # where Docker names the network, and Podman the container
+        container_id = attributes.get("container") or container_id
     if not container_id:
         return None
     at_ns = message.get("timeNano")

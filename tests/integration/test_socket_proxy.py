@@ -5,7 +5,6 @@ import os
 import shutil
 import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from tests.integration.containers import Containers, short_id
 from tests.integration.daemon import real_socket
 from tests.integration.gateway import ROOT, backend_config, running, wait_until
+from tests.integration.socket_proxy import running as running_proxy
 
 pytestmark = [
     pytest.mark.integration,
@@ -21,7 +21,6 @@ pytestmark = [
     pytest.mark.any_engine,
     pytest.mark.skipif(shutil.which("haproxy") is None, reason="HAProxy is not installed: make peers"),
 ]
-EXAMPLE = ROOT / "examples" / "socket-proxy"
 COMPOSE_FILES = ("--file", "compose.yml", "--file", "../socket-proxy/compose.yml")
 
 
@@ -31,15 +30,8 @@ def reading() -> Iterator[Path]:
     real = real_socket()
     if real is None:
         pytest.skip("DOCKER_HOST names no socket that a proxy could stand before")
-    with tempfile.TemporaryDirectory(prefix="rgate-") as directory:
-        path = Path(directory) / "docker.sock"
-        environment = {**os.environ, "DOCKER_SOCKET": real, "READING_SOCKET": str(path)}
-        with subprocess.Popen(["haproxy", "-db", "-f", EXAMPLE / "haproxy.cfg"], env=environment) as proxy:
-            try:
-                wait_until(path.exists, bool, within_s=10)
-                yield path
-            finally:
-                proxy.kill()
+    with running_proxy(real) as path:
+        yield path
 
 
 def status(reading: Path, method: str, target: str, *fields: str) -> int:

@@ -64,10 +64,16 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.core.located_yaml": CORE | {"yaml"},
     "rgate.core.typed_yaml": CORE | {"pydantic", "pydantic_core"},
     "rgate.discovery": DISCOVERY,
+    "rgate.discovery.deadlines": DISCOVERY | {"requests"},
     "rgate.discovery.docker_errors": DISCOVERY
-    | {"docker.errors", "paramiko.ssh_exception", "requests", "urllib3"},
+    | {"docker.errors", "paramiko.ssh_exception", "requests", "rgate.discovery.deadlines", "urllib3"},
     "rgate.discovery.docker_source": DISCOVERY
-    | {"docker", "rgate.discovery.daemon", "rgate.discovery.docker_errors"},
+    | {
+        "docker",
+        "rgate.discovery.daemon",
+        "rgate.discovery.deadlines",
+        "rgate.discovery.docker_errors",
+    },
     "rgate.discovery.docker_checkup": DISCOVERY
     | {"rgate.discovery.daemon", "rgate.discovery.docker_errors", "rgate.discovery.docker_source"},
     "rgate.discovery.watcher": DISCOVERY | {"rgate.discovery.registry"},

@@ -190,6 +190,17 @@ def test_health_of_which_no_list_tells_is_asked_for() -> None:
     assert asked(known, 8) == []
 
 
+@pytest.mark.clause("4.events.health")
+def test_health_is_asked_for_of_one_that_no_list_has_had_yet() -> None:
+    known = Known(wants)
+    known.listed(rows(), 0, 0)
+    known.event(event("start"), 1)
+    inspect(known, 1, Details(replace(ONE, health=Health.STARTING)))
+    known.look_at_health()
+    inspect(known, 5, Details(replace(ONE, health=Health.HEALTHY)))
+    assert only(known).health is Health.HEALTHY
+
+
 # What cannot be inspected.
 
 

@@ -121,6 +121,15 @@ def listed(name: str) -> Container:
     return row.container
 
 
+def test_the_newest_list_and_inspect_tell_the_same() -> None:
+    details = details_of("newest_inspect")
+    assert listed("newest_row") == details.container
+    assert (details.container.health, details.stop_signal, details.stop_timeout_s) == (Health.UNHEALTHY, 3, 3)
+    answer = address_of(details.container, BACKEND, HostView())
+    assert not isinstance(answer, NoAddress)
+    assert str(answer.address) == "127.0.0.1:40002"
+
+
 def test_podmans_list_and_inspect_tell_the_same() -> None:
     details = details_of("podman_inspect")
     assert listed("podman_row") == details.container

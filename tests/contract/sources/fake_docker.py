@@ -72,13 +72,11 @@ class FakeDocker:
     def add(self, identity: str, **changes: object) -> None:
         self.rows[identity] = row(identity, **changes)
 
-    def tell(self, identity: str, action: str, **attributes: str) -> None:
-        """Send an event."""
+    def tell(self, identity: str, action: str, kind: str = "container", **attributes: str) -> None:
+        """Send an event of a container or a network."""
         actor = {"ID": identity, "Attributes": attributes}
         with self._changed:
-            self._events.append(
-                {"Type": "container", "Action": action, "Actor": actor, "timeNano": time.time_ns()}
-            )
+            self._events.append({"Type": kind, "Action": action, "Actor": actor, "timeNano": time.time_ns()})
             self._changed.notify_all()
 
     def end(self) -> None:

@@ -220,6 +220,34 @@ def test_who_asks_is_not_told() -> None:
     assert shown_host("tcp://me:secret@docker.example:2376") == "tcp://docker.example:2376"
 
 
+@pytest.mark.clause("4.docker.tls")
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "Docker at H wants a certificate from rgate, cert.pem: check"),
+        (
+            "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+            "rgate's certificate for Docker at H, cert.pem, has expired: check",
+        ),
+        (
+            "TLSV1_ALERT_UNKNOWN_CA",
+            "rgate's certificate for Docker at H, cert.pem, is of no authority that Docker",
+        ),
+        (
+            "SSLV3_ALERT_BAD_CERTIFICATE",
+            "Docker at H refuses rgate's certificate, cert.pem: see that there is one",
+        ),
+        ("UNEXPECTED_EOF_WHILE_READING", "no TLS with Docker at H (unexpected eof while reading): check"),
+    ],
+)
+def test_what_docker_says_of_our_certificate_is_told(reason: str, expected: str) -> None:
+    error = ssl.SSLError(1, f"[SSL: {reason}] x (_ssl.c:1006)")
+    error.reason = reason
+    sentence = sentence_for(wrapped(error), "H", 5)
+    assert sentence.startswith(expected)
+    assert sentence.endswith("DOCKER_CERT_PATH")
+
+
 def wrapped(cause: Exception) -> Exception:
     """As the SDK raises what *cause* came of: through urllib3 and requests."""
     aborted = urllib3.exceptions.ProtocolError("Connection aborted.", cause)

@@ -201,6 +201,18 @@ def test_podmans_events_are_understood(
     assert ("c1" in watched.left_out()) is (state is not None)
 
 
+@pytest.mark.clause("4.events.network")
+@pytest.mark.parametrize(("identity", "attributes"), [("7e7", {"container": "1"}), ("1", {})])
+def test_that_one_joins_a_network_is_understood_of_docker_and_podman(
+    docker: FakeDocker, watch: Watch, identity: str, attributes: dict[str, str]
+) -> None:
+    docker.add("1")
+    watched = watch()
+    docker.add("1", Names=["/looked-at-again"])
+    docker.tell(identity, "connect", "network", **attributes)
+    watched.wait(lambda: watched.names() == {"looked-at-again"})
+
+
 @pytest.mark.clause("4.docker.own")
 @pytest.mark.usefixtures("docker")
 def test_variables_that_are_meant_for_other_programs_have_no_part_in_it(

@@ -99,3 +99,13 @@ def test_nobody_who_listens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         assert told(monkeypatch, tmp_path, port, None).startswith(
             f"nobody listens at ssh://127.0.0.1:{port}: "
         )
+
+
+def test_a_name_that_cannot_be_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    assert told(monkeypatch, tmp_path, 22, None) == (
+        "the name in ssh://127.0.0.1:22 is not known: check DOCKER_HOST, and the DNS of this machine"
+    )
