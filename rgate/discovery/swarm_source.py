@@ -56,9 +56,9 @@ class SwarmSource:
 
     def subscribe(self) -> "_SwarmEvents":
         """Return what happens from now on. Raises SourceError, as where the daemon is no manager."""
+        swarm = self._swarm()
         with self._docker.foreign_errors():
-            messages = self._docker.messages(_FILTERS)
-        return _SwarmEvents(self._docker, messages, self._swarm)
+            return _SwarmEvents(self._docker, self._docker.messages(_FILTERS), self._swarm, swarm)
 
     def containers(self) -> tuple[Listed, ...]:
         """Return the containers of all tasks, and services that Swarm balances for."""
@@ -134,15 +134,17 @@ class _Shared:
 
 class _SwarmEvents:
     """Implements `EventStream`. Follows the daemon's events in a thread of its own, and asks for tasks when
-    those, or time, say so. What there is when it is made is what later looks are compared with.
+    those, or time, say so. *before*: what there was, with which the first look is compared.
     """
 
-    def __init__(self, docker: DockerClients, messages: Messages, swarm: Callable[[], Swarm]) -> None:
+    def __init__(
+        self, docker: DockerClients, messages: Messages, swarm: Callable[[], Swarm], before: Swarm
+    ) -> None:
         self._docker = docker
         self._messages = messages
         self._swarm = swarm
         self._heard: queue.SimpleQueue[Mapping[str, Any] | SourceError | None] = queue.SimpleQueue()
-        self._seen = containers_of(swarm())
+        self._seen = containers_of(before)
 
     def __iter__(self) -> Iterator[Event]:
         threading.Thread(target=self._follow, name="rgate-swarm-events", daemon=True).start()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rgate.core.address import HostView
 from rgate.core.candidates import BackendView
 from rgate.core.config import AddressKind, Backend
-from rgate.core.containers import Attachment, Container, Details, Health, Listed, State
+from rgate.core.containers import Attachment, Container, Details, Event, Health, Listed, State
 from rgate.core.known import Known
 from rgate.core.reasons import LeftOut
 from rgate.core.selection import view_of
@@ -335,6 +335,17 @@ def test_who_follows_the_changes_knows_what_there_is(before: Swarm, after: Swarm
         for identity in known.due(now_s, most=99, of_lists=99, that_failed=99):
             known.inspected(identity, by_id(new).get(identity), now_s)
     assert {one.id: one for one in known.containers} == {one.container.id: one.container for one in new}
+
+
+def test_what_a_list_tells_whole_needs_no_inspect_and_who_is_being_stopped_is_known_by_its_signal() -> None:
+    known = Known(wants=lambda _: True)
+    (one,) = containers_of(swarm_of(replace(AT_32768, stop_signal=3)))
+    known.listed([Listed(one.container.id, one.container, one)], asked_s=0.0, now_s=0.0)
+    known.look_again()
+    assert list(known.due(0.0, most=9, of_lists=9, that_failed=9)) == []
+    for signal, is_stopping in ((15, False), (3, True)):
+        known.event(Event("c1", "kill", signal), 1.0)
+        assert known.containers[0].stopping is is_stopping
 
 
 def by_id(found: Iterable[Details]) -> dict[str, Details]:
