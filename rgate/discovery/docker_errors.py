@@ -175,6 +175,7 @@ def _told_of_tls(error: ssl.SSLError, host: str) -> str:
         case _:
             return f"no TLS with Docker at {host} ({reason}): check DOCKER_TLS_VERIFY and DOCKER_CERT_PATH"
 
+
 def _told_of_swarm(explanation: str) -> str:
     """Return what Docker lacks to tell of a Swarm, and what to do; "" where its *explanation* is of none.
 
