@@ -246,7 +246,7 @@ def _health(task: Task) -> Health:
 
 
 def _serves(task: Task, swarm: Swarm) -> bool:
-    return task.state == "running" and not task.is_ending and _is_ready(task.node_id, swarm)
+    return task.is_up and task.state == "running" and not task.is_ending and _is_ready(task.node_id, swarm)
 
 
 def _is_ready(node_id: str, swarm: Swarm) -> bool:

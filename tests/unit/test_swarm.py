@@ -279,6 +279,7 @@ def swarms(draw: st.DrawFn) -> Swarm:
 
 
 @given(swarms())
+@example(swarm_of(replace(ONE, container_id=""), service=replace(WEB, ports=(INGRESS,))))
 def test_what_runs_is_what_runs_on_a_ready_node_for_a_service_that_is_there(swarm: Swarm) -> None:
     found = [one.container for one in containers_of(swarm)]
     assert max(Counter(one.id for one in found).values(), default=1) == 1
