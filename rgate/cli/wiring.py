@@ -29,6 +29,7 @@ from rgate.discovery.registry import Registry
 from rgate.discovery.watcher import Watcher
 from rgate.engines import ENGINES
 from rgate.stats import Stats, open_stats
+from rgate.telling.balanced import Balanced
 from rgate.telling.log import lines_lost
 from rgate.telling.process import Process, Started
 from rgate.telling.rings import Rings
@@ -183,6 +184,8 @@ def wire(
     process.knows(lambda: registry.since)
     comings = Comings(timeline, lambda: registry.views)
     registry.subscribe(lambda _: comings.look())
+    balanced = Balanced(lambda: registry.views)
+    registry.subscribe(lambda _: balanced.look())
     gateway.balancer.told = Refusals(timeline, lambda: gateway.views)
     siblings = siblings or Alone()
     metrics = WorkerMetrics(gateway, knowledge, siblings.place)

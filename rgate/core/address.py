@@ -1,5 +1,6 @@
 """Where a container can be reached from here (behaviour 4). Pure: Docker and the host are values."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
@@ -13,6 +14,10 @@ PORT_LABEL: Final = "rgate.port"
 
 INGRESS: Final = "ingress"
 """Swarm's network between its own balancers: nobody else reaches a container there."""
+
+# Networks of a whole Swarm have ids of its own form (swarmkit, identity.NewID); others' are 64 hex digits.
+# Nobody but who is on such a network reaches an address there, not even the machine.
+_OF_A_SWARM: Final = re.compile(r"[a-z0-9]{25}")
 
 _LONGEST_SHOWN: Final = 80
 
@@ -54,6 +59,8 @@ def address_of(
     container: Container, backend: Backend, host: HostView, others: Mapping[str, Container] | None = None
 ) -> Located | NoAddress:
     """Return where to connect for *container*. *others*, by id, are for a network that it shares."""
+    if container.machine:
+        host = replace(host, published_host=container.machine)
     port = _port(container, backend)
     if isinstance(port, NoAddress):
         return port
@@ -163,6 +170,8 @@ def _attached(container: Container, port: int, networks: frozenset[str] | None) 
     for attachment in sorted(container.attachments, key=lambda attachment: attachment.network):
         if attachment.network == INGRESS or not attachment.ip:
             continue
+        if networks is None and _OF_A_SWARM.fullmatch(attachment.network_id):
+            continue
         if networks is None or attachment.network_id in networks:
             shared = ", which rgate is on too" if networks is not None else ""
             how = f"its address on the network {attachment.network}{shared}"
@@ -174,7 +183,13 @@ def _why_none(container: Container, backend: Backend, port: int, host: HostView)
     published = ", ".join(
         f"{binding.container_port} at {binding.host_ip}:{binding.host_port}"
         for binding in container.published
+        if binding.host_port
     )
+    if overlays := [one.network for one in container.attachments if _OF_A_SWARM.fullmatch(one.network_id)]:
+        return (
+            f"rgate is on none of its Swarm's networks ({', '.join(overlays)}), and its port {port} is not "
+            f"published in host mode (published: {published or 'none'})"
+        )
     if host.published_host and backend.address is not AddressKind.CONTAINER:
         return (
             f"it is on {host.published_host}, and its port {port} is not published there for other machines "

@@ -44,6 +44,7 @@ class ContainerView:
     left_out: LeftOut | None  # None: it is a candidate
     detail: str  # one sentence a person can act on; "" for nearly all candidates
     address_from: str = ""  # how the address was chosen, for people; "" without one
+    is_service: bool = False  # it is a Swarm's service, behind which Swarm balances
 
 
 @dataclass(frozen=True, slots=True)

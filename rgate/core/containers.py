@@ -1,12 +1,16 @@
 """What rgate knows of Docker: one flat, frozen value for each container.
 
-`discovery/docker_source.py` is the only place that makes these out of Docker's JSON; everything above
-this line knows containers by these names only.
+`discovery/docker_source.py` makes these out of Docker's JSON, `core/swarm.py` out of what a Swarm's manager
+tells; everything above this line knows containers by these names only.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
+
+SERVICE_LABEL: Final = "com.docker.swarm.service.id"
+"""Docker's label of a Swarm's task that names its service; and ours of a service that Swarm balances for."""
 
 
 class State(Enum):
@@ -62,17 +66,20 @@ class Container:
     exposed: tuple[int, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     network_mode: str = "bridge"  # as HostConfig.NetworkMode: "host", "none", "container:<id>", a network
+    machine: str = ""  # the host that it is on, where that is another than its source's
     not_inspected: str = ""  # why Docker does not tell more of it; "" where it does, or need not
     was_inspected: bool = True  # before: what a list lacks is known of then
     revision: int = field(default=0, compare=False)  # grows with each change that Docker reports
 
+    @property
+    def service(self) -> str:
+        """The id of the Swarm's service that it is of; "" where it is of none."""
+        return self.labels.get(SERVICE_LABEL, "")
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A container in a list. *container*: None where what the list says of it is not understood."""
-
-    id: str
-    container: Container | None
+    @property
+    def is_service(self) -> bool:
+        """Whether it is that service itself, behind which Swarm balances."""
+        return self.id == self.service
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,18 @@ class Details:
     container: Container
     stop_signal: int = 15
     stop_timeout_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A container in a list. *container*: None where what the list says of it is not understood.
+
+    *details*: what an inspect would tell, where the list tells as much.
+    """
+
+    id: str
+    container: Container | None
+    details: Details | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,11 +227,17 @@ class Known:
         if one.as_of_s >= asked_s or (told.state is State.RUNNING and asked_s < one.out_s):
             return False
         before, is_same, one.row = one.container, one.row == told, told
+        one.details = row.details or one.details
         if before is None or not is_same:
             one.as_of_s = asked_s
             self._put(one, self._stopping_or_not(_completed(told, one.details), now_s))
-        if self._is_needed(one) and (
-            not is_same or (one.details is None and row.id not in self._later and row.id not in self._asked)
+        if (
+            self._is_needed(one)
+            and row.details is None
+            and (
+                not is_same
+                or (one.details is None and row.id not in self._later and row.id not in self._asked)
+            )
         ):
             self._listed[row.id] = None
         wanted = self._wants(told.labels) or (before is not None and self._wants(before.labels))
@@ -281,13 +287,14 @@ class Known:
         is_up = container.state in (State.RUNNING, State.PAUSED)
         if not is_up or self._stopping.get(container.id, now_s) <= now_s:
             self._stopping.pop(container.id, None)
-        return replace(container, stopping=container.id in self._stopping)
+        return replace(container, stopping=container.stopping or container.id in self._stopping)
 
     def _not_stopping(self, identity: str) -> None:
         self._stopping.pop(identity, None)
         one = self._ones[identity]
-        if one.container is not None:
-            self._put(one, replace(one.container, stopping=False))
+        if one.container is not None:  # a source may say by itself that it is
+            is_told = one.details is not None and one.details.container.stopping
+            self._put(one, replace(one.container, stopping=is_told))
 
 
 def _completed(row: Container, details: Details | None) -> Container:

@@ -138,6 +138,7 @@ def _container_json(container: Container, left_out: frozenset[str]) -> dict[str,
         "health": container.health.value,
         "stopping": container.stopping,
         "network_mode": container.network_mode,
+        **({"machine": container.machine} if container.machine else {}),
         "networks": [
             {"name": one.network, "id": one.network_id, "ip": one.ip} for one in container.attachments
         ],
@@ -236,6 +237,7 @@ def _container(found: "_Found") -> tuple[Container, frozenset[str]]:
         exposed=tuple(one.port() for one in found.at("exposed").each(())),
         attachments=tuple(map(_attachment, found.at("networks").each(()))),
         network_mode=found.at("network_mode").text("bridge"),
+        machine=found.at("machine").text(""),
         not_inspected=found.at("not_inspected").text(""),
         was_inspected=not found.at("not_inspected").text(""),
     )

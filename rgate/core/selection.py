@@ -16,6 +16,8 @@ from rgate.core.reasons import LeftOut, Reason
 _HINTS: Final = 3
 """So many near misses stand in the sentence that says why a backend has no candidate."""
 
+_BALANCES: Final = "policy, retries and figures know one container; publish its port in `mode: host` for more"
+
 _REMEDIES: Final = {
     State.PAUSED: "unpause it",
     State.RESTARTING: "it ends again and again, and `docker logs {name}` shows why",
@@ -39,6 +41,7 @@ def views_of(
             _Found.of(labelled.containers[number], backend, host, labelled.by_id)
             for number in labelled.having_all(backend.match_labels)
         ]
+        found = _services_or_tasks(found)
         found.sort(key=lambda one: (one.container.name, one.container.id))
         near = near_misses(backend.match_labels, labelled, owners)
         views[backend.name] = replace(_view_of(backend, found, near), stale=stale)
@@ -86,6 +89,8 @@ class _Found:
         located = address_of(container, backend, host, by_id)
         if isinstance(located, NoAddress):
             return cls(container, None, LeftOut.NO_ADDRESS, f"{container.name} runs, but {located.detail}")
+        if container.is_service:
+            detail = f"{container.name} is a service: Swarm picks the task, and {_BALANCES}"
         return cls(container, located, left_out, detail)
 
     def candidate(self) -> Candidate:
@@ -104,7 +109,23 @@ class _Found:
             self.left_out,
             self.detail,
             located.how if located is not None else "",
+            self.container.is_service,
         )
+
+
+def _services_or_tasks(found: Sequence[_Found]) -> list[_Found]:
+    """Return *found* with each Swarm's service as its tasks or, where none of them has an address of its own,
+    as one: then Swarm balances between them.
+    """
+    located = {one.container.service for one in found if one.located and not one.container.is_service}
+    ones = {one.container.id for one in found if one.located and one.container.is_service} - located
+
+    def is_kept(one: _Found) -> bool:
+        if one.container.is_service:
+            return one.container.id in ones
+        return one.container.service not in ones or one.left_out is not LeftOut.NO_ADDRESS
+
+    return list(filter(is_kept, found))
 
 
 def _view_of(
@@ -131,6 +152,8 @@ def _left_out(container: Container) -> tuple[LeftOut | None, str]:
     name = container.name
     if container.state is not State.RUNNING:
         remedy = _REMEDIES.get(container.state, "start it").format(name=name)
+        if container.service:
+            remedy = f"`docker service ps {name.rpartition('.')[0]}` shows why"
         return LeftOut.NOT_RUNNING, f"{name} is {container.state.value}: {remedy}"
     if container.stopping:
         return LeftOut.STOPPING, f"{name} is being stopped"

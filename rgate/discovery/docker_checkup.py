@@ -7,8 +7,9 @@ from typing import Any
 
 from rgate.core.doctor import DockerFacts
 from rgate.discovery.daemon import Daemon, which_daemon
+from rgate.discovery.docker_client import CALL_TIMEOUT_S, make_client, not_refused
 from rgate.discovery.docker_errors import FOREIGN, NOT_UNDERSTOOD, sentence_for, shown_host
-from rgate.discovery.docker_source import CALL_TIMEOUT_S, DockerSource, make_client, not_refused
+from rgate.discovery.docker_source import DockerSource
 from rgate.discovery.source import SourceError
 
 _NAMED_OUTRIGHT = "DOCKER_HOST"

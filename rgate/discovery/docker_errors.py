@@ -69,6 +69,13 @@ _WHY_NOT_VERIFIED: Final = {
 }
 """By OpenSSL's number (x509_vfy.h, X509_V_ERR_…)."""
 
+_OF_SWARM: Final = {
+    "not a swarm manager": "is no manager of a Swarm: name one, or make it one by `docker swarm init`",
+    "needs to be unlocked": "has its Swarm locked: `docker swarm unlock` opens it",
+    "does not have a leader": "is of a Swarm without a leader: see that more than half of its managers run",
+}
+"""What Docker lacks to tell of a Swarm, by a part of how it says so."""
+
 _LONGEST: Final = 200
 _INSIDES: Final = re.compile(r"\w\(|[Ee]rrno|\bb['\"]|<[\w.]+ |[\[({]['\"]|\bNone\b")
 _USER: Final = re.compile(r"//[^/@]*@")
@@ -102,6 +109,8 @@ def _told(error: BaseException, host: str, timeout_s: float) -> str | None:
     match error:
         case APIError(status_code=400) if "HTTPS server" in str(error):  # as Go says it
             return f"Docker at {host} wants TLS: check DOCKER_TLS_VERIFY and DOCKER_CERT_PATH"
+        case APIError(explanation=str(explanation)) if swarm := _told_of_swarm(explanation):
+            return f"Docker at {host} {swarm}"
         case APIError(status_code=int(status)):
             return (
                 f"Docker at {host} answers {_phrase(status)}: check what stands in front of it, and its log"
@@ -165,6 +174,14 @@ def _told_of_tls(error: ssl.SSLError, host: str) -> str:
             return f"who answers at {host} speaks no TLS: check DOCKER_TLS_VERIFY, and the port"
         case _:
             return f"no TLS with Docker at {host} ({reason}): check DOCKER_TLS_VERIFY and DOCKER_CERT_PATH"
+
+
+def _told_of_swarm(explanation: str) -> str:
+    """Return what Docker lacks to tell of a Swarm, and what to do; "" where its *explanation* is of none.
+
+    Its texts: daemon/cluster/errors.go.
+    """
+    return next((told for part, told in _OF_SWARM.items() if part in explanation), "")
 
 
 def _told_of_ssh(error: BaseException, host: str) -> str:

@@ -1,23 +1,15 @@
-"""Docker, through its SDK. The only place that knows Docker's JSON; its exceptions: docker_errors.py.
+"""Docker: the JSON of containers and of what happens to them. Asked through docker_client.py.
 
 It only reads, and asks for nothing but version, containers (all, and one) and events. Field names: Docker
 Engine API, ContainerList, ContainerInspect and SystemEvents; where Podman has others, that is said.
 """
 
-import contextlib
 import re
 import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import replace
-from email.utils import parsedate_to_datetime
-from functools import partial
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import docker
-from docker.errors import APIError, NotFound
-from docker.tls import TLSConfig
+from docker.errors import NotFound
 
 from rgate.core.containers import (
     Attachment,
@@ -30,17 +22,16 @@ from rgate.core.containers import (
     State,
 )
 from rgate.discovery.daemon import Daemon, which_daemon
-from rgate.discovery.deadlines import bound_calls
-from rgate.discovery.docker_errors import FOREIGN, NOT_UNDERSTOOD, sentence_for, shown_host
+from rgate.discovery.docker_client import (
+    INSPECT_TIMEOUT_S,
+    LIST_TIMEOUT_S,
+    DockerClients,
+    MakeClient,
+    Messages,
+)
+from rgate.discovery.docker_errors import NOT_UNDERSTOOD
 from rgate.discovery.source import SourceError
 
-# A daemon that is frozen accepts and never answers: no call may wait for it longer.
-CALL_TIMEOUT_S: Final = 5
-INSPECT_TIMEOUT_S: Final = 2
-# A busy daemon may take that long for many containers; pings meanwhile tell whether it is there.
-LIST_TIMEOUT_S: Final = 60
-
-_ANY_VERSION: Final = "1.44"  # to ask for the version, no version of the API is named
 _CONTAINER_ACTIONS: Final = (
     "create", "destroy", "die", "health_status", "kill", "oom", "pause", "rename", "restart", "start", "stop",
     "unpause", "update",
@@ -52,169 +43,75 @@ _ACTIONS: Final = frozenset({*_CONTAINER_ACTIONS, *_PODMANS_ACTIONS.values(), *_
 _HEALTH_IN_STATUS: Final = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
 
 
-MakeClient = Callable[[int, str], docker.DockerClient]
-"""Returns a client with a time limit for each of its calls, for a version of the API. It asks nothing."""
-
-
-def make_client(daemon: Daemon, timeout_s: int, version: str) -> docker.DockerClient:
-    """Return a client for *daemon*. Raises SourceError where there is none to ask.
-
-    Variables that are meant for other programs have no part in it: bundles of certificates, proxies.
-    """
-    if daemon.problem:
-        raise SourceError(daemon.problem)
-    files = daemon.certificates
-    own = (files.cert, files.key) if files is not None and files.cert else None
-    tls = files and TLSConfig(client_cert=own, ca_cert=files.ca, verify=files.is_verified)
-    client = docker.DockerClient(daemon.host, version, timeout_s, tls=tls or False)
-    client.api.trust_env = False
-    bound_calls(client.api)
-    return client
-
-
 class DockerSource:
     """Implements `ContainerSource`. Making one never fails; the daemon is first met by a call."""
 
     def __init__(self, daemon: Daemon | None = None, make: MakeClient | None = None) -> None:
-        self._daemon = daemon or which_daemon()
-        self._make = make or partial(make_client, self._daemon)
-        self._lock = threading.Lock()  # protects all below
-        self._clients: dict[int, Any] = {}  # by their time limit: the SDK has one for all calls of a client
-        self._api_version = ""  # that of the daemon, once it was asked
-        self._date = ""  # when it answered last, by its own clock
+        self._docker = DockerClients(daemon or which_daemon(), make)
 
     def ping(self) -> str:
         """Return the daemon's version."""
-        with self._foreign_errors():
-            return self._asked_version()
+        with self._docker.foreign_errors():
+            return self._docker.asked_version()
 
     def answered_at(self) -> int | None:
         """Return when the daemon told its version, by its own clock (Unix seconds); None: it does not say."""
-        return _unix_s(self._date)
+        return self._docker.answered_at()
 
     def subscribe(self) -> "_DockerEvents":
         """Return the events from a moment before this call on, by the daemon's clock."""
-        with self._foreign_errors():
-            self._negotiate()
-            client = self._make(CALL_TIMEOUT_S, self._api_version)
-            is_of_this_machine = not self._daemon.published_host
-            return _DockerEvents(
-                client, _unix_s(self._date), self._foreign_errors, is_of_this_machine=is_of_this_machine
-            )
+        actions = [*_CONTAINER_ACTIONS, *_PODMANS_ACTIONS, *_NETWORK_ACTIONS]
+        with self._docker.foreign_errors():
+            messages = self._docker.messages({"type": ["container", "network"], "event": actions})
+            return _DockerEvents(self._docker, messages)
 
     def containers(self) -> tuple[Listed, ...]:
         """Return all containers, as far as their list tells of them."""
-        with self._foreign_errors(LIST_TIMEOUT_S):
-            return tuple(map(_listed, self._api(LIST_TIMEOUT_S).containers(all=True)))
+        with self._docker.foreign_errors(LIST_TIMEOUT_S):
+            return tuple(map(_listed, self._docker.api(LIST_TIMEOUT_S).containers(all=True)))
 
     def container(self, container_id: str) -> Details | None:
         """Inspect one container; None where it is gone, as one that was listed a moment ago may be."""
-        try:
-            with self._foreign_errors(INSPECT_TIMEOUT_S):
-                return _of_inspect(self._api(INSPECT_TIMEOUT_S).inspect_container(container_id))
-        except SourceError as error:
-            if isinstance(error.__cause__, NotFound):
-                return None
-            raise
+        return inspected(self._docker, container_id)
 
     def close(self) -> None:
         """Let go of the connections; the next call makes new ones, and asks for the version anew."""
-        with self._lock:
-            clients, self._clients, self._api_version = self._clients, {}, ""
-        for client in clients.values():
-            with contextlib.suppress(*FOREIGN):
-                client.close()
+        self._docker.close()
 
-    @contextlib.contextmanager
-    def _foreign_errors(self, timeout_s: int = CALL_TIMEOUT_S) -> Iterator[None]:
-        """Turn what the SDK and the libraries below it raise into SourceError, with a sentence for people."""
-        try:
-            yield
-        except (*FOREIGN, *NOT_UNDERSTOOD) as error:
-            daemon = self._daemon
-            sentence = sentence_for(error, shown_host(daemon.host), timeout_s, daemon.said_by)
-            raise SourceError(sentence) from error
 
-    def _api(self, timeout_s: int) -> Any:
-        """Return the SDK's low-level client for calls that may take so long."""
-        self._negotiate()
-        return self._client(timeout_s, self._api_version).api
-
-    def _client(self, timeout_s: int, version: str) -> Any:
-        with self._lock:
-            known = self._clients.get(timeout_s)
-        if known is not None:
-            return known
-        made = self._make(timeout_s, version)  # which may take its time, by SSH
-        with self._lock:
-            return self._clients.setdefault(timeout_s, made)
-
-    def _negotiate(self) -> None:
-        if not self._api_version:
-            self._asked_version()
-
-    def _asked_version(self) -> str:
-        api = self._client(CALL_TIMEOUT_S, _ANY_VERSION).api
-        # The one thing that the SDK keeps to itself: the time on the daemon's clock.
-        api.hooks = {"response": [self._note_date]}
-        told = api.version(api_version=False)
-        self._api_version = str(told["ApiVersion"])
-        return str(told["Version"])
-
-    def _note_date(self, response: Any, **_: Any) -> None:
-        self._date = response.headers.get("Date", "")
+def inspected(docker: DockerClients, container_id: str) -> Details | None:
+    """Inspect one container; None where there is none of that id. Raises SourceError."""
+    try:
+        with docker.foreign_errors(INSPECT_TIMEOUT_S):
+            return _of_inspect(docker.api(INSPECT_TIMEOUT_S).inspect_container(container_id))
+    except SourceError as error:
+        if isinstance(error.__cause__, NotFound):
+            return None
+        raise
 
 
 class _DockerEvents:
-    """Implements `EventStream`. The request is made by iterating, as it may block till the first event."""
+    """Implements `EventStream`."""
 
-    def __init__(
-        self,
-        client: docker.DockerClient,
-        since: int | None,
-        foreign_errors: Callable[[], AbstractContextManager[None]],
-        *,
-        is_of_this_machine: bool,
-    ) -> None:
-        self._client: Any = client
-        self._foreign_errors = foreign_errors
-        self._is_of_this_machine = is_of_this_machine
-        self._since = since
-        self._stream: Any = None
+    def __init__(self, docker: DockerClients, messages: Messages) -> None:
+        self._docker = docker
+        self._messages = messages
 
     def __iter__(self) -> Iterator[Event]:
-        actions = [*_CONTAINER_ACTIONS, *_PODMANS_ACTIONS, *_NETWORK_ACTIONS]
-        filters = {"type": ["container", "network"], "event": actions}
-        with self._foreign_errors():
-            self._client.api.hooks = {"response": [not_refused]}
-            self._stream = self._client.api.events(since=self._since, filters=filters, decode=True)
-            for message in self._stream:
-                if event := _event(message):
-                    yield event if self._is_of_this_machine else replace(event, at_s=None)
+        with self._docker.foreign_errors():
+            for message in self._messages:
+                if event := event_of(message, is_of_this_machine=self._docker.is_of_this_machine):
+                    yield event
 
     def close(self) -> None:
-        with contextlib.suppress(*FOREIGN, AttributeError):
-            if self._stream is not None:
-                self._stream.close()
-        with contextlib.suppress(*FOREIGN):
-            self._client.close()
+        self._messages.close()
 
 
-def not_refused(response: Any, **_: Any) -> None:
-    """Raise APIError for a refusal, which the SDK would take for the end of the events."""
-    if not response.ok:
-        raise APIError("refused", response=response)
+def event_of(message: Mapping[str, Any], *, is_of_this_machine: bool) -> Event | None:
+    """Return what happened to a container, by a *message* of the daemon; None where it tells of none.
 
-
-def _unix_s(date: str) -> int | None:
-    """Return an HTTP date in Unix seconds; None where it is none: events are then those from now on."""
-    try:
-        return int(parsedate_to_datetime(date).timestamp())
-    except ValueError:
-        return None
-
-
-def _event(message: Mapping[str, Any]) -> Event | None:
+    *is_of_this_machine*: whether its time is of this machine's clock.
+    """
     attributes = message.get("Actor", {}).get("Attributes", {}) or {}
     action = str(message.get("Action", "")).partition(":")[0].strip()
     action = _PODMANS_ACTIONS.get(action, action)
@@ -226,7 +123,7 @@ def _event(message: Mapping[str, Any]) -> Event | None:
     if not container_id:
         return None
     at_ns = message.get("timeNano")
-    at_s = at_ns / 1e9 if isinstance(at_ns, int) else None
+    at_s = at_ns / 1e9 if is_of_this_machine and isinstance(at_ns, int) else None
     return Event(container_id, action, signal_number(attributes.get("signal", "")), at_s)
 
 
@@ -263,7 +160,7 @@ def _of_row(row: Mapping[str, Any]) -> Container:
     return Container(
         id=row["Id"],
         name=name.lstrip("/"),
-        labels=_labels(row.get("Labels")),
+        labels=labels_of(row.get("Labels")),
         state=_state(row["State"]),
         health=_health_of_row(row),
         published=tuple(sorted(bindings, key=_port_order)),
@@ -286,7 +183,7 @@ def _of_inspect(found: Mapping[str, Any]) -> Details:
     container = Container(
         id=found["Id"],
         name=(found.get("Name") or found["Id"][:12]).lstrip("/"),
-        labels=_labels(config.get("Labels")),
+        labels=labels_of(config.get("Labels")),
         state=_state("paused" if state.get("Paused") else state["Status"]),
         health=_health((state.get("Health") or {}).get("Status") or "none"),
         published=_published(network.get("Ports") or {}),
@@ -299,7 +196,7 @@ def _of_inspect(found: Mapping[str, Any]) -> Details:
     return Details(container, stop_signal, float(timeout_s if timeout_s is not None else 10))
 
 
-def _labels(found: Mapping[str, Any] | None) -> dict[str, str]:
+def labels_of(found: Mapping[str, Any] | None) -> dict[str, str]:
     """Return labels as they were *found*. Raises TypeError where a value is no text."""
     labels = dict(found or {})
     if not all(isinstance(value, str) for value in labels.values()):

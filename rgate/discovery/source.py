@@ -1,4 +1,4 @@
-"""The port to whoever knows the containers. Owned by discovery; Docker and a fake implement it."""
+"""The port to whoever knows the containers. Owned by discovery; Docker, a Swarm and a fake implement it."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -33,7 +33,7 @@ class ContainerSource(Protocol):
         """Return the events from a moment before this call on."""
 
     def containers(self) -> tuple[Listed, ...]:
-        """Return all containers, those that do not run too, by one request."""
+        """Return all containers, those that do not run too, by as few requests as can be."""
 
     def container(self, container_id: str) -> Details | None:
         """Inspect one container; None where there is none of that id."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rgate.discovery.docker_source import CALL_TIMEOUT_S
+from rgate.discovery.docker_client import CALL_TIMEOUT_S
 from tests.integration.backend import Backend
 from tests.integration.gateway import (
     NO_SERVICE_URLS,

@@ -14,7 +14,7 @@ import pytest
 
 from rgate.core.knowledge import stale_since
 from rgate.core.watching import LONGEST_PAUSE_S, PING_S
-from rgate.discovery.docker_source import CALL_TIMEOUT_S
+from rgate.discovery.docker_client import CALL_TIMEOUT_S
 from tests.integration.containers import Containers, short_id
 from tests.integration.daemon import Daemon
 from tests.integration.gateway import NO_SERVICE_URLS, Gateway, Response, backend_config, running, wait_until

@@ -25,6 +25,9 @@ STANDARD: Final = frozenset(sys.stdlib_module_names) - BY_NAME
 
 CORE: Final = PURE | {"rgate.core"}
 DISCOVERY: Final = STANDARD | {"rgate.core", "rgate.discovery.source"}
+DOCKER: Final = DISCOVERY | {
+    "rgate.discovery.daemon", "rgate.discovery.docker_client", "rgate.discovery.docker_errors",
+}  # fmt: skip
 STATS: Final = STANDARD | {"rgate.core", "rgate.stats"}
 ENGINES: Final = STANDARD | {
     "rgate.core",
@@ -67,15 +70,17 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.discovery.deadlines": DISCOVERY | {"requests"},
     "rgate.discovery.docker_errors": DISCOVERY
     | {"docker.errors", "paramiko.ssh_exception", "requests", "rgate.discovery.deadlines", "urllib3"},
-    "rgate.discovery.docker_source": DISCOVERY
+    "rgate.discovery.docker_client": DISCOVERY
     | {
         "docker",
         "rgate.discovery.daemon",
         "rgate.discovery.deadlines",
         "rgate.discovery.docker_errors",
     },
-    "rgate.discovery.docker_checkup": DISCOVERY
-    | {"rgate.discovery.daemon", "rgate.discovery.docker_errors", "rgate.discovery.docker_source"},
+    "rgate.discovery.docker_source": DOCKER | {"docker.errors.NotFound"},
+    "rgate.discovery.docker_checkup": DOCKER | {"rgate.discovery.docker_source"},
+    "rgate.discovery.swarm_source": DOCKER
+    | {"rgate.discovery.docker_source", "rgate.discovery.own_container"},
     "rgate.discovery.watcher": DISCOVERY | {"rgate.discovery.registry"},
     "rgate.stats": STATS,
     "rgate.stats.checkup": STATS | {"sqlalchemy"},

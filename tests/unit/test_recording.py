@@ -90,6 +90,12 @@ def test_the_file_holds_what_decisions_rest_on_and_nothing_else() -> None:
 
 
 @pytest.mark.clause("9.snapshot.nothing_else")
+def test_the_machine_of_a_swarms_task_is_kept() -> None:
+    there = replace(UP, machine="192.0.2.2")
+    (found,) = read_again(recording_of(there)).sources[0].containers
+    assert found == there
+
+
 def test_a_network_mode_that_is_a_path_is_no_more_than_said_to_be_another() -> None:
     (found,) = document_of(replace(UP, network_mode="ns:/proc/1/ns/net"))["sources"][0]["containers"]
     assert found["network_mode"] == ""

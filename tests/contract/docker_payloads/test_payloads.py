@@ -139,12 +139,12 @@ def test_podmans_list_and_inspect_tell_the_same() -> None:
     assert str(answer.address) == "127.0.0.1:40001"
 
 
-@pytest.mark.parametrize(
-    ("own", "address"), [(None, "10.0.1.3:8000"), (frozenset({"sh0p"}), "10.0.1.3:8000")]
-)
-def test_a_swarms_task_is_never_asked_by_its_address_on_ingress(
-    own: frozenset[str] | None, address: str
-) -> None:
-    answer = address_of(listed("swarm_task_row"), BACKEND, HostView(own_networks=own))
+@pytest.mark.clause("12.swarm.never")
+def test_a_swarms_task_is_asked_only_by_its_address_on_an_overlay_that_rgate_is_on() -> None:
+    task = listed("swarm_task_row")
+    ingress, shop = (attachment.network_id for attachment in task.attachments)
+    answer = address_of(task, BACKEND, HostView(own_networks=frozenset({ingress, shop})))
     assert not isinstance(answer, NoAddress)
-    assert str(answer.address) == address
+    assert str(answer.address) == "10.0.1.3:8000"
+    for own in (None, frozenset({ingress})):
+        assert isinstance(address_of(task, BACKEND, HostView(own_networks=own)), NoAddress)

@@ -22,8 +22,9 @@ from docker.errors import APIError, DockerException, TLSParameterError
 
 from rgate.core.containers import Listed
 from rgate.discovery.daemon import which_daemon
+from rgate.discovery.docker_client import make_client
 from rgate.discovery.docker_errors import sentence_for, shown_host
-from rgate.discovery.docker_source import DockerSource, make_client
+from rgate.discovery.docker_source import DockerSource
 from rgate.discovery.source import SourceError
 
 INSIDES = re.compile(r"Error|Exception|Errno|Traceback|Pool|<|\bobject\b|\(\d|\('")

@@ -12,7 +12,8 @@ from rgate.core.config import Backend
 from rgate.core.containers import State
 from rgate.core.knowledge import Connection, Events
 from rgate.core.reasons import LeftOut
-from rgate.discovery.docker_source import INSPECT_TIMEOUT_S, DockerSource
+from rgate.discovery.docker_client import INSPECT_TIMEOUT_S
+from rgate.discovery.docker_source import DockerSource
 from rgate.discovery.look import containers_of
 from rgate.discovery.registry import Registry
 from rgate.discovery.watcher import Watcher

@@ -11,7 +11,8 @@ import pytest
 
 from rgate.core.containers import Event
 from rgate.discovery.daemon import which_daemon
-from rgate.discovery.docker_source import DockerSource, make_client
+from rgate.discovery.docker_client import make_client
+from rgate.discovery.docker_source import DockerSource
 from rgate.discovery.source import EventStream, SourceError
 from tests.certificates import Authority
 from tests.contract.sources.between import Between, between, terminating
