@@ -151,6 +151,7 @@ class Messages:
 def not_refused(response: Any, **_: Any) -> None:
     """Raise APIError for a refusal, which the SDK would take for the end of the events."""
     if not response.ok:
+        response.close()
         raise APIError("refused", response=response)
 
 

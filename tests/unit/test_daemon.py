@@ -99,10 +99,14 @@ def test_a_context_that_cannot_be_found_is_told_and_no_other_docker_is_asked(
 
 def test_certificates_are_those_of_who_names_the_host(docker: Path, tmp_path: Path) -> None:
     there = {"DOCKER_HOST": "tcp://h:1", "DOCKER_TLS_VERIFY": "1"}
+    assert which_daemon(there, tmp_path).certificates == Certificates(
+        f"{docker}/ca.pem", "", "", is_verified=True
+    )
+    (docker / "cert.pem").touch()
     own = Certificates(f"{docker}/ca.pem", f"{docker}/cert.pem", f"{docker}/key.pem", is_verified=True)
     assert which_daemon(there, tmp_path).certificates == own
     named = which_daemon({"DOCKER_HOST": "tcp://h:1", "DOCKER_CERT_PATH": "/c"}, tmp_path).certificates
-    assert named == Certificates("/c/ca.pem", "/c/cert.pem", "/c/key.pem", is_verified=False)
+    assert named == Certificates("/c/ca.pem", "", "", is_verified=False)
     assert asked(tmp_path, DOCKER_HOST="tcp://h:1", DOCKER_TLS_VERIFY="").certificates is None
     files = docker / "contexts/tls" / sha256(b"far").hexdigest() / "docker"
     files.mkdir(parents=True)
