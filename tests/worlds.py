@@ -28,7 +28,8 @@ from rgate.core.containers import Container, Health, PublishedPort, State
 from rgate.core.explain import Asked
 from rgate.core.gateway import Gateway
 from rgate.core.message import Fields
-from rgate.core.selection import unavailable_view, views_of
+from rgate.core.selection import view_of, views_of
+from tests.unit.containers import seen, unseen
 
 DEFAULT_STATUS = 418
 """That of the default response: no other answer has it."""
@@ -50,8 +51,8 @@ class World:
         """The backends' views, as a gateway has them that sees these containers."""
         backends = self.config.backends
         if self.containers is None:
-            return {backend.name: unavailable_view(backend, "it does not run") for backend in backends}
-        return views_of(backends, self.containers, HostView())
+            return {backend.name: view_of(backend, unseen("it does not run")) for backend in backends}
+        return views_of(backends, seen(self.containers, HostView()))
 
     def gateway(self, *, can_tunnel: bool) -> Gateway:
         return Gateway(self.config, self.views, lambda: 0.0, can_tunnel=can_tunnel)

@@ -15,7 +15,7 @@ _LONGEST_WARNING: Final = 1000
 def check(options: Namespace) -> int:
     """Print what is wrong or doubtful. Returns the exit status: 0, or 2 where there are errors."""
     try:
-        config = load_config(options.config)
+        config = load_config(options.config, is_used=True)
     except ConfigErrors as errors:
         print(errors, file=sys.stderr)
         return 2

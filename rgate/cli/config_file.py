@@ -12,10 +12,24 @@ from rgate.core.config_file import parse_config
 _MOST_BYTES: Final = 4 << 20
 
 
-def load_config(path: str) -> Config:
-    """Return the configuration in the file *path*. Raises ConfigErrors with all that is wrong."""
+def load_config(path: str, *, is_used: bool = False) -> Config:
+    """Return the configuration in the file *path*. Raises ConfigErrors with all that is wrong.
+
+    *is_used*: on this machine, so that the certificates that it names have to be there.
+    """
     remedy = "" if os.path.lexists(path) else "`rgate init` makes one, or "
-    return parse_config(read_file(path, f"; {remedy}name another with --config"), path, lacking())
+    text = read_file(path, f"; {remedy}name another with --config")
+    return parse_config(text, path, lacking(), unreadable if is_used else lambda _: "")
+
+
+def unreadable(path: str) -> str:
+    """Return why the file *path* cannot be read; "" where it can."""
+    try:
+        with open(path, "rb", opener=_not_waiting) as file:
+            file.read(1)
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or "no file can be called so"
+    return ""
 
 
 def lacking() -> Mapping[str, str]:

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from rgate.cli.config_file import load_config
 from rgate.cli.fetching import fetch
 from rgate.cli.listening import listen
-from rgate.cli.looking import look_at_docker
+from rgate.cli.looking import look_at
 from rgate.cli.stop import Stop
 from rgate.cli.text import Style, has_colour, say
 from rgate.cli.waiting import told_if_slow
@@ -89,11 +89,12 @@ def facts(options: Namespace) -> Facts:
     database_url = options.db or (config.stats.database if config is not None else Stats().database)
     place = place_of(database_url)
     with ThreadPoolExecutor() as pool:  # what one waits for, others need not
-        docker = pool.submit(check_up)
+        asked = (config or Config((), ())).asked_sources
+        dockers = [pool.submit(check_up, source, is_only=len(asked) == 1) for source in asked]
         database = pool.submit(try_database, database_url)
         names = pool.submit(lambda: list(_names(config, place.host)))
         ports = _ports(options.host, options.port)
-        told, empty = _backends(config, docker.result())
+        told, empty = _backends(config, [docker.result() for docker in dockers])
         return Facts(
             told,
             config_facts,
@@ -108,7 +109,7 @@ def facts(options: Namespace) -> Facts:
 
 def _config(file: str) -> tuple[Config | None, ConfigFacts]:
     try:
-        config = load_config(file)
+        config = load_config(file, is_used=True)
     except ConfigErrors as errors:
         return None, ConfigFacts(file, errors=tuple(map(str, errors.errors)))
     held = ConfigFacts(
@@ -117,18 +118,22 @@ def _config(file: str) -> tuple[Config | None, ConfigFacts]:
     return config, held
 
 
-def _backends(config: Config | None, docker: DockerFacts) -> tuple[DockerFacts, list[EmptyBackend] | None]:
-    """Return *docker*, with why it lists no containers, and the backends without one; None: not known."""
-    if config is None or (config.needs_docker and docker.error):
-        return docker, None
+def _backends(
+    config: Config | None, dockers: list[DockerFacts]
+) -> tuple[list[DockerFacts], list[EmptyBackend] | None]:
+    """Return *dockers*, with why one lists no containers, and the backends without one; None: not known."""
+    if config is None or (config.needs_docker and any(docker.error for docker in dockers)):
+        return dockers, None
     if not config.needs_docker:
-        return docker, []
-    looked = look_at_docker()
-    if looked.containers is None:
-        return replace(docker, error=looked.knowledge[0].error), None
+        return dockers, []
+    looked = look_at(config.asked_sources)
+    errors = [one.error for one in looked.seen(config)]
+    if any(errors):
+        told = zip(dockers, errors, strict=True)
+        return [replace(docker, error=error) for docker, error in told], None
     views = looked.gateway(config, doubtful=True).views
     reasons = ((name, view.reason, view.detail) for name, view in views.items())
-    return docker, [EmptyBackend(name, why, detail) for name, why, detail in reasons if why is not None]
+    return dockers, [EmptyBackend(name, why, detail) for name, why, detail in reasons if why is not None]
 
 
 # The port.

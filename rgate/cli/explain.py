@@ -57,4 +57,5 @@ def _explain(options: Namespace, asked: Asked) -> ExplanationDocument:
         with told_if_slow(f"asking {options.gateway}"):
             return told_by(options.gateway, client=options.client)(asked)
     can_tunnel = (options.engine or _DEFAULT_ENGINE) in CAN_TUNNEL
-    return made_here(load_config(options.config), look(options), can_tunnel=can_tunnel)(asked)
+    config = load_config(options.config)
+    return made_here(config, look(options, config), can_tunnel=can_tunnel)(asked)

@@ -18,10 +18,10 @@ Explain = Callable[[Asked], ExplanationDocument]
 def made_here(config: Config, looked: Looked, *, can_tunnel: bool = True) -> Explain:
     """Return what explains by what *looked* found, as a gateway with *config* would do that starts now."""
     gateway = looked.gateway(config, can_tunnel=can_tunnel, doubtful=True)
-    doubts = looked.doubts(config)
+    doubts, knowledge = looked.doubts(config), looked.knowledge(config)
 
     def explained(asked: Asked) -> ExplanationDocument:
-        explanation = explain(gateway, asked, looked.knowledge)
+        explanation = explain(gateway, asked, knowledge)
         # What is doubtful of other backends has no part in it.
         if (doubt := doubts.get(explanation.backend or "")) is not None:
             raise doubt

@@ -10,11 +10,13 @@ from rgate.cli.looking import Looked, look, own_id
 from rgate.cli.text import say
 from rgate.cli.writing import write_new
 from rgate.core.cannot_tell import CannotTell
+from rgate.core.config import Config
 from rgate.core.config_schema import schema_text
 from rgate.core.config_writing import SCHEMA_FILE, Written, config_from
 from rgate.core.escape import in_one_line
 from rgate.core.wording import several
 
+_NO_CONFIG: Final = Config((), ())  # the file is still to be written
 _STDOUT: Final = "-"
 _WRITTEN, _NOTHING = 0, 1
 
@@ -33,7 +35,7 @@ def init(options: Namespace) -> int:
                 "--output"
             )
         )
-    written = _written(look(options), own_id() if options.snapshot is None else "")
+    written = _written(look(options, _NO_CONFIG), own_id() if options.snapshot is None else "")
     if not written.routes:
         _tell_left_out(written)
         where = options.snapshot or "Docker"
@@ -62,9 +64,9 @@ def init(options: Namespace) -> int:
 
 
 def _written(looked: Looked, own: str) -> Written:
-    if looked.containers is None:
-        raise CannotTell(in_one_line(f"Docker does not answer: {looked.knowledge[0].error}"))
-    return config_from(looked.containers, looked.host, own_id=own, left_out=looked.left_out)
+    if away := looked.away(_NO_CONFIG):
+        raise CannotTell(in_one_line(away))
+    return config_from(looked.seen(_NO_CONFIG), own_id=own, left_out=looked.left_out(_NO_CONFIG))
 
 
 def _tell_left_out(written: Written) -> None:

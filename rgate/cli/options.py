@@ -15,7 +15,8 @@ _MOST_SECONDS: Final = 86400
 _LENGTH: Final = re.compile(r"([0-9]{1,6})([smhd])", re.ASCII)
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SHELLS: Final = ("bash", "zsh", "fish")
-_CONTAINER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# Perhaps behind its source's.
+_CONTAINER_NAME: Final = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_.-]*/)?[A-Za-z0-9][A-Za-z0-9_.-]*")
 _GATEWAY: Final = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::(?P<port>[0-9]{1,5}))?/?", re.ASCII)
 
 
@@ -87,6 +88,9 @@ def add_snapshot(parser: argparse.ArgumentParser) -> None:
         "`--snapshot FILE` behind another command takes what was recorded, anywhere and without Docker. The "
         "file holds ids, names, labels, states, networks and ports; not the values of labels that look like "
         "secrets, or are paths of Compose's."
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="its `sources` are asked (config.yml, where there is one)"
     )
     parser.add_argument(
         "--output",

@@ -9,23 +9,25 @@ from typing import TypeVar
 
 from rgate.cli.asking_gateway import NoAnswer, ask_gateway
 from rgate.cli.config_file import load_config
-from rgate.cli.looking import Looked, look
+from rgate.cli.looking import Looked, LookedAt, look
 from rgate.cli.options import DEFAULT_GATEWAY
 from rgate.cli.text import say
 from rgate.cli.waiting import told_if_slow
-from rgate.core.address import HostView
 from rgate.core.cannot_tell import CannotTell
 from rgate.core.config import Config
 from rgate.core.config_document import without_secrets
 from rgate.core.config_file import parse_document
 from rgate.core.escape import in_one_line
+from rgate.core.knowledge import Knowledge
 from rgate.core.own import OwnPage
 from rgate.core.owners import ChangeKind, OwnerChange, OwnPath, Taker
 from rgate.core.plan import BackendChange, Plan, Situation
 from rgate.core.plan import plan as plan_of
 from rgate.core.planned import PlannedContainer, assumed, with_planned
+from rgate.core.seen import Seen, called_by_docker
 
 _CONFIG = "config.yml"
+_AWAY = "{} does not answer ({})"
 
 
 def plan(options: Namespace) -> int:
@@ -37,9 +39,10 @@ def plan(options: Namespace) -> int:
     before = _looked(options, old, new)
     after = before
     for name, labels in options.labels:
-        planned = PlannedContainer(name, labels)
-        print(f"rgate: {in_one_line(assumed(after.containers or (), planned))}", file=sys.stderr)
-        after = _with(after, planned, new)
+        number, planned = _placed(after, PlannedContainer(name, labels))
+        containers = after.at[number].seen.containers or ()
+        print(f"rgate: {in_one_line(assumed(containers, planned))}", file=sys.stderr)
+        after = _with(after, number, planned, new)
     found = plan_of(_situation(old, before), _situation(new, after))
     if options.json:
         print(json.dumps(found.as_json(), indent=2))
@@ -74,25 +77,42 @@ def _against_gateway(options: Namespace) -> tuple[Config, Config]:
 
 
 def _looked(options: Namespace, old: Config, new: Config) -> Looked:
-    """Return the containers, where they count. Raises CannotTell where Docker does not answer."""
+    """Return the containers, where they count. Raises CannotTell where somebody does not answer."""
     if options.snapshot is None and not old.needs_docker and not new.needs_docker:
-        return Looked((), HostView(), ())
-    looked = look(options)
-    if looked.containers is None:
+        asked = tuple(dict.fromkeys((*old.asked_sources, *new.asked_sources)))
+        return Looked(tuple(LookedAt(Seen((), source=one.name), Knowledge(one.name)) for one in asked), asked)
+    looked = look(options, old, new)
+    if away := looked.away(old, _AWAY) or looked.away(new, _AWAY):
         raise CannotTell(
             in_one_line(
-                f"Docker does not answer ({looked.knowledge[0].error}): start it, check DOCKER_HOST and the "
-                "right to use its socket, or look into a recording with --snapshot"
+                f"{away}: start it, check DOCKER_HOST and the right to use its socket, or look into a "
+                "recording with --snapshot"
             )
         )
     return looked
 
 
-def _with(looked: Looked, planned: PlannedContainer, config: Config) -> Looked:
-    containers = with_planned(looked.containers or (), planned, config.backends)
+def _placed(looked: Looked, planned: PlannedContainer) -> tuple[int, PlannedContainer]:
+    """Return the number of the source that *planned* is to be of, and it by the name that it has there: the
+    one that it names, as `far/orders-1`; or that has one of its name; or the first.
+    """
+    own, named = called_by_docker(planned.name)
+    for number, one in enumerate(looked.at):
+        if named and one.seen.source == named:
+            return number, replace(planned, name=own)
+    for number, one in enumerate(looked.at):
+        if any(container.name == planned.name for container in one.seen.containers or ()):
+            return number, planned
+    return 0, planned
+
+
+def _with(looked: Looked, number: int, planned: PlannedContainer, config: Config) -> Looked:
+    at = looked.at[number]
+    containers = with_planned(at.seen.containers or (), planned, config.backends)
     known = {one.id for one in containers if one.name == planned.name}
-    left_out = {identity: keys for identity, keys in looked.left_out.items() if identity not in known}
-    return replace(looked, containers=containers, left_out=left_out)
+    left_out = {identity: keys for identity, keys in at.left_out.items() if identity not in known}
+    changed = LookedAt(replace(at.seen, containers=containers), at.knowledge, left_out)
+    return replace(looked, at=(*looked.at[:number], changed, *looked.at[number + 1 :]))
 
 
 def _situation(config: Config, looked: Looked) -> Situation:

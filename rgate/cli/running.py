@@ -23,15 +23,17 @@ from rgate.cli.descriptors import most_descriptors
 from rgate.cli.listening import shown, url
 from rgate.cli.signals import REPLACED, Orders
 from rgate.cli.stop import Stop
-from rgate.cli.wiring import Wired, make_engine, shown_docker, wire
+from rgate.cli.wiring import Wired, make_engine, wire
 from rgate.core.commands import PROGRAM
 from rgate.core.config import Config
 from rgate.core.config_changes import config_changes
 from rgate.core.config_errors import ConfigErrors, cut
 from rgate.core.escape import in_one_line
+from rgate.core.facts import in_words
 from rgate.core.gateway import Gateway
 from rgate.core.plan import needs_restart
 from rgate.core.timeline import TimelineEvent, config_refused, config_taken, started
+from rgate.discovery.sources import shown as shown_sources
 from rgate.engines import CAN_TUNNEL
 from rgate.stats import StatsError
 from rgate.telling.access_log import AccessLog, json_line, text_line
@@ -95,12 +97,15 @@ def run(
     if access_log is not None:
         wired.metrics.lost["access"] = lambda: access_log.lost
     obey = partial(_obey, wired, access_log, orders, owner.reload)
-    first_look = partial(wired.watcher.wait_first_look, _FIRST_LOOK_S)
+    first_look = partial(wired.sources.wait_first_look, _FIRST_LOOK_S)
     wired.watch_if_needed()
     status = 0
     goes_on = not config.needs_docker or _beside(first_look, orders, obey)
-    if goes_on and owner.takes_over and config.needs_docker and not wired.watcher.has_listed:
-        log.error("Docker does not answer; see what `docker ps` says. The rgate that serves was not replaced")
+    if goes_on and owner.takes_over and config.needs_docker and (unheard := wired.sources.unheard):
+        who = f"Docker {in_words(unheard)}" if len(config.asked_sources) > 1 else "Docker"
+        log.error(
+            "%s does not answer; see what `docker ps` says. The rgate that serves was not replaced", who
+        )
         goes_on, status = False, 1
     if goes_on:
         engine = make_engine(options.engine, wired)
@@ -154,7 +159,7 @@ def is_ready(process: Process) -> TimelineEvent:
 def ready_text(options: Namespace, listeners: Sequence[socket.socket], gateway: Gateway) -> str:
     """Return what is said once the gateway is ready: one object with `--log-format json`."""
     urls = list(dict.fromkeys(map(url, listeners)))  # one address may have several listeners
-    asked = shown_docker() if gateway.config.needs_docker else ""
+    asked = shown_sources(gateway.config.asked_sources) if gateway.config.needs_docker else ""
     if options.log_format == "json":
         docker = {"docker": asked} if asked else {}
         told = json.dumps({"message": "listening", "urls": urls, **docker, "routes": _routes(gateway)})
@@ -226,7 +231,7 @@ def _beside(wait: Callable[[], object], orders: Orders, obey: Callable[[], int])
 def reloaded(file: str, tell: Callable[[TimelineEvent], object], old: Config) -> Config | None:
     """Return what *file* says now, and *tell* of it; None where it is wrong, and *old* stays in force."""
     try:
-        config = load_config(file)
+        config = load_config(file, is_used=True)
     except ConfigErrors as errors:
         tell(config_refused(time.time(), errors.errors))
         for error in errors.errors:

@@ -44,7 +44,7 @@ def serve(options: Namespace) -> int:
 
 def _serve(options: Namespace) -> int:
     try:
-        config = load_config(options.config)
+        config = load_config(options.config, is_used=True)
     except ConfigErrors as errors:
         if options.log_format == "json":
             for error in errors.errors:

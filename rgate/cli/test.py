@@ -79,7 +79,8 @@ def _place(options: Namespace) -> tuple[str, Explain]:
     """Return where *options* say to look, for people, and what explains from there. Raises CannotTell."""
     if options.gateway is not None:
         return options.gateway, told_by(options.gateway)
-    explain = made_here(load_config(options.config), look(options))
+    config = load_config(options.config)
+    explain = made_here(config, look(options, config))
     return f"{options.config}, {options.snapshot or 'Docker'}", explain
 
 

@@ -105,6 +105,8 @@ def _verdict(shown: Shown, most: int | None) -> Iterator[Text]:
     workers = f", {gateway.workers} workers" if gateway.workers > 1 else ""
     docker = shown.backends.docker
     docker_text = f"Docker {docker.version}" if docker.connected else "no Docker"
+    if sources := shown.backends.sources:
+        docker_text = f"{sum(one.connected for one in sources)} of {len(sources)} Dockers"
     yield _text(
         f"rgate {gateway.version} at {gateway.listen}, {gateway.engine}{workers}{up}, {docker_text}", "dim"
     )

@@ -21,12 +21,9 @@ from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
 from rgate.core.record import Counter, Record, RecordLog, RequestLog, Whole
 from rgate.core.tracing import tracer_of
-from rgate.discovery.daemon import which_daemon
-from rgate.discovery.docker_errors import shown_host
-from rgate.discovery.docker_source import DockerSource
 from rgate.discovery.own_container import own_container_id
 from rgate.discovery.registry import Registry
-from rgate.discovery.watcher import Watcher
+from rgate.discovery.sources import Sources
 from rgate.engines import ENGINES
 from rgate.stats import Stats, open_stats
 from rgate.telling.balanced import Balanced
@@ -101,7 +98,7 @@ class Wired:
 
     gateway: Gateway
     registry: Registry
-    watcher: Watcher
+    sources: Sources
     stats: Stats
     stories: Rings
     process: Process
@@ -114,22 +111,24 @@ class Wired:
     def watch_if_needed(self) -> None:
         """Look for containers where a backend names any: fixed `urls` need no Docker."""
         if self.gateway.config.needs_docker:
-            self.watcher.start()
+            self.sources.start()
 
     def reload(self, config: Config) -> None:
         """Put *config* in force, whole."""
-        self.gateway.swap(config, self.registry.configure(config.backends))
+        self.sources.expect(config.backends, config.asked_sources)
+        self.gateway.swap(config, self.registry.configure(config.backends, config.asked_sources))
+        self.sources.configure(config.asked_sources)
         # What changed between the two came under other names, and was left.
         self.gateway.swap_views(self.registry.views)
         self.stories.note(self.gateway.snapshot)
         self.comings.look()
         self.metrics.loaded()
-        self.watcher.look_again()
+        self.sources.look_again()
         self.watch_if_needed()
 
     def close(self) -> None:
         """End what runs beside the requests, and store the figures."""
-        self.watcher.stop()
+        self.sources.stop()
         self.stats.close()
         if self.traces is not None:
             self.traces.close()
@@ -157,8 +156,7 @@ def wire(
     Raises StatsError where the database cannot be used.
     """
     stats = open_stats(database or config.stats.database)
-    daemon = which_daemon()
-    registry = Registry(config.backends, published_host=daemon.published_host, own_id=own_container_id())
+    registry = Registry(config.backends, config.asked_sources)
     pick: Callable[[], float] = random.Random(seed).random  # noqa: S311 - a pick need not be secret
     gateway = Gateway(
         config,
@@ -173,10 +171,10 @@ def wire(
     registry.subscribe(gateway.swap_views)
     process = process or Process(Timeline(began=time.time()), Started(__version__))
     timeline = process.timeline
-    watcher = Watcher(DockerSource(daemon), registry, tell=timeline.add)
+    sources = Sources(config.asked_sources, registry, own_id=own_container_id(), tell=timeline.add)
 
     def knowledge() -> tuple[Knowledge, ...]:
-        return (watcher.knowledge,)
+        return sources.knowledge
 
     stories = Rings(knowledge)
     stories.note(gateway.snapshot)
@@ -189,7 +187,7 @@ def wire(
     gateway.balancer.told = Refusals(timeline, lambda: gateway.views)
     siblings = siblings or Alone()
     metrics = WorkerMetrics(gateway, knowledge, siblings.place)
-    metrics.lags = lambda: watcher.lags
+    metrics.lags = lambda: sources.lags
     metrics.lost["stderr"] = lines_lost
     registry.subscribe(lambda _: metrics.note())
     app = create_web(
@@ -204,7 +202,7 @@ def wire(
     web = Web(gateway, app, knowledge, stories)
     traces = _open_traces(config)
     log = _All(stats, stories, logs, traces)
-    return Wired(gateway, registry, watcher, stats, stories, process, comings, metrics, web, log, traces)
+    return Wired(gateway, registry, sources, stats, stories, process, comings, metrics, web, log, traces)
 
 
 def _open_traces(config: Config) -> "Traces | None":
@@ -214,12 +212,6 @@ def _open_traces(config: Config) -> "Traces | None":
     from rgate.telling.traces import Traces
 
     return Traces(config.tracing.endpoint)
-
-
-def shown_docker() -> str:
-    """Return which Docker is asked, for people."""
-    daemon = which_daemon()
-    return shown_host(daemon.host) if daemon.host else f"no Docker, as {daemon.problem}"
 
 
 def make_engine(name: str, wired: Wired) -> Engine:
@@ -234,7 +226,7 @@ def make_engine(name: str, wired: Wired) -> Engine:
 
 def create_app(config: Config | str) -> Flask:
     """Return a wired gateway as a WSGI application; see `rgate.create_app`."""
-    wired = wire(load_config(config) if isinstance(config, str) else config, can_tunnel=False)
+    wired = wire(load_config(config, is_used=True) if isinstance(config, str) else config, can_tunnel=False)
     wired.watch_if_needed()
     from rgate.engines.flask_engine import create_flask_app, under_way_in
 

@@ -394,7 +394,7 @@ class _Supervised:
     def reload(self, _config: Config) -> Config | None:
         """Return what is to be put in force; the supervisor has checked and told of it."""
         try:
-            return load_config(self._options.config)
+            return load_config(self._options.config, is_used=True)
         except ConfigErrors:  # changed again since
             return None
 

@@ -27,7 +27,7 @@ def write_cases(options: Namespace) -> int:
     if options.gateway is not None:
         raise CannotTell("--write reads the routes in --config: leave --gateway out")
     config = load_config(options.config)
-    explain = made_here(config, look(options))
+    explain = made_here(config, look(options, config))
 
     def tell(asked: Asked) -> Told:
         document = explain(asked)

@@ -12,6 +12,7 @@ from typing import Final
 from rgate.core.onward import IDEMPOTENT
 from rgate.core.reasons import Reason
 from rgate.core.record import Record
+from rgate.core.seen import called_by_docker
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,8 @@ _SAYS_WHAT_TO_DO: Final = (Reason.FORBIDDEN, Reason.NOT_FOUND, Reason.BAD_QUERY,
 def advice(record: Record) -> Advice:
     """Return what became of the request that *record* is of, and what to do about it."""
     told, do, command = _OF[Reason(record.reason)] if record.reason else _of_the_container(record)
-    return Advice(told + _why_not_elsewhere(record), do, _with_container(command, record))
+    shown = _with_container(command, record)
+    return Advice(told + _why_not_elsewhere(record), _with_where(do, command, record.container), shown)
 
 
 def advice_on(reason: Reason, container: str, *, is_fixed: bool = False) -> Advice:
@@ -170,7 +172,13 @@ def advice_on(reason: Reason, container: str, *, is_fixed: bool = False) -> Advi
     if is_fixed and "{}" in command:
         return Advice(told, do, _ask(container))
     named = container.isprintable() and container != ""
-    return Advice(told, do, _for_container(command, container) if named or "{}" not in command else "")
+    shown = _for_container(command, container) if named or "{}" not in command else ""
+    return Advice(told, _with_where(do, command, container), shown)
+
+
+def _with_where(do: str, command: str, container: str) -> str:
+    """Return *do*, and where a *command* for *container* is to be run."""
+    return f"{do} {where_it_is(container)}".rstrip() if "{}" in command else do
 
 
 def _of_the_container(record: Record) -> tuple[str, str, str]:
@@ -227,5 +235,12 @@ def _ask(address: str) -> str:
 def _for_container(command: str, container: str) -> str:
     if "{}" not in command:
         return command
-    dashes = "-- " if container.startswith("-") else ""
-    return command.format(dashes + quote(container))
+    own, _ = called_by_docker(container)
+    dashes = "-- " if own.startswith("-") else ""
+    return command.format(dashes + quote(own))
+
+
+def where_it_is(container: str) -> str:
+    """Return a sentence that says on which of several Dockers *container* is; "" where there is one."""
+    _, source = called_by_docker(container)
+    return f"It is on the Docker `{source}`." if source else ""

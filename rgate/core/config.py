@@ -13,22 +13,29 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Strict
 from rgate.core.config_values import (
     Body,
     Database,
+    DockerUrl,
     Endpoint,
+    FileName,
     FurtherNames,
     Host,
     Labels,
     Name,
+    NamesOfSources,
     Networks,
+    OneHost,
     OrParts,
     Prefix,
     ResponseBody,
     Seconds,
     Share,
+    SourceName,
     StatsPath,
     Urls,
     Whole,
     one_mapping,
+    some_sources,
 )
+from rgate.core.knowledge import DEFAULT_SOURCE
 
 _BODILESS: Final = (204, 205, 304)
 _NO_ROUTE: Final = Body(b"No route matches this path.\n")
@@ -119,12 +126,53 @@ class Backend:
     address: AddressKind = AddressKind.AUTO
     policy: Policy = Policy.RANDOM
     timeouts: Timeouts = Timeouts()
+    sources: NamesOfSources = ()  # none: all
 
 
 def _labels_or_urls(backend: Backend) -> Backend:
     if bool(backend.match_labels) == bool(backend.urls):
         raise ValueError("exactly one of `match_labels` and `urls` is required")
+    if backend.urls and backend.sources:
+        raise ValueError("`urls` are asked as they are, and are of no source: leave `sources` out")
     return backend
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files for TLS with a daemon: who signed its certificate, and what rgate shows it itself."""
+
+    ca: FileName
+    cert: FileName = ""
+    key: FileName = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Somebody who knows containers. Neither *docker* nor *swarm*: the Docker that the environment names.
+
+    *address_host*: where its published ports are; "" for the host of its URL.
+    """
+
+    name: SourceName
+    docker: DockerUrl = ""
+    swarm: DockerUrl = ""
+    tls: Tls | None = None
+    address_host: OneHost = ""
+
+
+def _docker_or_swarm(source: Source) -> Source:
+    if bool(source.docker) == bool(source.swarm):
+        raise ValueError("exactly one of `docker` and `swarm` is required")
+    if source.tls is not None:
+        if not (source.docker or source.swarm).startswith("tcp://"):
+            raise ValueError("`tls` is for `tcp://` alone: leave it out")
+        if bool(source.tls.cert) != bool(source.tls.key):
+            raise ValueError("`tls.cert` and `tls.key` belong together: name both, or none")
+    return source
+
+
+ENVIRONMENT: Final = Source(DEFAULT_SOURCE)
+"""The one source that is asked where none is configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +225,14 @@ class Config:
     admin: Admin = Admin()
     limits: Limits = Limits()
     tracing: Tracing | None = None
+    sources: Annotated[
+        tuple[Annotated[Source, AfterValidator(_docker_or_swarm)], ...], AfterValidator(some_sources)
+    ] = ()
+
+    @property
+    def asked_sources(self) -> tuple[Source, ...]:
+        """Who is asked for containers, in the order of the file."""
+        return self.sources or (ENVIRONMENT,)
 
     @property
     def needs_docker(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
-from rgate.core.config import Backend, Config, Route
+from rgate.core.config import Backend, Config, Route, Source
 from rgate.core.plan import needs_restart
 from rgate.core.wording import code, several
 
@@ -21,6 +21,8 @@ def config_changes(old: Config, new: Config) -> str:
         *_changed_routes(_by_name(old.routes), _by_name(new.routes)),
         *_listed("backend", _by_name(old.backends), _by_name(new.backends)),
         *_changed_backends(_by_name(old.backends), _by_name(new.backends)),
+        *_listed("source", _by_name(old.sources), _by_name(new.sources)),
+        *_changed_sources(_by_name(old.sources), _by_name(new.sources)),
         *_others(old, new),
     ]
     more = len(told) - _TOLD
@@ -71,10 +73,17 @@ def _changed_backends(old: Mapping[str, Backend], new: Mapping[str, Backend]) ->
             yield f"{code(name)} has {_keys(before, backend)}"
 
 
+def _changed_sources(old: Mapping[str, Source], new: Mapping[str, Source]) -> Iterator[str]:
+    for name, source in new.items():
+        before = old.get(name)
+        if before is not None and before != source:
+            yield f"source {code(name)} has {_keys(before, source)}"
+
+
 def _others(old: Config, new: Config) -> Iterator[str]:
     at_the_start = needs_restart(old, new)
     for key in _differing(old, new):
-        if key not in ("routes", "backends", "stats", *at_the_start):
+        if key not in ("routes", "backends", "sources", "stats", *at_the_start):
             yield f"{code(key)} changed"
     if old.stats.path != new.stats.path:
         yield f"the figures are at {code(new.stats.path)}"

@@ -16,7 +16,9 @@ from rgate.core.config_values import Body
 from rgate.core.url_secrets import url_without_secrets
 
 # They must not be there rather than be empty.
-_ABSENT_IF_EMPTY: Final = frozenset({"host", "match_labels", "urls"})
+_ABSENT_IF_EMPTY: Final = frozenset(
+    {"address_host", "cert", "docker", "host", "key", "match_labels", "sources", "swarm", "urls"}
+)
 
 # In JSON as they are, and not so in YAML: line breaks, and what it takes for no text.
 _ESCAPED: Final = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")

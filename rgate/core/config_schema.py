@@ -41,6 +41,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "backends[].timeouts.connect": "How long a candidate may take to accept a connection",
     "backends[].timeouts.response": "from the last byte of the request to the end of the response's head",
     "backends[].timeouts.idle": "between two reads or two writes",
+    "backends[].sources": "whose containers are its candidates, by the names of `sources`",
     "default_response": "what is answered where no route matches",
     "default_response.body": "what is answered where no route matches",
     "default_response.status_code": "with which status it is answered",
@@ -62,6 +63,15 @@ MEANINGS: Final[Mapping[str, str]] = {
     "tracing": "spans of requests, by OpenTelemetry; without it no traces are made",
     "tracing.endpoint": "the collector that spans are sent to; without a path, `/v1/traces` is asked",
     "tracing.sample": "of which share of the traces; a trusted peer that has decided is heeded instead",
+    "sources": "who is asked for containers; without it the Docker that the `docker` command would ask",
+    "sources[].name": "what figures, logs and pages call it, and its containers after, as in `far/orders-1`",
+    "sources[].docker": "which Docker is asked, or which Podman",
+    "sources[].swarm": "which manager of a Swarm is asked for services, tasks and nodes",
+    "sources[].tls": "files for TLS with a daemon at `tcp://`",
+    "sources[].tls.ca": "who has signed the daemon's certificate",
+    "sources[].tls.cert": "rgate's own certificate, where the daemon asks for one",
+    "sources[].tls.key": "and its key",
+    "sources[].address_host": "where the ports are that its containers publish",
 }
 """What each key means, by its path. docs/configuration.md says the same, and what it rests on."""
 
@@ -79,6 +89,9 @@ def config_schema() -> dict[str, Any]:
         if place.get("default", ...) in (None, "") or (place.get("default") == [] and is_some):
             del place["default"]  # no value that a file may have: the key is left out
     definitions["Backend"]["oneOf"] = [{"required": ["match_labels"]}, {"required": ["urls"]}]
+    definitions["Backend"]["dependentSchemas"] = {"sources": {"required": ["match_labels"]}}
+    definitions["Source"]["oneOf"] = [{"required": ["docker"]}, {"required": ["swarm"]}]
+    schema["properties"]["sources"]["minItems"] = 1
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": _TITLE,

@@ -167,6 +167,65 @@ def _endpoint(text: str) -> str:
     return text if (matched["path"] or "/") != "/" else text.removesuffix("/") + "/v1/traces"
 
 
+_SOURCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def _source_name(name: str) -> str:
+    """Return *name*, which stands before the names of containers and a slash."""
+    if not _SOURCE.fullmatch(name):
+        raise ValueError("must be of letters, digits, `.`, `_` and `-`, and begin with one of the first two")
+    return name
+
+
+def _names_of_sources(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("is empty: leave it out for all sources, or name one")
+    return names
+
+
+def some_sources(sources: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return *sources*, unless there are none."""
+    if not sources:
+        raise ValueError("is empty: leave it out for the Docker that the environment names")
+    return sources
+
+
+def _docker_url(text: str) -> str:
+    """Return the URL of a daemon, or `context:` and the name of a context of the `docker` command."""
+    allowed = "`unix:///path`, `tcp://host:port`, `ssh://user@host` or `context:name`"
+    scheme, colon, rest = text.partition(":")
+    if not colon or scheme not in ("unix", "tcp", "ssh", "context"):
+        near = "; `tcp://` is spoken with TLS where there is `tls`" if scheme in ("http", "https") else ""
+        raise ValueError(f"must be {allowed}{near}")
+    if scheme == "context":
+        if not rest or not rest.isprintable() or "/" in rest or " " in rest:
+            raise ValueError("names no context: `docker context ls` shows which there are")
+        return text
+    if scheme == "unix":
+        if not rest.startswith("///") or len(rest) < 4:
+            raise ValueError("has no absolute path: it is `unix:///path`, with three slashes")
+        return text
+    matched = _DOCKER_URL.fullmatch(rest)
+    if matched is None:
+        raise ValueError(f"must be {allowed}, without path and query")
+    if wrong := wrong_with_host(matched["host"]):
+        raise ValueError(f"the host {wrong}")
+    if matched["port"] is not None and not 0 < int(matched["port"]) < 65536:
+        raise ValueError("the port is none: it is from 1 to 65535")
+    if scheme == "tcp" and matched["user"] is not None:
+        raise ValueError("has a user, whom no daemon asks for: leave it out")
+    if scheme == "tcp" and matched["port"] is None:
+        raise ValueError("has no port: mostly it is 2376 with `tls`, and 2375 without")
+    if ":" in (matched["user"] or ""):
+        raise ValueError("has a password, which would be read by many: use a key, as `ssh` does")
+    return text
+
+
+_DOCKER_URL: Final = re.compile(
+    r"//(?:(?P<user>[^/?#@\s]*)@)?(?P<host>\[[^]]*]|[^][:/?#@\s]+)(?::(?P<port>[0-9]{1,5}))?/?"
+)
+
+
 def _some(urls: tuple[str, ...]) -> tuple[str, ...]:
     if not urls:
         raise ValueError("is empty; allowed: a list of at least one")
@@ -267,15 +326,33 @@ Host = Annotated[
     AfterValidator(_host),
     WithJsonSchema({"type": "string", "pattern": r"^(\*\.)?(\[[^\]]*\]|[^\]\[:/*\s]+)$"}),
 ]
-FurtherNames = tuple[
-    Annotated[
-        str,
-        Strict(),
-        AfterValidator(_further_name),
-        WithJsonSchema({"type": "string", "pattern": r"^(\[[^\]%]*\]|[^\]\[:/*%\s]+)$"}),
-    ],
-    ...,
+OneHost = Annotated[
+    str,
+    Strict(),
+    AfterValidator(_further_name),
+    WithJsonSchema({"type": "string", "pattern": r"^(\[[^\]%]*\]|[^\]\[:/*%\s]+)$"}),
 ]
+FileName = Annotated[str, Strict(), Field(min_length=1)]
+SourceName = Annotated[
+    str,
+    Strict(),
+    AfterValidator(_source_name),
+    WithJsonSchema({"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"}),
+]
+NamesOfSources = Annotated[
+    tuple[Annotated[str, Strict()], ...],
+    AfterValidator(_names_of_sources),
+    Field(json_schema_extra={"minItems": 1}),
+]
+DockerUrl = Annotated[
+    str,
+    Strict(),
+    AfterValidator(_docker_url),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^(unix:///.+|tcp://[^/?#@\s]+/?|ssh://[^/?#\s]+/?|context:[^/\s]+)$"}
+    ),
+]
+FurtherNames = tuple[OneHost, ...]
 Labels = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_labels), WithJsonSchema(_LABELS_SCHEMA)]
 Urls = Annotated[
     tuple[

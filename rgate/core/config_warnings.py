@@ -58,7 +58,7 @@ def warnings(config: Config) -> tuple[str, ...]:
         if why := never.get((route.host, route.path_prefix)):
             of_routes.append(f"{route.name} can never match, as {why}")
         of_routes += _of_route(route, prefixes[route.host])
-    return (*of_routes, *_unused(config))
+    return (*of_routes, *_unused(config), *_unasked(config))
 
 
 def _of_route(route: Route, prefixes: Sequence[str]) -> Iterator[str]:
@@ -93,6 +93,18 @@ def _cut(prefix: str, prefixes: Sequence[str]) -> tuple[str, int]:
     below, above = bisect_left(prefixes, prefix + "/"), bisect_left(prefixes, prefix + "0")  # "0" follows "/"
     number = end - start - (above - below)
     return (prefixes[start if start < below else above], number - 1) if number else ("", 0)
+
+
+def _unasked(config: Config) -> list[str]:
+    by_labels = [backend for backend in config.backends if backend.match_labels]
+    if not by_labels or not all(backend.sources for backend in by_labels):
+        return []
+    asked = {name for backend in by_labels for name in backend.sources}
+    return [
+        f"no backend asks the source {source.name}: remove it, or name it in `sources` of a backend"
+        for source in config.sources
+        if source.name not in asked
+    ]
 
 
 def _unused(config: Config) -> list[str]:

@@ -12,12 +12,12 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from rgate.core.address import HostView
 from rgate.core.config import Backend, Stats
 from rgate.core.containers import Container, State
 from rgate.core.escape import in_one_line
 from rgate.core.labels import SERVICES, Label, Labelled, names_something
-from rgate.core.left_out import doubts
+from rgate.core.left_out import LeftOutKeys, doubts
+from rgate.core.seen import Seen, union
 from rgate.core.selection import views_of
 
 SCHEMA_FILE: Final = "rgate.schema.json"
@@ -84,25 +84,24 @@ class _Entry:
 
 
 def config_from(
-    containers: Iterable[Container],
-    host: HostView,
+    sources: Sequence[Seen],
     *,
     own_id: str = "",
-    left_out: Mapping[str, Collection[str]] | None = None,
+    left_out: Mapping[str, LeftOutKeys] | None = None,
 ) -> Written:
-    """Return a configuration for those of *containers* that run.
+    """Return a configuration for those containers of *sources* that run.
 
     *own_id*: how the id of rgate's own container begins, "" for none. *left_out*: of labels whose values are
-    not known the keys, by the container's id.
+    not known, by the name of the source.
     """
-    every = tuple(containers)
+    every = [one.container for one in union(sources, is_named=len(sources) > 1)]
     hidden = left_out or {}
     labelled = Labelled(every)
-    unknown = frozenset(key for keys in hidden.values() for key in keys)
+    unknown = frozenset(key for some in hidden.values() for keys in some.values() for key in keys)
     found = [_entry(kind, alike, labelled, unknown) for kind, alike in sorted(_kinds(every, own_id).items())]
     entries = [one for one in found if isinstance(one, _Entry)]
     without = [one for one in found if not isinstance(one, _Entry)]
-    kept = list(_named(_leading(entries, every, host, hidden, without)))
+    kept = list(_named(_leading(entries, sources, hidden, without)))
     without.sort()
     return Written(_text(kept, without), len(kept), tuple(without))
 
@@ -187,9 +186,8 @@ def _is_text(text: str) -> bool:
 
 def _leading(
     entries: Sequence[_Entry],
-    containers: Sequence[Container],
-    host: HostView,
-    hidden: Mapping[str, Collection[str]],
+    sources: Sequence[Seen],
+    hidden: Mapping[str, LeftOutKeys],
     without: list[tuple[str, str]],
 ) -> Iterator[_Entry]:
     """Yield those of *entries* that lead to a container, with a port where one has to be chosen.
@@ -199,9 +197,9 @@ def _leading(
     plain = [
         replace(one, backend=replace(one.backend, name=str(number))) for number, one in enumerate(entries)
     ]
-    found = views_of((one.backend for one in plain), containers, host)
+    found = views_of((one.backend for one in plain), sources)
     ported = [_ported(one) for one in plain]
-    found_by_port = views_of((one.backend for one in ported), containers, host)
+    found_by_port = views_of((one.backend for one in ported), sources)
 
     def is_better(name: str) -> bool:
         return len(found_by_port[name].candidates) > len(found[name].candidates)
@@ -209,8 +207,7 @@ def _leading(
     names = [one.backend.name for one in plain]
     chosen = [ported[n] if is_better(name) else plain[n] for n, name in enumerate(names)]
     views = {name: found_by_port[name] if is_better(name) else found[name] for name in names}
-    left = {container: frozenset(keys) for container, keys in hidden.items()}
-    doubtful = doubts((one.backend for one in chosen), containers, host, left)
+    doubtful = doubts((one.backend for one in chosen), sources, hidden)
     for one in chosen:
         name = one.backend.name
         if name in doubtful:

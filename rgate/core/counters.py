@@ -47,6 +47,11 @@ def _together(
     return together
 
 
+def added(one: Numbers, other: Numbers) -> Numbers:
+    """Return both numbers, or histograms of the same bounds, as one."""
+    return tuple(map(_add, one, other))
+
+
 def nothing(bounds: Sequence[float]) -> Numbers:
     """Return the histogram of nothing."""
     return (0,) * (len(bounds) + 2)

@@ -50,7 +50,8 @@ class DockerFacts:
     """How Docker at *host* answered. Errors end in `: ` and what to do; "" for none.
 
     *context*: what names one of another machine, but for DOCKER_HOST, which is meant; "" for none.
-    *ahead_s*: by how much Docker's clock is ahead of ours; None: not known.
+    *ahead_s*: by how much Docker's clock is ahead of ours; None: not known. *source*: what it is called, ""
+    where it is the only one.
     """
 
     host: str
@@ -59,6 +60,7 @@ class DockerFacts:
     events_error: str = ""
     context: str = ""
     ahead_s: float | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ class NameFacts:
 class Facts:
     """All that was found out. None: it could not be looked at, as something before it is wrong."""
 
-    docker: DockerFacts
+    dockers: Sequence[DockerFacts]
     config: ConfigFacts
     ports: Sequence[PortFacts]
     empty: Sequence[EmptyBackend] | None = None
@@ -153,7 +155,7 @@ def checks(facts: Facts) -> list[Check]:
     """Return all checks, in the order in which one would mend what is wrong."""
     needs_docker = bool(facts.config.errors) or facts.config.needs_docker
     found = [
-        *_docker(facts.docker, is_needed=needs_docker),
+        *(check for docker in facts.dockers for check in _docker(docker, is_needed=needs_docker)),
         _config(facts.config),
         *_backends(facts.empty),
         *map(_port, facts.ports),
@@ -164,8 +166,7 @@ def checks(facts: Facts) -> list[Check]:
         found.append(_disk(facts.disk))
     if facts.files is not None:
         found.append(_files(facts.files))
-    if facts.docker.ahead_s is not None:
-        found.append(_clock(facts.docker.ahead_s))
+    found += [_clock(docker, docker.ahead_s) for docker in facts.dockers if docker.ahead_s is not None]
     return [*found, *_names(facts.names)]
 
 
@@ -174,14 +175,19 @@ def is_sound(found: Iterable[Check]) -> bool:
     return all(check.level is not Outcome.FAIL for check in found)
 
 
+def _of(what: str, docker: DockerFacts) -> str:
+    """Return what a check of *docker* is called."""
+    return f"{what} {docker.source}" if docker.source else what
+
+
 def _docker(docker: DockerFacts, *, is_needed: bool) -> Iterator[Check]:
     if docker.error:
         why, do = why_and_do(docker.error)
         level = Outcome.FAIL if is_needed else Outcome.WARNING
         needless = "" if is_needed else " (no backend needs it)"
-        yield Check("docker", level, f"{why}{needless}", do)
+        yield Check(_of("docker", docker), level, f"{why}{needless}", do)
     else:
-        yield Check("docker", Outcome.OK, f"Docker {docker.version} answers at {docker.host}")
+        yield Check(_of("docker", docker), Outcome.OK, f"Docker {docker.version} answers at {docker.host}")
     if docker.context:
         yield Check(
             "docker context",
@@ -192,13 +198,13 @@ def _docker(docker: DockerFacts, *, is_needed: bool) -> Iterator[Check]:
     if docker.events_error:
         why, do = why_and_do(docker.events_error)
         yield Check(
-            "docker events",
+            _of("docker events", docker),
             Outcome.WARNING,
             f"Docker tells no events, so what changes is seen late: {why}",
             do or "let rgate ask for /events",
         )
     elif not docker.error:
-        yield Check("docker events", Outcome.OK, "Docker tells its events")
+        yield Check(_of("docker events", docker), Outcome.OK, "Docker tells its events")
 
 
 def _config(config: ConfigFacts) -> Check:
@@ -272,13 +278,13 @@ def _files(files: FileFacts) -> Check:
     return Check("open files", Outcome.OK, text)
 
 
-def _clock(ahead_s: float) -> Check:
+def _clock(docker: DockerFacts, ahead_s: float) -> Check:
     if abs(ahead_s) < _CLOCK_APART_S:
-        return Check("clock", Outcome.OK, "this clock and Docker's agree")
+        return Check(_of("clock", docker), Outcome.OK, "this clock and Docker's agree")
     level = Outcome.FAIL if abs(ahead_s) >= _CLOCK_FAR_APART_S else Outcome.WARNING
     way = "ahead of" if ahead_s > 0 else "behind"
     return Check(
-        "clock",
+        _of("clock", docker),
         level,
         f"Docker's clock is {length(abs(ahead_s))} {way} this machine's",
         "set both by NTP, such as `timedatectl set-ntp true`",

@@ -28,6 +28,7 @@ from rgate.core.problem import ANSWERS, Problem
 from rgate.core.reading import Reading, RequestReader
 from rgate.core.reasons import Failure, LeftOut
 from rgate.core.routing import without_prefix
+from rgate.core.seen import called_by_docker
 from rgate.core.tracing import told_with
 
 MADE_ID: Final = "<made>"
@@ -214,7 +215,10 @@ class _Told:
     def _of_backend(self, backend: Backend, view: BackendView) -> Iterator[Fact]:
         yield told.backend(backend, view)
         if not backend.urls:
-            yield from (told.knowledge(one, view.stale) for one in self.knowledge)
+            is_named = len(self.knowledge) > 1
+            for one in self.knowledge:
+                if not backend.sources or one.source in backend.sources:
+                    yield told.knowledge(one, is_named=is_named)
 
     def _of_problem(self, problem: Problem, steps: tuple[Fact, ...]) -> Explanation:
         status, _ = ANSWERS[problem.reason]
@@ -233,9 +237,14 @@ def _candidates(
     if backend.urls:
         return tuple(ExplainedCandidate(one.name, str(one.address), FROM_URLS, "") for one in view.candidates)
     address_from = {one.container_id: one.address_from for one in view.containers}
-    source = knowledge[0].source if knowledge else DEFAULT_SOURCE
+    alone = knowledge[0].source if knowledge else DEFAULT_SOURCE
     return tuple(
-        ExplainedCandidate(one.name, str(one.address), address_from.get(one.container_id, ""), source)
+        ExplainedCandidate(
+            one.name,
+            str(one.address),
+            address_from.get(one.container_id, ""),
+            called_by_docker(one.name)[1] or alone,
+        )
         for one in view.candidates
     )
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from rgate.core.candidates import BackendView
 from rgate.core.config import Backend, DefaultResponse, Match, Policy, ResponseFormat, Route
-from rgate.core.knowledge import DEFAULT_SOURCE, Connection, Knowledge
+from rgate.core.knowledge import DEFAULT_SOURCE, Connection, Knowledge, stale_since
 from rgate.core.own import OwnPage
 from rgate.core.problem import ANSWERS, Problem
 
@@ -107,12 +107,14 @@ def backend(chosen: Backend, view: BackendView) -> Fact:
     labels = in_words([code(f"{key}={value}") for key, value in chosen.match_labels])
     word = "labels" if len(chosen.match_labels) > 1 else "label"
     level = Level.OK if view.candidates else Level.BAD
-    return Fact(level, "Backend", f"{code(chosen.name)} wants containers with the {word} {labels}{picks}")
+    whose = f" of {in_words([code(name) for name in chosen.sources])}" if chosen.sources else ""
+    wants = f"{code(chosen.name)} wants containers{whose} with the {word} {labels}{picks}"
+    return Fact(level, "Backend", wants)
 
 
-def knowledge(known: Knowledge, stale: str) -> Fact:
-    """Return how fresh what is known of containers is. *stale*: the view's sentence, "" where it is fresh."""
-    about = "Docker" if known.source == DEFAULT_SOURCE else f"Docker {known.source}"
+def knowledge(known: Knowledge, *, is_named: bool) -> Fact:
+    """Return how fresh what is known of the containers of a source is. *is_named*: there are several."""
+    about = f"Docker {known.source}" if is_named or known.source != DEFAULT_SOURCE else "Docker"
     error = f" ({known.error})" if known.error else ""
     match known.docker:
         case Connection.CONNECTED:
@@ -124,8 +126,8 @@ def knowledge(known: Knowledge, stale: str) -> Fact:
                 Level.OK, about, f"connected{version}{age}, events {known.events.value}", known.since or None
             )
         case Connection.AWAY:
-            away = f"it does not answer{error}: what is known is from before"
-            return Fact(Level.WARN, about, stale or away, known.since or None)
+            who = about if is_named else "Docker"
+            return Fact(Level.WARN, about, stale_since(known.since, who), known.since or None)
         case Connection.NEVER:
             return Fact(Level.BAD, about, f"it has not answered yet{error}", known.since or None)
 

@@ -40,9 +40,9 @@ class Knowledge:
     last_event: float | None = None  # when the last event came, in Unix seconds; None: none has
 
 
-def stale_since(since: float) -> str:
+def stale_since(since: float, who: str = "Docker") -> str:
     """Return a sentence for what rests on a source that has not answered *since*, in Unix seconds."""
-    return f"Docker has not answered since {_utc(since)}, so this is as of then."
+    return f"{who} has not answered since {_utc(since)}, so this is as of then."
 
 
 def _utc(unix_s: float) -> str:

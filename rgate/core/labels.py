@@ -49,13 +49,12 @@ class Wanted:
 
 
 class Labelled:
-    """Some containers by their labels. They are called by their number in `containers`: those that run
-    first, then by name.
+    """Some containers by their labels, each once. They are called by their number in `containers`: those that
+    run first, then by name.
     """
 
     def __init__(self, containers: Iterable[Container]) -> None:
-        self.by_id = {container.id: container for container in containers}
-        self.containers = tuple(sorted(self.by_id.values(), key=_order))
+        self.containers = tuple(sorted(containers, key=_order))
         self._with: dict[Label, set[int]] = defaultdict(set)
         self._values: dict[str, set[str]] = defaultdict(set)
         self._keys: dict[str, set[str]] = defaultdict(set)  # by value

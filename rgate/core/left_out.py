@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
 
-from rgate.core.address import PORT_LABEL, HostView
+from rgate.core.address import PORT_LABEL
 from rgate.core.cannot_tell import CannotTell
 from rgate.core.config import Backend
 from rgate.core.containers import Container
 from rgate.core.escape import in_one_line
+from rgate.core.seen import Seen, asked_of, called, union
 from rgate.core.selection import view_of
 
 LeftOutKeys = Mapping[str, frozenset[str]]
@@ -34,16 +35,18 @@ class LeftOutLabel(CannotTell):
 
 
 def doubts(
-    backends: Iterable[Backend], containers: Iterable[Container], host: HostView, left_out: LeftOutKeys
+    backends: Iterable[Backend], sources: Sequence[Seen], left_out: Mapping[str, LeftOutKeys]
 ) -> dict[str, LeftOutLabel]:
-    """Return, by the names of *backends*, why it cannot be told where the requests of some may go."""
-    found = tuple(containers)
-    reasons = ((backend.name, _doubt(backend, found, host, left_out)) for backend in backends)
+    """Return, by the names of *backends*, why it cannot be told where the requests of some may go.
+
+    *left_out*: by the name of the source.
+    """
+    reasons = ((backend.name, _doubt(backend, sources, left_out)) for backend in backends)
     return {name: doubt for name, doubt in reasons if doubt is not None}
 
 
 def _doubt(
-    backend: Backend, containers: tuple[Container, ...], host: HostView, left_out: LeftOutKeys
+    backend: Backend, every: Sequence[Seen], left_out: Mapping[str, LeftOutKeys]
 ) -> LeftOutLabel | None:
     """Return why *backend* has not one outcome, whatever the values were that are left out; None: it has.
 
@@ -52,51 +55,78 @@ def _doubt(
     that is in it then whatever the first one's values are.
     """
     asked_for = {key for key, _ in backend.match_labels} | {PORT_LABEL}
-    if all(asked_for.isdisjoint(keys) for keys in left_out.values()):
+    asked = asked_of(every, backend.sources)
+    hidden = {
+        (seen.source, identity): keys
+        for seen in asked
+        for identity, keys in left_out.get(seen.source, {}).items()
+    }
+    if all(asked_for.isdisjoint(keys) for keys in hidden.values()):
         return None
-    containers = _concerned(backend, containers, left_out)
-    by_id = {container.id: container for container in containers}
+    sources = _concerned(backend, asked, hidden)
     unsure = {
-        container.id: _variants(container, backend, keys, by_id)
-        for container in containers
-        if (keys := asked_for & left_out.get(container.id, frozenset()))
+        (seen.source, container.id): _variants(container, backend, keys, others)
+        for seen, others in ((seen, {one.id: one for one in seen.containers or ()}) for seen in sources)
+        for container in others.values()
+        if (keys := asked_for & hidden.get((seen.source, container.id), frozenset()))
     }
 
     def outcome(numbers: Mapping[str, int]) -> tuple[object, ...]:
-        tried = []
-        for container in containers:
-            if (own := unsure.get(container.id)) is not None:
-                labels = own.labels[numbers.get(container.id, 0) % len(own.labels)]
-                tried.append(replace(container, labels=labels))
-            else:
-                tried.append(container)
-        view = view_of(backend, tried, host)
+        view = view_of(backend, [_tried(seen, unsure, numbers) for seen in sources])
         return (view.reason, *view.candidates)
 
     most = max((len(one.labels) for one in unsure.values()), default=1)
     first = outcome({}) if most > 1 else ()
-    if all(outcome(dict.fromkeys(unsure, number)) == first for number in range(1, most)):
+    everywhere = {identity for _, identity in unsure}
+    if all(outcome(dict.fromkeys(everywhere, number)) == first for number in range(1, most)):
         return None
-    for container in sorted(containers, key=lambda one: (one.name, one.id)):
-        if (own := unsure.get(container.id)) is not None:
-            outcomes = [outcome({container.id: number}) for number in range(len(own.labels))]
-            if any(other != first for other in outcomes):
-                return LeftOutLabel(backend.name, container.name, own.that_count(outcomes))
+    for name, identity, own in sorted(
+        (
+            (container.name if len(every) == 1 else called(seen.source, container.name), container.id, own)
+            for seen in sources
+            for container in seen.containers or ()
+            if (own := unsure.get((seen.source, container.id))) is not None
+        ),
+        key=lambda one: one[:2],
+    ):
+        outcomes = [outcome({identity: number}) for number in range(len(own.labels))]
+        if any(other != first for other in outcomes):
+            return LeftOutLabel(backend.name, name, own.that_count(outcomes))
     raise AssertionError("what all do together, one of them does alone")
 
 
+def _tried(seen: Seen, unsure: Mapping[tuple[str, str], "_Variants"], numbers: Mapping[str, int]) -> Seen:
+    """Return *seen* with those labels that *numbers* says, by the container's id; else the first ones."""
+    containers = []
+    for container in seen.containers or ():
+        own = unsure.get((seen.source, container.id))
+        if own is not None:
+            labels = own.labels[numbers.get(container.id, 0) % len(own.labels)]
+            container = replace(container, labels=labels)
+        containers.append(container)
+    return replace(seen, containers=tuple(containers))
+
+
 def _concerned(
-    backend: Backend, containers: tuple[Container, ...], left_out: LeftOutKeys
-) -> tuple[Container, ...]:
-    """Return those that may have all labels of *backend*, and those whose networks they share."""
-    may_have_all = []
-    for container in containers:
-        keys = left_out.get(container.id, frozenset())
-        if all(key in keys or container.labels.get(key) == value for key, value in backend.match_labels):
-            may_have_all.append(container)
-    ids = {container.id for container in may_have_all}
-    ids |= {container.network_mode.removeprefix("container:") for container in may_have_all}
-    return tuple(container for container in containers if container.id in ids)
+    backend: Backend, sources: Sequence[Seen], hidden: Mapping[tuple[str, str], frozenset[str]]
+) -> tuple[Seen, ...]:
+    """Return *sources* with those alone that may have all labels of *backend*, and those whose networks they
+    share.
+    """
+    unknown: dict[str, set[str]] = {}
+    for (_, identity), keys in hidden.items():
+        unknown.setdefault(identity, set()).update(keys)
+    ids = set()
+    for one in union(sources):
+        may = unknown.get(one.container.id, set())
+        if all(key in may or one.container.labels.get(key) == value for key, value in backend.match_labels):
+            ids |= {one.container.id, one.container.network_mode.removeprefix("container:")}
+    return tuple(
+        replace(seen, containers=tuple(one for one in seen.containers if one.id in ids))
+        if seen.containers is not None
+        else seen
+        for seen in sources
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,10 +168,11 @@ def read(data: bytes, file_name: str) -> Recording:
     if type(version) is not int or version != VERSION:
         raise _one(file_name, f"found {shown(version)}; allowed: {VERSION}", _KEY)
     recording = Recording(_time(found.at("taken")), tuple(map(_source, found.at("sources").each())))
+    names: set[str] = set()
     for number, source in enumerate(recording.sources):
-        if source.host != recording.sources[0].host:
-            message = "is seen from another host than sources[0], and all have to be of one: leave others out"
-            found.wrong.append((("sources", number, "docker"), message))
+        if source.name in names:
+            found.wrong.append((("sources", number, "name"), f"{shown(source.name)} stands twice"))
+        names.add(source.name)
     if wrong := list(dict.fromkeys(found.wrong)):
         errors = [ConfigError(file_name, 0, show_path(path), message) for path, message in wrong[:_MOST_TOLD]]
         if len(wrong) > len(errors):

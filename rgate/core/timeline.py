@@ -241,6 +241,12 @@ def config_refused(at: float, errors: Sequence[ConfigError]) -> TimelineEvent:
 # Docker.
 
 
+def of_source(event: TimelineEvent, source: str) -> TimelineEvent:
+    """Return *event*, which is of Docker, as that of one *source* of several."""
+    about = f"{source} {event.about}" if event.about else ""
+    return replace(event, kind=Kind.SOURCE, text=f"{code(source)}: {event.text}", about=about)
+
+
 def docker_there(at: float, version: str, away_s: float | None, listed: str) -> TimelineEvent:
     """Return that Docker answers: for the first time, or after *away_s*. *listed*: see `listed`."""
     text = "Docker answers" if away_s is None else f"Docker answers again, after {length(away_s)}"

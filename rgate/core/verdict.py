@@ -11,7 +11,7 @@ from enum import Enum
 from shlex import quote
 from typing import Final
 
-from rgate.core.advice import Advice, advice_on
+from rgate.core.advice import Advice, advice_on, where_it_is
 from rgate.core.candidates import BackendView, ContainerView
 from rgate.core.commands import PROGRAM, asking
 from rgate.core.config import Config
@@ -20,6 +20,7 @@ from rgate.core.knowledge import Connection, Events, Knowledge
 from rgate.core.lately import Cause, Lately
 from rgate.core.near_misses import MissingLabel, NearMiss
 from rgate.core.reasons import LeftOut, Reason
+from rgate.core.seen import called_by_docker
 from rgate.core.wording import code, listed, why_and_do
 
 WINDOW_S: Final = 900
@@ -189,10 +190,13 @@ def _is_away(knowledge: Knowledge) -> bool:
 
 def _headline(situation: Situation, leading: tuple[Cause, int] | None) -> str:
     away = [one for one in _asked(situation) if _is_away(one)]
-    if away and len(away) == len(situation.knowledge):
+    first = _who_has_containers(situation.views)
+    if away and len(situation.knowledge) == 1:
         first = _away_since(situation, away[0])
-    else:
-        first = _who_has_containers(situation.views)
+    elif away:
+        do = "does" if len(away) == 1 else "do"
+        who = listed([one.source for one in away], _MOST_OF_A_KIND)
+        first = f"Docker {who} {do} not answer; {first[0].lower()}{first[1:]}"
     return f"{first}; {_errors(situation.lately, leading)}."
 
 
@@ -259,7 +263,7 @@ def _findings(
 
 
 def _of_docker(away: Knowledge, *, alone: bool) -> Finding:
-    who = "Docker" if alone else f"Docker of the source {code(away.source)}"
+    who = "Docker" if alone else f"Docker {code(away.source)}"
     known = (
         "no container is known yet"
         if away.docker is Connection.NEVER
@@ -364,12 +368,14 @@ _OUT: Final = (LeftOut.UNHEALTHY, LeftOut.NO_ADDRESS, LeftOut.NOT_INSPECTED, Lef
 
 def _out(view: BackendView, container: ContainerView) -> Finding:
     goes_on = f"{code(view.name)} goes on with {len(view.candidates)}."
+    own, _ = called_by_docker(container.name)
     command = ""
     if container.left_out is LeftOut.UNHEALTHY:
-        command = f"docker inspect --format '{{{{json .State.Health}}}}' {quote(container.name)}"
+        command = f"docker inspect --format '{{{{json .State.Health}}}}' {quote(own)}"
     elif container.left_out is LeftOut.NOT_RUNNING:
-        command = f"docker logs --tail 50 {quote(container.name)}"
-    return Finding(Level.INFO, f"{container.detail}. {goes_on}", "", command)
+        command = f"docker logs --tail 50 {quote(own)}"
+    do = where_it_is(container.name) if command else ""
+    return Finding(Level.INFO, f"{container.detail}. {goes_on}", do, command)
 
 
 def _of_near_misses(situation: Situation) -> Iterator[Finding]:
@@ -413,11 +419,9 @@ def _tries(situation: Situation) -> Iterator[Finding]:
 # Freshness.
 
 
-def freshness(
-    situation: Situation, *, config_loaded: float, config_error: str, last_event: float | None
-) -> tuple[Fact, ...]:
+def freshness(situation: Situation, *, config_loaded: float, config_error: str) -> tuple[Fact, ...]:
     """Return how old what is known is: Docker, its full list, its events, the configuration."""
-    facts = [fact for one in _asked(situation) for fact in _of_source(situation, one, last_event)]
+    facts = [fact for one in _asked(situation) for fact in _of_source(situation, one)]
     generation = max((one.generation for one in situation.knowledge), default=0)
     if config_error:
         facts.append(Fact(Level.BAD, "Config", f"not taken: {config_error}", config_loaded))
@@ -426,7 +430,7 @@ def freshness(
     return tuple(facts)
 
 
-def _of_source(situation: Situation, one: Knowledge, last_event: float | None) -> Iterator[Fact]:
+def _of_source(situation: Situation, one: Knowledge) -> Iterator[Fact]:
     prefix = f"{one.source}: " if len(situation.knowledge) > 1 else ""
     away = _is_away(one)
     if not away:
@@ -438,8 +442,8 @@ def _of_source(situation: Situation, one: Knowledge, last_event: float | None) -
         level, text = (Level.WARN, "{ago} ago, stale") if away else (Level.OK, "{ago} ago")
         yield Fact(level, "Full list", prefix + text, situation.now - one.last_list_s)
     if one.events is Events.LIVE:
-        last = ", last {ago} ago" if last_event is not None else ""
-        yield Fact(Level.OK, "Events", f"{prefix}live{last}", last_event)
+        last = ", last {ago} ago" if one.last_event is not None else ""
+        yield Fact(Level.OK, "Events", f"{prefix}live{last}", one.last_event)
     elif one.events is Events.POLLED:
         yield Fact(Level.WARN, "Events", f"{prefix}not to be had: lists are asked for instead")
     else:

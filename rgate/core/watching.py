@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import Final
 
 from rgate.core.containers import Details, Event, Listed
-from rgate.core.knowledge import Connection, Events, Knowledge, stale_since
+from rgate.core.knowledge import Connection, Events, Knowledge
 from rgate.core.known import Known, Wants
 from rgate.core.timeline import (
     TimelineEvent,
@@ -192,9 +192,9 @@ class Watching:
         return due_s
 
     @property
-    def stale(self) -> str:
-        """Why what is known may not be so any more; "" where it is fresh."""
-        return stale_since(self.knowledge.since) if self.error else ""
+    def away_since(self) -> float | None:
+        """Since when what is known may not be so any more, in Unix seconds; None where it is fresh."""
+        return self.knowledge.since if self.error and self.has_listed else None
 
     def begin(self) -> None:
         """Try for the first time."""

@@ -8,12 +8,13 @@ machine where it finds none, without a word: so they are read here. Order and fi
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from rgate.core.config import Source
 from rgate.discovery.source import SourceError
 
 _LOCAL_SOCKET: Final = "unix:///var/run/docker.sock"
@@ -35,16 +36,22 @@ class Certificates:
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """A Docker to ask. *host*: its URL. *said_by*: what names it, for people. *problem*: why none can be."""
+    """A Docker to ask. *host*: its URL. *said_by*: what names it, for people. *problem*: why none can be.
+    *address_host*: where its published ports are; "" for the host of its URL.
+    """
 
     host: str
     said_by: str = "DOCKER_HOST"
     certificates: Certificates | None = None
     problem: str = ""
+    address_host: str = ""
 
     @property
     def published_host(self) -> str:
         """The host on which it publishes ports: "" for this machine."""
+        if self.address_host:
+            host = self.address_host.strip("[]")
+            return "" if host in _LOOPBACK else host
         try:
             parts = urlsplit(self.host)
         except ValueError:  # it is no URL: nothing will answer there, and who asks is told so
@@ -57,8 +64,7 @@ def which_daemon(environment: Mapping[str, str] = os.environ, home: Path | None 
     """Return the Docker that *environment* names: DOCKER_HOST, DOCKER_CONTEXT, the context in use; else the
     one of this machine.
     """
-    # `~` stays where a user has no home, as in containers and services: nothing is there.
-    directory = Path(environment.get("DOCKER_CONFIG") or (home or Path(os.path.expanduser("~"))) / ".docker")
+    directory = _directory(environment, home)
     if host := environment.get("DOCKER_HOST", ""):
         return Daemon(host, certificates=_of_environment(environment, directory))
     try:
@@ -68,6 +74,33 @@ def which_daemon(environment: Mapping[str, str] = os.environ, home: Path | None 
     except SourceError as error:
         return Daemon("", problem=str(error))
     return Daemon(_LOCAL_SOCKET, certificates=_of_environment(environment, directory))
+
+
+def daemon_of(
+    source: Source, environment: Mapping[str, str] = os.environ, home: Path | None = None
+) -> Daemon:
+    """Return the Docker, or the manager of a Swarm, that *source* names; else the one of *environment*."""
+    named = source.docker or source.swarm
+    if not named:
+        return which_daemon(environment, home)
+    kind, _, context = named.partition(":")
+    tls, said_by = source.tls, f"the source {source.name}"
+    certificates = Certificates(tls.ca, tls.cert, tls.key, is_verified=True) if tls is not None else None
+    daemon = Daemon(named, said_by, certificates)
+    if kind == "context" and context == _DEFAULT:
+        daemon = Daemon(_LOCAL_SOCKET, said_by)
+    elif kind == "context":
+        try:
+            daemon = _of_context(context, _directory(environment, home))
+        except SourceError as error:
+            daemon = Daemon("", said_by, problem=str(error).replace("set DOCKER_HOST", f"check {said_by}"))
+    return replace(daemon, address_host=source.address_host)
+
+
+def _directory(environment: Mapping[str, str], home: Path | None) -> Path:
+    """Return where the `docker` command keeps its configuration."""
+    # `~` stays where a user has no home, as in containers and services: nothing is there.
+    return Path(environment.get("DOCKER_CONFIG") or (home or Path(os.path.expanduser("~"))) / ".docker")
 
 
 def _in_use(directory: Path) -> str:

@@ -3,31 +3,43 @@
 import contextlib
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
+from rgate.core.config import Source
 from rgate.core.doctor import DockerFacts
-from rgate.discovery.daemon import Daemon, which_daemon
+from rgate.discovery.daemon import Daemon, daemon_of
 from rgate.discovery.docker_client import CALL_TIMEOUT_S, make_client, not_refused
-from rgate.discovery.docker_errors import FOREIGN, NOT_UNDERSTOOD, sentence_for, shown_host
+from rgate.discovery.docker_errors import (
+    FOREIGN,
+    NOT_UNDERSTOOD,
+    OF_THE_CONFIGURATION,
+    sentence_for,
+    shown_host,
+)
 from rgate.discovery.docker_source import DockerSource
 from rgate.discovery.source import SourceError
 
 _NAMED_OUTRIGHT = "DOCKER_HOST"
 
 
-def check_up() -> DockerFacts:
-    """Return how Docker answers now."""
-    daemon = which_daemon()
+def check_up(source: Source, *, is_only: bool = True) -> DockerFacts:
+    """Return how *source* answers now. *is_only*: it is the only one."""
+    return replace(_checked(daemon_of(source)), source="" if is_only else source.name)
+
+
+def _checked(daemon: Daemon) -> DockerFacts:
     host = shown_host(daemon.host)
-    is_far = daemon.said_by != _NAMED_OUTRIGHT and bool(daemon.published_host)
+    is_meant = daemon.said_by == _NAMED_OUTRIGHT or daemon.said_by.startswith(OF_THE_CONFIGURATION)
+    is_far = not is_meant and bool(daemon.published_host)
     context = f"{daemon.said_by} ({host})" if is_far else ""
-    with contextlib.closing(DockerSource(daemon)) as source:
+    with contextlib.closing(DockerSource(daemon)) as asked:
         before = time.time()
         try:
-            version = source.ping()
+            version = asked.ping()
         except SourceError as error:
             return DockerFacts(host, error=str(error), context=context)
-        theirs = source.answered_at()
+        theirs = asked.answered_at()
         ahead_s = None
         if theirs is not None:  # it is of any moment of the call, and tells whole seconds
             ahead_s = theirs - min(max(float(theirs), before - 1.0), time.time())

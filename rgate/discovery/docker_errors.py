@@ -76,6 +76,11 @@ _OF_SWARM: Final = {
 }
 """What Docker lacks to tell of a Swarm, by a part of how it says so."""
 
+OF_THE_CONFIGURATION: Final = "the source "
+"""So begins what names a daemon that stands in `sources`."""
+
+_OF_TLS: Final = re.compile("check (?:DOCKER_TLS_VERIFY(?: and DOCKER_CERT_PATH)?|DOCKER_CERT_PATH)")
+
 _LONGEST: Final = 200
 _INSIDES: Final = re.compile(r"\w\(|[Ee]rrno|\bb['\"]|<[\w.]+ |[\[({]['\"]|\bNone\b")
 _USER: Final = re.compile(r"//[^/@]*@")
@@ -91,7 +96,10 @@ def sentence_for(error: BaseException, host: str, timeout_s: float, said_by: str
 
     *timeout_s*: how long a call may take. *said_by*: what names the host.
     """
-    return _sentence(error, host, timeout_s).replace("check DOCKER_HOST", f"check {said_by}")
+    sentence = _sentence(error, host, timeout_s).replace("check DOCKER_HOST", f"check {said_by}")
+    if said_by.startswith(OF_THE_CONFIGURATION):
+        return _OF_TLS.sub(f"check `tls` of {said_by}", sentence)
+    return sentence
 
 
 def _sentence(error: BaseException, host: str, timeout_s: float) -> str:

@@ -1,47 +1,43 @@
-"""The containers as last heard of, and each backend's view of them."""
+"""What the sources show, and each backend's view of it all."""
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from rgate.core.address import HostView, own_networks
 from rgate.core.candidates import BackendView
-from rgate.core.config import Backend
+from rgate.core.config import ENVIRONMENT, Backend, Source
 from rgate.core.container_level import Since, since_now
-from rgate.core.containers import Container
+from rgate.core.knowledge import DEFAULT_SOURCE
 from rgate.core.labels import Wanted
-from rgate.core.selection import unavailable_view, views_of
+from rgate.core.seen import Seen
+from rgate.core.selection import views_of
 
 Views = Mapping[str, BackendView]
 
 
 class Registry:
-    """Takes the containers from the watcher; gives an immutable mapping of views, swapped whole.
+    """Takes what each watcher sees; gives an immutable mapping of views, swapped whole.
 
-    Readers need no lock. *unix_s* is the time of day. *own_id* is the (short) id of the container that rgate
-    itself runs in, "" where it runs in none.
+    Readers need no lock. *unix_s* is the time of day.
     """
 
     def __init__(
         self,
         backends: Iterable[Backend],
+        sources: Iterable[Source] = (ENVIRONMENT,),
         *,
-        published_host: str = "",
-        own_id: str = "",
         unix_s: Callable[[], float] = time.time,
     ) -> None:
         self._unix_s = unix_s
-        self._published_host = published_host
-        self._own_id = own_id
-        self._lock = threading.Lock()  # protects all below: the watcher and a reload may change them at once
-        self._backends = tuple(backends)
-        self._wanted = Wanted(backend.match_labels for backend in self._backends)
-        self._containers: tuple[Container, ...] | None = None
-        self._error = ""
-        self._stale = ""
+        self._lock = threading.Lock()  # protects all below: watchers and a reload may change them at once
         self._generation = 0
         self._subscribers: list[Callable[[Views], None]] = []
+        self._sources: tuple[Source, ...] = ()
+        self._wanted: dict[str, Wanted] = {}
+        self._seen: dict[str, Seen] = {}
+        self._coming: dict[Source, Seen] = {}  # of those that are expected, what they show already
+        self._set(backends, sources)
         self._views: Views = MappingProxyType(self._views_now())
         self._since: Since = {}
 
@@ -64,28 +60,50 @@ class Registry:
         """Call *callback* with each new mapping of views, from the thread that changed it."""
         self._subscribers.append(callback)
 
-    def configure(self, backends: Iterable[Backend]) -> Views:
-        """Return the views of other *backends*, in force from now on; subscribers are not called."""
+    def configure(self, backends: Iterable[Backend], sources: Iterable[Source] = (ENVIRONMENT,)) -> Views:
+        """Return the views of other *backends* and *sources*, in force from now on; nobody is called.
+
+        What a source that is gone has shown is gone with it. One of the same name that is another now has the
+        place of that one from its first look on.
+        """
         with self._lock:
-            self._backends = tuple(backends)
-            self._wanted = Wanted(backend.match_labels for backend in self._backends)
+            self._set(backends, sources)
             self._refresh()
             return self._views
 
-    def wants(self, labels: Mapping[str, str]) -> bool:
-        """Whether some backend wants the container that has these *labels*."""
-        return self._wanted.has(labels)
-
-    def show(self, containers: Iterable[Container] | None, *, error: str = "", stale: str = "") -> None:
-        """Put in force what is known: all *containers*, None where Docker has not answered yet.
-
-        *error*: why it does not answer; *stale*: see `BackendView`.
-        """
+    def expect(self, backends: Iterable[Backend], sources: Iterable[Source]) -> None:
+        """Keep what *sources* show, for when they are configured with *backends*."""
         with self._lock:
-            self._containers = None if containers is None else tuple(containers)
-            self._error = error
-            self._stale = stale
-            self._publish()
+            coming = tuple(sources)
+            self._coming = {source: Seen(None, source=source.name) for source in coming}
+            self._wanted = _wanted(tuple(backends), coming) | self._wanted
+
+    def _set(self, backends: Iterable[Backend], sources: Iterable[Source]) -> None:
+        before, self._backends, self._sources = self._sources, tuple(backends), tuple(sources)
+        self._wanted = _wanted(self._backends, self._sources)
+        self._seen = {source.name: self._first_seen(source, before) for source in self._sources}
+        self._coming = {}
+
+    def _first_seen(self, source: Source, before: Sequence[Source]) -> Seen:
+        """Return what is known of *source* from its first moment on; *before*: who was asked till then."""
+        known, coming = self._seen.get(source.name), self._coming.get(source)
+        if source not in before and coming is not None and coming.containers is not None:
+            return coming
+        return known or coming or Seen(None, source=source.name)
+
+    def wants(self, labels: Mapping[str, str], source: str = DEFAULT_SOURCE) -> bool:
+        """Whether some backend wants the container of *source* that has these *labels*."""
+        wanted = self._wanted.get(source)
+        return wanted is not None and wanted.has(labels)
+
+    def show(self, seen: Seen, source: Source = ENVIRONMENT) -> None:
+        """Put in force what *source* shows; nothing of one that is not asked."""
+        with self._lock:
+            if source in self._sources:
+                self._seen[source.name] = seen
+                self._publish()
+            elif source in self._coming:
+                self._coming[source] = seen
 
     def _publish(self) -> None:
         if self._refresh():
@@ -103,7 +121,16 @@ class Registry:
         return changed
 
     def _views_now(self) -> dict[str, BackendView]:
-        if self._containers is None:
-            return {backend.name: unavailable_view(backend, self._error) for backend in self._backends}
-        host = HostView(self._published_host, own_networks(self._own_id, self._containers))
-        return views_of(self._backends, self._containers, host, stale=self._stale)
+        return views_of(self._backends, tuple(self._seen.values()))
+
+
+def _wanted(backends: Sequence[Backend], sources: Iterable[Source]) -> dict[str, Wanted]:
+    """Return what *backends* want of each of *sources*, by name."""
+    return {
+        source.name: Wanted(
+            backend.match_labels
+            for backend in backends
+            if not backend.sources or source.name in backend.sources
+        )
+        for source in sources
+    }

@@ -13,10 +13,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
+from rgate.core.address import HostView, own_networks
+from rgate.core.config import ENVIRONMENT, Source
 from rgate.core.containers import Event
 from rgate.core.counters import Numbers, nothing, observed
 from rgate.core.knowledge import Knowledge
-from rgate.core.timeline import TimelineEvent
+from rgate.core.seen import Seen
+from rgate.core.timeline import TimelineEvent, of_source
 from rgate.core.watching import (
     Close,
     Command,
@@ -50,8 +53,9 @@ _T = TypeVar("_T")
 class Watcher:
     """Follows a source, in threads that keep no process from its end.
 
-    *steady_s* is a steady clock, *unix_s* the time of day in Unix seconds. *tell* takes how it goes, an event
-    at a time.
+    *of*: what the configuration says of it. *published_host*: where it publishes ports, "" for this machine.
+    *own_id*: the (short) id of the container that rgate itself runs in, "" where it runs in none. *steady_s*
+    is a steady clock, *unix_s* the time of day in Unix seconds. *tell* takes how it goes, an event at a time.
     """
 
     def __init__(
@@ -59,19 +63,27 @@ class Watcher:
         source: ContainerSource,
         registry: Registry,
         *,
+        of: Source = ENVIRONMENT,
+        published_host: str = "",
+        own_id: str = "",
         steady_s: Callable[[], float] = time.monotonic,
         unix_s: Callable[[], float] = time.time,
         tell: Callable[[TimelineEvent], object] = lambda _: None,
     ) -> None:
         self._source = source
         self._registry = registry
+        self._of = of
+        self._published_host = published_host
+        self._own_id = own_id
+        self.is_named = False  # whether it is one of several, which are told apart by their names
         self._steady_s = steady_s
         self._unix_s = unix_s
         self._tell = tell
         self._stopped = threading.Event()
         self._looked = threading.Event()
         self._heard: queue.SimpleQueue[_Heard] = queue.SimpleQueue()
-        self._watching = Watching(registry.wants, self._now())
+        self._watching = Watching(partial(registry.wants, source=of.name), self._now())
+        self._told = self._knowledge_now()  # replaced whole, once what it tells of is in force
         self._stream_lock = threading.Lock()
         self._stream: tuple[int, EventStream | None] = 0, None  # which is to be followed, and by what
         self._shown: object = None
@@ -86,12 +98,15 @@ class Watcher:
     @property
     def knowledge(self) -> Knowledge:
         """How fresh what is known of containers is now."""
-        listed_at_s = self._watching.listed_at_s
+        knowledge, listed_at_s = self._told
         return replace(
-            self._watching.knowledge,
+            knowledge,
             last_list_s=None if listed_at_s is None else round(max(0.0, self._steady_s() - listed_at_s), 3),
             generation=self._registry.generation,
         )
+
+    def _knowledge_now(self) -> tuple[Knowledge, float | None]:
+        return replace(self._watching.knowledge, source=self._of.name), self._watching.listed_at_s
 
     def start(self) -> None:
         """Begin to look; once, further calls do nothing."""
@@ -125,6 +140,7 @@ class Watcher:
         while not self._stopped.is_set():
             self._safely(self._step)
         self._unsubscribe(self._stream[0])
+        self._source.close()
 
     def _safely(self, work: Callable[[], object]) -> None:
         """Do *work*. A defect in it must not leave the gateway blind for good: it begins anew."""
@@ -157,13 +173,17 @@ class Watcher:
             return heard
 
     def _show(self) -> None:
-        """Put what is known in force."""
+        """Put what is known in force, if anything is; and then tell how fresh that is."""
         watching = self._watching
-        standing = watching.has_listed, watching.error, watching.stale
-        if watching.known.take_changed() or standing != self._shown:
+        standing = watching.has_listed, watching.error, watching.away_since
+        is_other = watching.known.take_changed() or standing != self._shown
+        if is_other and (watching.has_listed or watching.error):
             self._shown = standing
             containers = watching.known.containers if watching.has_listed else None
-            self._registry.show(containers, error=watching.error, stale=watching.stale)
+            host = HostView(self._published_host, own_networks(self._own_id, containers or ()))
+            seen = Seen(containers, host, self._of.name, watching.error, watching.away_since)
+            self._registry.show(seen, self._of)
+        self._told = self._knowledge_now()
 
     def _carry_out(self, command: Command) -> None:
         source, watching = self._source, self._watching
@@ -195,10 +215,11 @@ class Watcher:
                 source.close()
             case Warn(text, fields):
                 # What stands as `name=%r` is a field of its own where the log is JSON.
-                named = [text.replace("%", "%%"), *(f"{name}=%r" for name, _ in fields)]
+                whose = f"{self._of.name}: " if self.is_named else ""
+                named = [(whose + text).replace("%", "%%"), *(f"{name}=%r" for name, _ in fields)]
                 log.warning(" ".join(named), *(value for _, value in fields))
             case Tell(event):
-                self._tell(event)
+                self._tell(of_source(event, self._of.name) if self.is_named else event)
             case InForce(events):
                 self._note_lags(events)
 

@@ -143,6 +143,5 @@ def _age_s(knowledge: Iterable[Knowledge], *, before_s: float = 0.0) -> float | 
     """Return how old the oldest of the last full lists was *before_s* ago; None where one came later, or
     there was none.
     """
-    ages = [known.last_list_s for known in knowledge]
-    known = [age - before_s for age in ages if age is not None and age >= before_s]
-    return max(known) if known and len(known) == len(ages) else None
+    ages = [known.last_list_s for known in knowledge if known.last_list_s is not None]
+    return max(ages) - before_s if ages and min(ages) >= before_s else None

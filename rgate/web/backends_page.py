@@ -8,6 +8,7 @@ from rgate.core.candidates import BackendView, Candidate, ContainerView
 from rgate.core.config import Backend
 from rgate.core.container_level import level_of, level_of_address
 from rgate.core.containers_now import Key, Together, Told
+from rgate.core.knowledge import Connection, Knowledge
 from rgate.core.near_misses import NearMiss
 from rgate.core.reasons import LeftOut
 from rgate.stats import ContainerFigures
@@ -22,6 +23,7 @@ from rgate.web.documents import (
     GatewayDocument,
     KnowledgeDocument,
     LabelsDocument,
+    SourceDocument,
 )
 from rgate.web.gateway_now import GatewayNow
 
@@ -59,7 +61,8 @@ class BackendsPage:
             missing_workers=answers.missing,
             generation=max(one.generation for one in knowledge),
             knowledge=[KnowledgeDocument.of(one) for one in knowledge],
-            docker=DockerDocument.of_knowledge(knowledge[0], now),
+            docker=DockerDocument.of_knowledge(_worst(knowledge), now),
+            **_sources(knowledge, now),
             config=self._config(),
             gateway=self._itself(together),
             backends={
@@ -109,6 +112,19 @@ class BackendsPage:
                 until_s = self._gateway.balancer.left_out_until_s(one, now_s)
                 if until_s is not None:
                     yield (name, _identity(one)), now + until_s - now_s
+
+
+def _worst(knowledge: Sequence[Knowledge]) -> Knowledge:
+    """Return the first that does not answer; the first of all, where all do."""
+    return next((one for one in knowledge if one.docker is not Connection.CONNECTED), knowledge[0])
+
+
+def _sources(knowledge: Sequence[Knowledge], now: float) -> dict[str, list[SourceDocument]]:
+    """Return what is told of each of several sources."""
+    if len(knowledge) == 1:
+        return {}
+    told = ((one.source, dict(DockerDocument.of_knowledge(one, now))) for one in knowledge)
+    return {"sources": [SourceDocument(name=name, **document) for name, document in told]}
 
 
 def _identity(candidate: Candidate) -> str:

@@ -235,6 +235,12 @@ class DockerDocument(Document):
         )
 
 
+class SourceDocument(DockerDocument):
+    """One of several sources."""
+
+    name: str
+
+
 class ConfigStateDocument(Document):
     """The configuration file."""
 
@@ -342,7 +348,10 @@ class BackendsDocument(Document):
     missing_workers: int = Field(description="so many workers did not answer in time")
     generation: int = Field(description="grows with each change of what is known")
     knowledge: list[KnowledgeDocument]
-    docker: DockerDocument
+    docker: DockerDocument = Field(
+        description="of several sources the first that does not answer, or the first"
+    )
+    sources: list[SourceDocument] = Field(default=[], description="left out where there is one")
     config: ConfigStateDocument
     gateway: GatewayDocument
     backends: dict[str, BackendDocument]

@@ -68,7 +68,6 @@ class VerdictPage:
             situation,
             config_loaded=life.config_loaded or self._process.timeline.began,
             config_error=life.config_error,
-            last_event=max((one.last_event for one in knowledge if one.last_event), default=None),
         )
         return VerdictDocument(
             level=found.standing,

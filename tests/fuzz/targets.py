@@ -58,6 +58,7 @@ from tests.unit.both_ways import (
     same_responses,
     thoroughly,
 )
+from tests.unit.containers import seen
 from tests.unit.messages import PROXY, READING, STRANGER, TUNNEL_LESS, request
 from tests.unit.second_parser import (
     our_request,
@@ -289,7 +290,9 @@ def recordings(data: bytes) -> None:
     backend = Backend("b", match_labels=(("app", "a"),))
     for one, other in zip(found.sources, again.sources, strict=True):
         assert one.left_out == other.left_out
-        assert view_of(backend, one.containers, one.host) == view_of(backend, other.containers, other.host)
+        assert view_of(backend, seen(one.containers, one.host)) == view_of(
+            backend, seen(other.containers, other.host)
+        )
 
 
 _QVALUE: Final = re.compile(rb"0(?:\.[0-9]*)?|1(?:\.0*)?|\.[0-9]+")
@@ -383,7 +386,7 @@ _GATEWAY: Final = Gateway(
     Config(
         (Route("/a", "b", strip_prefix=True), Route("/c", "b", host="h")), (Backend("b", urls=("http://x",)),)
     ),
-    views_of((Backend("b", urls=("http://x",)),), (), HostView()),
+    views_of((Backend("b", urls=("http://x",)),), seen((), HostView())),
     lambda: 0.0,
     can_tunnel=True,
 )
@@ -466,10 +469,10 @@ def labels(data: bytes) -> None:
     if "rgate.port" in wanted:  # it says more than who is meant
         return
     up = Container("1", "c", wanted, State.RUNNING, published=(PublishedPort(80, "127.0.0.1", 8000),))
-    assert len(view_of(backend, [up], HostView()).candidates) == 1
+    assert len(view_of(backend, seen([up], HostView())).candidates) == 1
     for key in (*list(wanted)[:1], *list(wanted)[-1:]):
         other = replace(up, labels={name: value for name, value in wanted.items() if name != key})
-        assert not view_of(backend, [other], HostView()).candidates
+        assert not view_of(backend, seen([other], HostView())).candidates
 
 
 def traceparent(data: bytes) -> None:

@@ -14,8 +14,8 @@ import docker
 import pytest
 
 from rgate.cli.asking_gateway import NoAnswer, ask_gateway
-from rgate.cli.looking import Looked, load_recording, look_at_docker, looked_at_recording
-from rgate.core.config import AddressKind, Backend, Config
+from rgate.cli.looking import Looked, load_recording, look_at, looked_at_recording
+from rgate.core.config import ENVIRONMENT, AddressKind, Backend, Config
 from rgate.core.left_out import LeftOutLabel
 from tests.integration.backend import Backend as Served
 from tests.integration.containers import IMAGE, Containers
@@ -85,8 +85,9 @@ def config_of(containers: Containers) -> Config:
 def ours(looked: Looked, containers: Containers) -> Looked:
     """Leave out what other tests start meanwhile."""
     app_name = containers.app.partition("=")[2]
-    found = tuple(one for one in looked.containers or () if one.labels.get("app_name") == app_name)
-    return replace(looked, containers=found)
+    (at,) = looked.at
+    found = tuple(one for one in at.seen.containers or () if one.labels.get("app_name") == app_name)
+    return replace(looked, at=(replace(at, seen=replace(at.seen, containers=found)),))
 
 
 @pytest.mark.docker
@@ -94,17 +95,17 @@ def ours(looked: Looked, containers: Containers) -> Looked:
 def test_the_file_gives_the_same_views_as_docker_does(
     recorded: dict[str, Any], containers: Containers
 ) -> None:
-    there = ours(look_at_docker(), containers)
+    there = ours(look_at([ENVIRONMENT]), containers)
     read = ours(looked_at_recording(load_recording(str(recorded["path"])), 0.0), containers)
     config = config_of(containers)
-    assert read.containers is not None
-    assert len(read.containers) == 7
+    assert len(read.at[0].seen.containers or ()) == 7
     theirs, found = (looked.gateway(config).views for looked in (there, read))
     assert found == theirs
     assert [one.name for one in found["both"].candidates] == [f"rgate-{containers.id}-0"]
     assert len(found["app-auto"].candidates) > 1
     assert found["port"].candidates
-    assert (read.host, read.knowledge[0].version) == (there.host, there.knowledge[0].version)
+    assert read.at[0].seen.host == there.at[0].seen.host
+    assert read.at[0].knowledge.version == there.at[0].knowledge.version
 
 
 @pytest.mark.docker

@@ -1,10 +1,24 @@
 """Hypothesis strategies for containers and backends, with small alphabets that collide."""
 
+from collections.abc import Iterable
+
 from hypothesis import strategies as st
 
 from rgate.core.address import HostView
 from rgate.core.config import AddressKind, Backend
 from rgate.core.containers import Attachment, Container, Health, PublishedPort, State
+from rgate.core.seen import HERE, Seen
+
+
+def seen(containers: Iterable[Container], host: HostView = HERE) -> tuple[Seen, ...]:
+    """Return what the one source shows that there is."""
+    return (Seen(tuple(containers), host),)
+
+
+def unseen(error: str) -> tuple[Seen, ...]:
+    """Return what the one source shows that has not answered yet."""
+    return (Seen(None, error=error),)
+
 
 PORTS = st.sampled_from([80, 443, 8000])
 IDS = ("a" * 64, "b" * 64, "c" * 64)

@@ -82,6 +82,9 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.discovery.swarm_source": DOCKER
     | {"rgate.discovery.docker_source", "rgate.discovery.own_container"},
     "rgate.discovery.watcher": DISCOVERY | {"rgate.discovery.registry"},
+    "rgate.discovery.sources": DISCOVERY
+    | {"rgate.discovery.daemon", "rgate.discovery.docker_errors", "rgate.discovery.docker_source"}
+    | {"rgate.discovery.registry", "rgate.discovery.swarm_source", "rgate.discovery.watcher"},
     "rgate.stats": STATS,
     "rgate.stats.checkup": STATS | {"sqlalchemy"},
     "rgate.stats.lasting": STATS | {"sqlalchemy"},
@@ -148,8 +151,9 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     # The commands, by name, as none is imported before it is known which is meant.
     "rgate.cli.main": CLI | {"argcomplete", "importlib.import_module"},
     "rgate.cli.looking": CLI
-    | {"rgate.discovery.daemon", "rgate.discovery.docker_source", "rgate.discovery.look"}
-    | {"rgate.discovery.own_container", "rgate.discovery.source"},
+    | {"rgate.discovery.look", "rgate.discovery.own_container", "rgate.discovery.source"}
+    | {"rgate.discovery.sources"},
+    "rgate.cli.running": CLI | {"rgate.discovery.sources"},
     # pytest loads it everywhere: what it needs is imported by those whose fixtures are used.
     "rgate.testing": frozenset(),
     "rgate.testing.plugin": STANDARD

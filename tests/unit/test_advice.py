@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rgate.core.advice import advice
+from rgate.core.advice import advice, advice_on
 from rgate.core.reasons import Reason
 from rgate.core.record import Record, Try
 
@@ -46,6 +46,19 @@ def test_what_a_container_did_is_told_with_its_log(record: Record, told: str, co
     found = advice(record)
     assert told in found.told
     assert found.command == command
+
+
+@pytest.mark.clause("12.names.remedies")
+def test_a_command_calls_a_container_as_docker_does_and_its_docker_is_told() -> None:
+    for found in (
+        advice(ended("closed_early", name="far/orders-2")),
+        advice(ended(status=500, name="far/orders-2")),
+        advice_on(Reason.TIMEOUT, "far/orders-2"),
+    ):
+        assert found.command == "docker logs --since 15m orders-2"
+        assert found.do.endswith(" It is on the Docker `far`.")
+    assert "`far/orders-2` itself answered 500" in advice(ended(status=500, name="far/orders-2")).told
+    assert "Docker" not in advice(ended("closed_early")).do
 
 
 def test_why_no_other_was_asked_is_told_where_the_method_may_have_had_an_effect() -> None:

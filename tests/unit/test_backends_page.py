@@ -28,6 +28,7 @@ from rgate.telling.process import Process, Started
 from rgate.telling.timeline import Timeline
 from rgate.web.backends_page import BackendsPage
 from rgate.web.gateway_now import GatewayNow
+from tests.unit.containers import seen
 
 from .fellows import Fellow
 
@@ -47,7 +48,7 @@ ONE = Container(
 )
 SICK = replace(ONE, id="2" * 64, name="orders-2", health=Health.UNHEALTHY)
 NEAR = replace(ONE, id="3" * 64, name="orders-3", labels={"app": "orders", "env": "prod"})
-VIEWS = views_of(CONFIG.backends, [ONE, SICK, NEAR], HostView())
+VIEWS = views_of(CONFIG.backends, seen([ONE, SICK, NEAR], HostView()))
 KNOWN = Knowledge("docker", Connection.CONNECTED, 5.0, 12.0, Events.LIVE, 41, "27.3.1", last_event=990.0)
 LOADED = {"resting_until", "in_flight", "requests", "errors", "p95"}
 

@@ -123,7 +123,7 @@ def test_the_default_response_is_text_json_or_a_list_of_one_key_mappings(
         (with_backend("policy: rnadom"), 'c.yml:7: backends[0].policy: found \'rnadom\'; allowed: random, '
          'round_robin, least_inflight; did you mean "random"?'),
         (with_backend("polcy: random"), "c.yml:7: backends[0].polcy: unknown key; allowed: name, "
-         'match_labels, urls, port, address, policy, timeouts; did you mean "policy"?'),
+         'match_labels, urls, port, address, policy, timeouts, sources; did you mean "policy"?'),
         (with_backend("port: yes"), "c.yml:7: backends[0].port: found true; allowed: a whole number from 1 "
          "to 65535"),
         (with_backend("name: two"), "c.yml:7: backends[0].name: the key stands twice, first in line 5"),

@@ -16,6 +16,7 @@ from rgate.core.config_errors import ConfigErrors
 from rgate.core.config_file import parse_document
 from rgate.core.config_schema import MEANINGS, config_schema, schema_keys
 from rgate.core.config_writing import SCHEMA_FILE, config_from
+from tests.unit.containers import seen
 from tests.unit.test_config_writing import HERE, composed
 from tests.unit.test_configuration_docs import EXAMPLES, PAGE
 
@@ -60,7 +61,7 @@ def test_it_takes_the_examples_of_the_docs(example: str) -> None:
 
 
 def test_it_takes_what_init_writes_which_names_it() -> None:
-    text = config_from([composed("shop", "no", 1, 80, 81)], HERE).text
+    text = config_from(seen([composed("shop", "no", 1, 80, 81)], HERE)).text
     assert errors(yaml.safe_load(text)) == []
     assert text.startswith(f"# yaml-language-server: $schema={SCHEMA_FILE}\n")
 

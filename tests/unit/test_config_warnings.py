@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rgate.core.config import Backend, Config, Match, Route
+from rgate.core.config import Backend, Config, Match, Route, Source
 from rgate.core.config_file import parse_config
 from rgate.core.config_warnings import warnings
 
@@ -152,3 +152,14 @@ def test_ten_thousand_routes_are_looked_at_in_steps_by_their_number(prefix: Call
         return count
 
     assert calls(10_000) < 25 * calls(1_000)
+
+
+def test_a_source_that_no_backend_asks_is_told() -> None:
+    sources = (Source("here", "unix:///a"), Source("far", "unix:///b"))
+    some = Backend("a", match_labels=(("app", "a"),), sources=("far",))
+    all_ = Backend("b", match_labels=(("app", "b"),))
+    routes = (Route("/a", "a"), Route("/b", "b"))
+    assert warnings(Config(routes[:1], (some,), sources=sources)) == (
+        "no backend asks the source here: remove it, or name it in `sources` of a backend",
+    )
+    assert warnings(Config(routes, (some, all_), sources=sources)) == ()

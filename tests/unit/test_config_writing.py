@@ -14,7 +14,7 @@ from rgate.core.explain import Asked, explain
 from rgate.core.gateway import Gateway
 from rgate.core.left_out import doubts
 from rgate.core.selection import views_of
-from tests.unit.containers import containers
+from tests.unit.containers import containers, seen
 
 HERE = HostView()
 NETWORK = (Attachment("shop_default", "n1", "172.18.0.2"),)
@@ -47,7 +47,7 @@ def read_back(text: str) -> Config:
 
 def leads_to(config: Config, found: list[Container], host: HostView = HERE) -> dict[str, set[str]]:
     """Of each route, by its prefix, the containers that a request below it may go to."""
-    views = views_of(config.backends, found, host)
+    views = views_of(config.backends, seen(found, host))
     gateway = Gateway(config, views, lambda: 0.0, can_tunnel=True)
     told = {}
     for route in config.routes:
@@ -60,7 +60,7 @@ def leads_to(config: Config, found: list[Container], host: HostView = HERE) -> d
 
 def suggested(*found: Container, own_id: str = "") -> tuple[dict[str, set[str]], dict[str, str]]:
     """Where the routes lead, and why other services have none."""
-    written = config_from(found, HERE, own_id=own_id)
+    written = config_from(seen(found, HERE), own_id=own_id)
     config = read_back(written.text)
     assert len(config.routes) == written.routes
     return leads_to(config, list(found)), dict(written.left_out)
@@ -84,7 +84,7 @@ def test_services_of_one_name_in_several_projects_are_told_apart() -> None:
 
 @pytest.mark.clause("9.init.guesses")
 def test_the_likely_one_of_several_ports_is_taken_and_said_to_be_a_guess() -> None:
-    text = config_from([composed("shop", "web", 1, 443, 8000, 9999)], HERE).text
+    text = config_from(seen([composed("shop", "web", 1, 443, 8000, 9999)], HERE)).text
     assert "port: 8000  # a guess: it has the ports 443, 8000, 9999" in text
     assert read_back(text).backends[0].port == 8000
 
@@ -96,7 +96,7 @@ def test_a_port_is_chosen_for_those_of_a_service_that_have_several() -> None:
 
 def test_the_only_port_and_that_of_the_label_are_no_guess() -> None:
     found = composed("shop", "web", 1, 80), composed("shop", "api", 1, 80, 81, **{"rgate.port": "81"})
-    assert all(backend.port is None for backend in read_back(config_from(found, HERE).text).backends)
+    assert all(backend.port is None for backend in read_back(config_from(seen(found, HERE)).text).backends)
 
 
 @pytest.mark.clause("9.init.left_out")
@@ -151,14 +151,14 @@ def test_containers_without_compose_are_found_by_a_label_that_no_other_has() -> 
 )
 def test_a_service_may_be_called_anything(service: str) -> None:
     found = [composed("shop", service, 1, 80), composed("shop", "web", 1, 80)]
-    config = read_back(config_from(found, HERE).text)
+    config = read_back(config_from(seen(found, HERE)).text)
     assert sorted(map(sorted, leads_to(config, found).values())) == sorted([[found[0].name], ["shop-web-1"]])
     assert {backend.name for backend in config.backends} == {service, "web"}
 
 
 def test_no_name_ends_a_comment_or_a_line() -> None:
     found = [composed("shop\nroutes: []", "web\n- x", 1, 80), one("bare\nadmin: {}", {}, 80)]
-    assert len(read_back(config_from(found, HERE).text).routes) == 1
+    assert len(read_back(config_from(seen(found, HERE)).text).routes) == 1
 
 
 TRICKY = st.sampled_from(["web", "stats", "no", "a b", "a-b", "é", "rgate", "x: #y"])
@@ -195,13 +195,13 @@ SOME = st.lists(
 @given(found=SOME, own_id=st.sampled_from(["", "a"]))
 @example(found=[], own_id="")
 def test_what_is_written_is_right_and_each_route_leads_somewhere(found: list[Container], own_id: str) -> None:
-    written = config_from(found, HERE, own_id=own_id)
+    written = config_from(seen(found, HERE), own_id=own_id)
     config = read_back(written.text)
     led_to = leads_to(config, found)
     assert all(led_to.values())
     assert len(config.routes) == len(config.backends) == written.routes
     running = [one for one in found if one.state is State.RUNNING]
-    views = views_of(config.backends, found, HERE)
+    views = views_of(config.backends, seen(found, HERE))
     asked = [candidate.container_id for view in views.values() for candidate in view.candidates]
     assert len(asked) == len(set(asked)), "no container is of two services"
     assert set(asked) <= {one.id for one in running} - ({own_id} if own_id else set())
@@ -225,5 +225,5 @@ def test_no_route_rests_on_a_label_whose_value_is_not_known(found: list[Containe
         )
         for one in found
     ]
-    config = read_back(config_from(known, HERE, left_out=left_out).text)
-    assert doubts(config.backends, tuple(known), HERE, left_out) == {}
+    config = read_back(config_from(seen(known, HERE), left_out={"docker": left_out}).text)
+    assert doubts(config.backends, seen(tuple(known), HERE), {"docker": left_out}) == {}

@@ -25,6 +25,11 @@ IN_WORDS = {
     "a short text",
     "the only one",
     "no limit",
+    "all",
+    "this or `swarm`",
+    "this or `docker`",
+    "none",
+    "the host of the URL or context",
 }
 
 

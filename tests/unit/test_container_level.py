@@ -11,6 +11,7 @@ from rgate.core.container_level import level_of, since_now
 from rgate.core.containers import Container, PublishedPort, State
 from rgate.core.reasons import LeftOut
 from rgate.core.selection import views_of
+from tests.unit.containers import seen
 
 VIEW = ContainerView("one", "1" * 64, "running", "healthy", Address("127.0.0.1", 1), None, "")
 BACKENDS = [Backend("a", match_labels=(("app", "a"),)), Backend("b", match_labels=(("app", "a"),), port=81)]
@@ -53,9 +54,9 @@ def test_since_when_changes_as_it_comes_in_goes_out_or_moves_and_by_nothing_else
         (17.0, [], []),
         (18.0, [ONE], [18.0, 18.0]),
     ]
-    since, before = since_now({}, {}, {}, 9.0), views_of(BACKENDS, [], HostView())
+    since, before = since_now({}, {}, {}, 9.0), views_of(BACKENDS, seen([], HostView()))
     for at, containers, expected in moments:
-        after = views_of(BACKENDS, containers, HostView())
+        after = views_of(BACKENDS, seen(containers, HostView()))
         since = since_now(since, before, after, at)
         assert [value for _, value in sorted(since.items())] == expected
         before = after

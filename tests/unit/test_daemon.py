@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rgate.discovery.daemon import Certificates, Daemon, which_daemon
+from rgate.core.config import ENVIRONMENT, Source, Tls
+from rgate.discovery.daemon import Certificates, Daemon, daemon_of, which_daemon
 from rgate.discovery.docker_source import DockerSource
 from rgate.discovery.source import SourceError
 
@@ -130,3 +131,45 @@ def test_certificates_are_those_of_who_names_the_host(docker: Path, tmp_path: Pa
 )
 def test_ports_are_published_on_the_machine_of_the_daemon(host: str, published: str) -> None:
     assert Daemon(host).published_host == published
+
+
+@pytest.mark.clause("12.daemon.urls", "12.daemon.address_host")
+@pytest.mark.parametrize(
+    ("source", "host", "published_host"),
+    [
+        (Source("a", "unix:///x.sock"), "unix:///x.sock", ""),
+        (Source("a", "unix:///x.sock", address_host="far.example"), "unix:///x.sock", "far.example"),
+        (Source("a", "tcp://10.0.0.5:2376"), "tcp://10.0.0.5:2376", "10.0.0.5"),
+        (Source("a", "tcp://10.0.0.5:2376", address_host="[fd00::5]"), "tcp://10.0.0.5:2376", "fd00::5"),
+        (Source("a", "tcp://10.0.0.5:2376", address_host="127.0.0.1"), "tcp://10.0.0.5:2376", ""),
+        (Source("a", "ssh://deploy@far.example:22"), "ssh://deploy@far.example:22", "far.example"),
+        (Source("a", "context:far"), FAR, "far.example"),
+        (Source("a", "context:far", address_host="10.0.0.5"), FAR, "10.0.0.5"),
+        (Source("a", "context:default"), LOCAL, ""),
+        (Source("a", swarm="tcp://10.0.0.5:2376"), "tcp://10.0.0.5:2376", "10.0.0.5"),
+        (ENVIRONMENT, "tcp://env.example:1", "env.example"),
+    ],
+)
+def test_a_source_is_asked_where_it_says(
+    docker: Path, source: Source, host: str, published_host: str
+) -> None:
+    environment = {"DOCKER_HOST": "tcp://env.example:1", "DOCKER_TLS_VERIFY": "1"}
+    daemon = daemon_of(source, environment, docker.parent)
+    assert (daemon.host, daemon.published_host, daemon.problem) == (host, published_host, "")
+    assert (daemon.certificates is None) == (source is not ENVIRONMENT)
+
+
+@pytest.mark.clause("12.daemon.tls")
+def test_a_source_shows_the_certificates_that_it_names() -> None:
+    daemon = daemon_of(Source("a", "tcp://h:1", tls=Tls("ca", "cert", "key")), {})
+    assert daemon.certificates == Certificates("ca", "cert", "key", is_verified=True)
+
+
+@pytest.mark.clause("12.daemon.errors")
+def test_a_context_that_is_not_there_is_told_of_its_source(docker: Path) -> None:
+    daemon = daemon_of(Source("a", "context:lost"), {}, docker.parent)
+    assert daemon.problem == (
+        f"there is no context lost in {docker}: see `docker context ls`, or check the source a"
+    )
+    with pytest.raises(SourceError, match="there is no context lost"):
+        DockerSource(daemon).ping()

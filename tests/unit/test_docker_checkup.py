@@ -2,6 +2,7 @@
 
 import pytest
 
+from rgate.core.config import ENVIRONMENT
 from rgate.discovery import docker_checkup
 from tests.browser.gateways import DockerApi, lying_docker
 
@@ -31,5 +32,5 @@ def test_events_that_never_end_are_no_reason_to_wait_for_them(
     with lying_docker("x", {}, 1) as docker:
         docker.RequestHandlerClass = api
         monkeypatch.setenv("DOCKER_HOST", docker.environment["DOCKER_HOST"])
-        found = docker_checkup.check_up()
+        found = docker_checkup.check_up(ENVIRONMENT)
         assert (found.error, found.events_error) == ("", error.format(docker.environment["DOCKER_HOST"]))

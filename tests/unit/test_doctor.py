@@ -30,7 +30,7 @@ PORT = PortFacts("127.0.0.1:8080")
 DATABASE = DatabaseFacts("sqlite:///rgate.db")
 DISK = DiskFacts(".", 50 << 30, 1_000_000)
 FILES = FileFacts(20064, 10000)
-SOUND = Facts(DOCKER, CONFIG, [PORT], [], DATABASE, DISK, FILES, [NameFacts("db", "`stats.database`")])
+SOUND = Facts([DOCKER], CONFIG, [PORT], [], DATABASE, DISK, FILES, [NameFacts("db", "`stats.database`")])
 
 AWAY = replace(DOCKER, version="", error="there is no socket x: start Docker, or check DOCKER_HOST")
 WARNING, FAIL = Outcome.WARNING, Outcome.FAIL
@@ -48,18 +48,18 @@ def test_a_sound_machine_draws_no_alarm() -> None:
 
 
 FAULTS = {
-    "Docker away": (replace(SOUND, docker=AWAY), "docker", FAIL, "there is no socket", "start Docker"),
+    "Docker away": (replace(SOUND, dockers=[AWAY]), "docker", FAIL, "there is no socket", "start Docker"),
     "no right to its socket": (
-        replace(SOUND, docker=replace(DOCKER, error="rgate may not use x: run it as a user who may")),
+        replace(SOUND, dockers=[replace(DOCKER, error="rgate may not use x: run it as a user who may")]),
         "docker", FAIL, "rgate may not use x", "run it as a user who may",
     ),
     "a context of another machine": (
-        replace(SOUND, docker=replace(DOCKER, context="prod (ssh://10.0.0.1)")),
+        replace(SOUND, dockers=[replace(DOCKER, context="prod (ssh://10.0.0.1)")]),
         "docker context", WARNING, "prod (ssh://10.0.0.1)", "DOCKER_HOST",
     ),
     "events forbidden": (
-        replace(SOUND, docker=replace(DOCKER, events_error="Docker answers 403 Forbidden: check the proxy")),
-        "docker events", WARNING, "403 Forbidden", "check the proxy",
+        replace(SOUND, dockers=[replace(DOCKER, events_error="Docker answers 403 Forbidden: check it")]),
+        "docker events", WARNING, "403 Forbidden", "check it",
     ),
     "a wrong config": (
         replace(SOUND, config=ConfigFacts("c.yml", errors=("c.yml:3: unknown key",))),
@@ -105,10 +105,10 @@ FAULTS = {
         "open files", WARNING, "256 files open, enough for 96", "ulimit -Hn",
     ),
     "a clock an hour off": (
-        replace(SOUND, docker=replace(DOCKER, ahead_s=-3600.0)), "clock", FAIL, "60 min behind", "NTP",
+        replace(SOUND, dockers=[replace(DOCKER, ahead_s=-3600.0)]), "clock", FAIL, "60 min behind", "NTP",
     ),
     "a clock ten seconds off": (
-        replace(SOUND, docker=replace(DOCKER, ahead_s=10.0)), "clock", WARNING, "10 s ahead of", "NTP",
+        replace(SOUND, dockers=[replace(DOCKER, ahead_s=10.0)]), "clock", WARNING, "10 s ahead of", "NTP",
     ),
     "a name that nobody knows": (
         replace(SOUND, names=[NameFacts("shop.internal", "the backend shop", "not known")]),
@@ -131,7 +131,7 @@ def test_a_fault_is_told_once_with_what_to_do(fault: str) -> None:
 
 @pytest.mark.clause("9.doctor.levels")
 def test_docker_away_is_no_fault_where_no_backend_has_labels() -> None:
-    found = checks(replace(SOUND, docker=AWAY, config=replace(CONFIG, needs_docker=False)))
+    found = checks(replace(SOUND, dockers=[AWAY], config=replace(CONFIG, needs_docker=False)))
     assert [(check.name, check.level) for check in found if check.level is not Outcome.OK] == [
         ("docker", WARNING)
     ]
@@ -154,8 +154,9 @@ TEXTS = st.sampled_from(["", "why: do", "why; do", "why"])
 
 FACTS = st.builds(
     Facts,
-    docker=st.builds(
-        DockerFacts, st.just("d"), st.just("1"), TEXTS, TEXTS, st.just(""), st.floats(-1e9, 1e9)
+    dockers=st.lists(
+        st.builds(DockerFacts, st.just("d"), st.just("1"), TEXTS, TEXTS, st.just(""), st.floats(-1e9, 1e9)),
+        max_size=2,
     ),
     config=st.just(CONFIG),
     ports=st.builds(lambda error: [PortFacts("a:1", error)], TEXTS),

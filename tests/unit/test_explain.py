@@ -24,7 +24,7 @@ from rgate.core.exchange import Attempt
 from rgate.core.explain import Asked, Ending, Explanation, explain
 from rgate.core.fields import lines
 from rgate.core.gateway import Own
-from rgate.core.knowledge import Connection, Events, Knowledge
+from rgate.core.knowledge import Connection, Events, Knowledge, stale_since
 from rgate.core.message import Refused
 from rgate.core.near_misses import MissingLabel, NearMiss
 from rgate.core.problem import ANSWERS, Problem
@@ -285,7 +285,7 @@ def test_where_docker_has_not_answered_that_is_told() -> None:
 def test_where_docker_is_away_what_is_known_is_said_to_be_from_before() -> None:
     away = Knowledge("far", Connection.AWAY, 5.0, error="refused")
     explanation = told(get(), known=away)
-    assert texts(explanation, "Docker far") == ["it does not answer (refused): what is known is from before"]
+    assert texts(explanation, "Docker far") == [stale_since(5.0)]
     assert [fact.at for fact in explanation.facts if fact.about == "Docker far"] == [5.0]
 
 

@@ -12,8 +12,9 @@ from rgate.core.address import HostView
 from rgate.core.config import Backend
 from rgate.core.containers import Attachment, Container, Health, PublishedPort, State
 from rgate.core.left_out import LeftOutLabel, doubts
+from rgate.core.seen import Seen
 from rgate.core.selection import view_of
-from tests.unit.containers import HOSTS, backends, containers
+from tests.unit.containers import HOSTS, backends, containers, seen
 
 HERE = HostView()
 AUTH = frozenset({"auth"})
@@ -34,7 +35,7 @@ def doubt(
     backend: Backend, *found: Container, left_out: Mapping[str, frozenset[str]] | None = None
 ) -> LeftOutLabel | None:
     keys = {ONE.id: AUTH} if left_out is None else left_out
-    return doubts([backend], found, HERE, keys).get(backend.name)
+    return doubts([backend], seen(found, HERE), {"docker": keys}).get(backend.name)
 
 
 @pytest.mark.clause("9.snapshot.rests")
@@ -123,8 +124,8 @@ def test_both_are_named_where_both_count() -> None:
 
 def test_each_backend_is_told_of_by_itself() -> None:
     other = Backend("other", match_labels=(("app", "x"),))
-    assert [*doubts([other, BACKEND], [ONE], HERE, {ONE.id: AUTH})] == ["b"]
-    assert doubts([other, BACKEND], [], HERE, {}) == {}
+    assert [*doubts([other, BACKEND], seen([ONE], HERE), {"docker": {ONE.id: AUTH}})] == ["b"]
+    assert doubts([other, BACKEND], seen([], HERE), {"docker": {}}) == {}
 
 
 def test_what_names_hold_does_not_break_the_line() -> None:
@@ -176,12 +177,43 @@ def test_it_is_in_doubt_exactly_where_some_values_would_give_another_outcome(
     found: list[Container], backend: Backend, host: HostView, keys: Mapping[str, frozenset[str]]
 ) -> None:
     left_out = {one.id: keys.get(one.id[0], frozenset()) for one in found}
-    views = [view_of(backend, world, host) for world in worlds(found, left_out, backend)]
+    views = [view_of(backend, seen(world, host)) for world in worlds(found, left_out, backend)]
     outcomes = {(view.reason, view.candidates) for view in views}
 
-    doubt = doubts([backend], found, host, left_out).get(backend.name)
+    doubt = doubts([backend], seen(found, host), {"docker": left_out}).get(backend.name)
 
     assert (doubt is not None) == (len(outcomes) > 1)
     if doubt is not None:
         assert any(one.name == doubt.container and set(doubt.keys) <= left_out[one.id] for one in found)
+        assert doubt.keys
+
+
+@pytest.mark.clause("9.snapshot.rests")
+@given(
+    found=containers(KEYS, ("x", "80"), most=2),
+    others=containers(KEYS, ("x", "80"), most=2),
+    backend=backends(KEYS, ("x", "80")).map(lambda some: some[0]),
+    host=HOSTS,
+    keys=LEFT_OUT,
+)
+def test_of_several_sources_it_is_too(
+    found: list[Container],
+    others: list[Container],
+    backend: Backend,
+    host: HostView,
+    keys: Mapping[str, frozenset[str]],
+) -> None:
+    left_out = {one.id: keys.get(one.id[0], frozenset()) for one in (*found, *others)}
+    hidden = {"a": left_out, "b": left_out}
+
+    def sources(world: list[Container]) -> tuple[Seen, Seen]:
+        return Seen(tuple(world[: len(found)]), host, "a"), Seen(tuple(world[len(found) :]), HERE, "b")
+
+    doubt = doubts([backend], sources([*found, *others]), hidden).get(backend.name)
+
+    if {one.id for one in found}.isdisjoint(one.id for one in others):
+        views = [view_of(backend, sources(world)) for world in worlds([*found, *others], left_out, backend)]
+        assert (doubt is not None) == (len({(view.reason, view.candidates) for view in views}) > 1)
+    if doubt is not None:
+        assert doubt.container.startswith(("a/", "b/"))
         assert doubt.keys

@@ -46,10 +46,10 @@ def no_docker(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.clause("9.looks.snapshot")
 @pytest.mark.usefixtures("no_docker")
 def test_a_snapshot_is_read_in_the_place_of_docker() -> None:
-    looked = look(Namespace(snapshot=SNAPSHOT))
-    assert looked.containers is not None
-    assert len(looked.containers) == 11
-    (knowledge,) = looked.knowledge
+    looked = look(Namespace(snapshot=SNAPSHOT), CONFIG)
+    (seen,), (knowledge,) = looked.seen(CONFIG), looked.knowledge(CONFIG)
+    assert seen.containers is not None
+    assert len(seen.containers) == 11
     assert (knowledge.source, knowledge.docker, knowledge.version) == (
         "docker",
         Connection.CONNECTED,
@@ -63,9 +63,9 @@ def test_a_snapshot_is_read_in_the_place_of_docker() -> None:
 @pytest.mark.clause("9.looks.away")
 @pytest.mark.usefixtures("no_docker")
 def test_where_docker_does_not_answer_it_is_a_gateway_that_starts_now() -> None:
-    looked = look(Namespace(snapshot=None))
-    assert looked.containers is None
-    (knowledge,) = looked.knowledge
+    looked = look(Namespace(snapshot=None), CONFIG)
+    (seen,), (knowledge,) = looked.seen(CONFIG), looked.knowledge(CONFIG)
+    assert seen.containers is None
     assert (knowledge.docker, knowledge.last_list_s) == (Connection.NEVER, None)
     assert "nobody listens at " in knowledge.error
     gateway = looked.gateway(CONFIG, can_tunnel=False)
@@ -76,12 +76,13 @@ def test_where_docker_does_not_answer_it_is_a_gateway_that_starts_now() -> None:
 
 def test_a_docker_host_that_is_no_url_is_one_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://[::1")
-    assert look(Namespace(snapshot=None)).containers is None
+    (seen,) = look(Namespace(snapshot=None), CONFIG).seen(CONFIG)
+    assert seen.containers is None
 
 
 @pytest.mark.clause("9.snapshot.rests")
 def test_what_is_in_doubt_stops_who_tells_of_all_and_no_one_who_tells_of_another_backend() -> None:
-    looked = look(Namespace(snapshot=SNAPSHOT))
+    looked = look(Namespace(snapshot=SNAPSHOT), CONFIG)
     with pytest.raises(LeftOutLabel, match="requests to the backend a rests on a label of orders-db"):
         looked.gateway(CONFIG)
     assert [*looked.doubts(CONFIG)] == ["a"]
@@ -93,11 +94,13 @@ def test_a_container_of_two_sources_is_one_and_the_first_says_what_of_it() -> No
     first = recorded_source([one], HostView())
     other = recorded_source([one], HostView(), name="far", keep=("*",))
     looked = looked_at_recording(Recording(5.0, (first, other)), 3.0)
-    assert looked.containers == first.containers
-    assert looked.left_out == {"1": {"token"}}
-    assert [one.source for one in looked.knowledge] == ["docker", "far"]
-    assert looked.knowledge[0].last_list_s == 0  # its clock was ahead of ours
-    assert looked_at_recording(Recording(0.0, ()), 0.0).containers == ()
+    assert [one.seen.containers for one in looked.at] == [first.containers, other.containers]
+    assert looked.left_out(CONFIG) == {"docker": {"1": {"token"}}, "far": {}}
+    knowledge = looked.knowledge(CONFIG)
+    assert [one.source for one in knowledge] == ["docker", "far"]
+    assert knowledge[0].last_list_s == 0  # its clock was ahead of ours
+    (nothing,) = looked_at_recording(Recording(0.0, ()), 0.0).seen(CONFIG)
+    assert nothing.containers == ()
 
 
 @pytest.mark.parametrize("path", ["missing.json", "."])
@@ -359,7 +362,12 @@ def test_globs_may_stand_together_and_apart() -> None:
     words = "snapshot --keep-labels a.* b --output s.json --keep-labels c"
     options = parse(words.split())
     assert (options.output, options.keep_labels) == ("s.json", ["a.*", "b", "c"])
-    assert vars(parse(["snapshot"])) == {"command": "snapshot", "output": "-", "keep_labels": []}
+    assert vars(parse(["snapshot"])) == {
+        "command": "snapshot",
+        "config": None,
+        "output": "-",
+        "keep_labels": [],
+    }
 
 
 @pytest.mark.clause("9.looks.status")

@@ -14,6 +14,7 @@ from rgate.core.labels import FEW
 from rgate.core.near_misses import MOST, MissingLabel, NearMiss
 from rgate.core.reasons import LeftOut
 from rgate.core.selection import views_of
+from tests.unit.containers import seen
 from tests.unit.work import Work, counted
 
 ORDERS = {"app_name": "orders", "env": "production"}
@@ -29,7 +30,7 @@ def backend(labels: Mapping[str, str], name: str = "b") -> Backend:
 
 def views(backends: Iterable[Mapping[str, str]], containers: Iterable[Container]) -> list[BackendView]:
     named = [backend(labels, str(number)) for number, labels in enumerate(backends)]
-    return list(views_of(named, containers, HostView()).values())
+    return list(views_of(named, seen(containers, HostView())).values())
 
 
 def near(wanted: Mapping[str, str], *containers: Container) -> tuple[NearMiss, ...]:
@@ -323,7 +324,7 @@ def test_twice_as_many_backends_and_containers_are_twice_the_work(kind: str) -> 
         containers = [container(f"c{n}", FLEETS[kind](n)) for n in range(size)]
         backends = [backend({"app_name": f"app-{n}x", "env": "production"}, str(n)) for n in range(size)]
         with counted() as done:
-            views_of(backends, containers, HostView())
+            views_of(backends, seen(containers, HostView()))
             return done()
 
     little, much = work(100), work(200)

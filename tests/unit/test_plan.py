@@ -15,6 +15,7 @@ from rgate.core.containers import Container, PublishedPort, State
 from rgate.core.owners import Owners
 from rgate.core.plan import Situation, needs_restart, plan
 from rgate.core.selection import views_of
+from tests.unit.containers import seen
 from tests.unit.test_owners import CONFIGS, HOSTS, OWN, PATHS
 
 
@@ -24,7 +25,7 @@ def container(name: str, state: State = State.RUNNING, **labels: str) -> Contain
 
 
 def situation(config: Config, *containers: Container) -> Situation:
-    return Situation(config, views_of(config.backends, containers, HostView()))
+    return Situation(config, views_of(config.backends, seen(containers, HostView())))
 
 
 def config_of(*backends: Backend, routes: tuple[Route, ...] = (), database: str = "sqlite:///a") -> Config:

@@ -9,6 +9,7 @@ from rgate.core.config import AddressKind, Backend
 from rgate.core.containers import Attachment, Container, Health, PublishedPort, State
 from rgate.core.planned import PlannedContainer, assumed, with_planned
 from rgate.core.selection import views_of
+from tests.unit.containers import seen
 
 LABELS = {"app": "a"}
 BACKEND = Backend("a", match_labels=(("app", "a"),))
@@ -52,7 +53,7 @@ def test_one_that_is_not_up_is_taken_to_run_with_an_address(
 ) -> None:
     backend = Backend("a", match_labels=(("app", "a"),), port=port, address=address)
     planned = PlannedContainer("new", LABELS | labels)
-    view = views_of([backend], with_planned(containers, planned, [OTHERS, backend]), host)["a"]
+    view = views_of([backend], seen(with_planned(containers, planned, [OTHERS, backend]), host))["a"]
     assert [candidate.name for candidate in view.candidates] == ["new"]
     assert all(0 < candidate.address.port < 65536 for candidate in view.candidates)
     assert "one port" in assumed(containers, planned)

@@ -6,19 +6,25 @@ from rgate.core.config import Backend
 from rgate.core.containers import Container, PublishedPort, State
 from rgate.core.knowledge import stale_since
 from rgate.core.reasons import Reason
+from rgate.core.seen import Seen
 from rgate.discovery.registry import Registry
 
 ONE = Container(
     "1" * 64, "one", {"app": "a"}, State.RUNNING, published=(PublishedPort(80, "127.0.0.1", 40001),)
 )
 TWO = Container("2" * 64, "two", {}, State.RUNNING)
-STALE = stale_since(1764165792.9)
+SINCE = 1764165792.9
+STALE = stale_since(SINCE)
+
+
+def shown(*containers: Container, since: float | None = None) -> Seen:
+    return Seen(containers, error="why" if since else "", away_since=since)
 
 
 @pytest.fixture
 def registry() -> Registry:
     registry = Registry([Backend("b", match_labels=(("app", "a"),))])
-    registry.show([ONE])
+    registry.show(shown(ONE))
     return registry
 
 
@@ -29,28 +35,28 @@ def is_in(registry: Registry) -> bool:
 def test_who_subscribes_is_told_of_changes_only(registry: Registry) -> None:
     told: list[object] = []
     registry.subscribe(told.append)
-    registry.show([ONE])
+    registry.show(shown(ONE))
     assert told == []
-    registry.show([])
+    registry.show(shown())
     assert told == [registry.views]
 
 
 @pytest.mark.clause("9.knowledge.stale")
 def test_while_docker_is_away_the_views_say_since_when_until_the_next_list(registry: Registry) -> None:
-    registry.show([ONE], error="why", stale=STALE)
+    registry.show(shown(ONE, since=SINCE))
     assert registry.views["b"].stale == STALE
     assert is_in(registry)
     registry.configure(
         [Backend("b", match_labels=(("app", "a"),)), Backend("c", match_labels=(("app", "c"),))]
     )
     assert {view.stale for view in registry.views.values()} == {STALE}
-    registry.show([ONE])
+    registry.show(shown(ONE))
     assert {view.stale for view in registry.views.values()} == {""}
 
 
 def test_docker_that_never_answered_makes_nothing_stale() -> None:
     registry = Registry([Backend("b", match_labels=(("app", "a"),))])
-    registry.show(None, error="there is no socket: start Docker", stale=STALE)
+    registry.show(Seen(None, error="there is no socket: start Docker"))
     view = registry.views["b"]
     assert (view.reason, view.stale) == (Reason.DOCKER_UNAVAILABLE, "")
     assert "there is no socket: start Docker" in view.detail
@@ -60,10 +66,10 @@ def test_the_generation_grows_with_each_change_of_the_views_and_with_nothing_els
     told: list[int] = []
     registry.subscribe(lambda _: told.append(registry.generation))
     began = registry.generation
-    registry.show([ONE, TWO])
-    registry.show([ONE], stale=STALE)
-    registry.show([ONE], stale=STALE)
-    registry.show([])
+    registry.show(shown(ONE, TWO))
+    registry.show(shown(ONE, since=SINCE))
+    registry.show(shown(ONE, since=SINCE))
+    registry.show(shown())
     assert told == [began + 1, began + 2]
     registry.configure([])
     assert registry.generation == began + 3

@@ -11,8 +11,11 @@ from rgate.core.address import HostView, NoAddress, address_of
 from rgate.core.candidates import Address
 from rgate.core.config import AddressKind, Backend
 from rgate.core.containers import Attachment, Container, Health, PublishedPort, State
+from rgate.core.knowledge import stale_since
 from rgate.core.reasons import LeftOut, Reason
-from rgate.core.selection import unavailable_view, view_of, views_of
+from rgate.core.seen import Seen
+from rgate.core.selection import view_of, views_of
+from tests.unit.containers import seen, unseen
 
 HERE = HostView()
 BACKEND = Backend("orders", match_labels=(("app", "orders"), ("env", "production")))
@@ -37,14 +40,14 @@ def where(
 @pytest.mark.clause("4.candidates.healthy")
 @pytest.mark.parametrize("health", [Health.NONE, Health.HEALTHY])
 def test_a_running_container_with_all_labels_is_a_candidate(health: Health) -> None:
-    view = view_of(BACKEND, [replace(UP, health=health)], HERE)
+    view = view_of(BACKEND, seen([replace(UP, health=health)], HERE))
     assert [(c.name, c.address) for c in view.candidates] == [("orders-1", Address("127.0.0.1", 32768))]
     assert view.reason is None
 
 
 @pytest.mark.clause("6.answers.no_container", "6.detail.sentence")
 def test_one_of_two_labels_is_not_enough_and_the_reason_says_what_it_lacks() -> None:
-    view = view_of(BACKEND, [replace(UP, labels={"app": "orders", "env": "prod"})], HERE)
+    view = view_of(BACKEND, seen([replace(UP, labels={"app": "orders", "env": "prod"})], HERE))
     assert view.reason is Reason.NO_CONTAINER
     assert "orders-1 has 1 of 2 labels: env=prod, wanted env=production" in view.detail
 
@@ -52,7 +55,7 @@ def test_one_of_two_labels_is_not_enough_and_the_reason_says_what_it_lacks() -> 
 @pytest.mark.clause("4.candidates.states")
 @pytest.mark.parametrize("state", [state for state in State if state is not State.RUNNING])
 def test_a_container_that_does_not_run_is_out(state: State) -> None:
-    view = view_of(BACKEND, [replace(UP, state=state)], HERE)
+    view = view_of(BACKEND, seen([replace(UP, state=state)], HERE))
     assert view.reason is Reason.NO_CONTAINER
     assert f"orders-1 is {state.value}" in view.detail
     assert view.containers[0].left_out is LeftOut.NOT_RUNNING
@@ -60,44 +63,45 @@ def test_a_container_that_does_not_run_is_out(state: State) -> None:
 
 @pytest.mark.clause("4.candidates.unhealthy", "6.answers.unhealthy")
 def test_unhealthy_is_out_and_is_the_reason_where_all_are() -> None:
-    view = view_of(BACKEND, [replace(UP, health=Health.UNHEALTHY)], HERE)
+    view = view_of(BACKEND, seen([replace(UP, health=Health.UNHEALTHY)], HERE))
     assert (view.candidates, view.reason) == ((), Reason.UNHEALTHY)
 
 
 @pytest.mark.clause("4.candidates.starting")
 def test_starting_is_used_only_when_nothing_better_is_there() -> None:
     starting = replace(UP, id="2" * 64, name="orders-2", health=Health.STARTING)
-    assert [c.name for c in view_of(BACKEND, [UP, starting], HERE).candidates] == ["orders-1"]
-    assert [c.name for c in view_of(BACKEND, [starting], HERE).candidates] == ["orders-2"]
+    assert [c.name for c in view_of(BACKEND, seen([UP, starting], HERE)).candidates] == ["orders-1"]
+    assert [c.name for c in view_of(BACKEND, seen([starting], HERE)).candidates] == ["orders-2"]
 
 
 def test_a_container_that_is_being_stopped_is_out() -> None:
-    assert view_of(BACKEND, [replace(UP, stopping=True)], HERE).reason is Reason.NO_CONTAINER
+    assert view_of(BACKEND, seen([replace(UP, stopping=True)], HERE)).reason is Reason.NO_CONTAINER
 
 
 @pytest.mark.clause("2.backend.urls")
 def test_fixed_urls_need_no_container_and_no_docker() -> None:
     backend = Backend("fixed", urls=("http://127.0.0.1:81", "http://[::1]:82", "http://localhost"))
-    for view in (view_of(backend, [], HERE), unavailable_view(backend, "no socket")):
+    for view in (view_of(backend, seen([], HERE)), view_of(backend, unseen("no socket"))):
         assert [c.name for c in view.candidates] == ["127.0.0.1:81", "[::1]:82", "localhost:80"]
 
 
 @pytest.mark.clause("6.answers.docker")
 def test_docker_that_has_not_answered_is_the_reason() -> None:
-    view = unavailable_view(BACKEND, "there is no socket: start Docker")
+    view = view_of(BACKEND, unseen("there is no socket: start Docker"))
     assert view.reason is Reason.DOCKER_UNAVAILABLE
     assert view.detail == (
         "Docker has not answered since rgate started: there is no socket: start Docker; rgate keeps trying."
     )
-    assert unavailable_view(BACKEND, "").detail == (
+    assert view_of(BACKEND, unseen("")).detail == (
         "Docker has not answered since rgate started; rgate keeps trying."
     )
 
 
 def test_what_may_not_be_so_any_more_is_said_of_containers_and_not_of_fixed_urls() -> None:
     fixed = Backend("fixed", urls=("http://127.0.0.1:81",))
-    views = views_of([BACKEND, fixed], [UP], HERE, stale="Long ago.")
-    assert {name: view.stale for name, view in views.items()} == {"orders": "Long ago.", "fixed": ""}
+    views = views_of([BACKEND, fixed], [Seen((UP,), away_since=1764165792.9)])
+    stale = stale_since(1764165792.9)
+    assert {name: view.stale for name, view in views.items()} == {"orders": stale, "fixed": ""}
 
 
 @pytest.mark.clause(
@@ -163,14 +167,14 @@ SHARING = replace(
     ],
 )
 def test_how_an_address_was_chosen_is_told(container: Container, host: HostView, told: str) -> None:
-    found = view_of(BACKEND, [UP, container], host).containers
+    found = view_of(BACKEND, seen([UP, container], host)).containers
     assert told in [one.address_from for one in found if one.container_id == container.id]
 
 
 def test_without_an_address_there_is_nothing_to_tell_of_it() -> None:
     starting = replace(UP, id="2" * 64, health=Health.STARTING)
     off = replace(UP, id="3" * 64, state=State.EXITED)
-    found = {one.container_id[0]: one for one in view_of(BACKEND, [UP, starting, off], HERE).containers}
+    found = {one.container_id[0]: one for one in view_of(BACKEND, seen([UP, starting, off], HERE)).containers}
     assert [bool(found[identity].address_from) for identity in "123"] == [True, True, False]
 
 
@@ -179,7 +183,7 @@ def test_several_ports_and_no_choice_is_no_address_and_lists_them() -> None:
     several = replace(UP, published=(), exposed=(80, 443))
     assert isinstance(found := where(several, BACKEND, HERE), NoAddress)
     assert "80, 443" in found.detail
-    assert view_of(BACKEND, [several], HERE).reason is Reason.NO_ADDRESS
+    assert view_of(BACKEND, seen([several], HERE)).reason is Reason.NO_ADDRESS
 
 
 @pytest.mark.parametrize(
@@ -205,7 +209,7 @@ def test_a_container_that_shares_the_network_of_another_has_its_address() -> Non
     owner = replace(UP, id="3" * 64, published=(PublishedPort(8000, "0.0.0.0", 9),))
     sharing = replace(UP, network_mode=f"container:{owner.id}", published=(), attachments=(), exposed=(8000,))
     assert where(sharing, BACKEND, HERE, {owner.id: owner}) == Address("127.0.0.1", 9)
-    assert [c.address.port for c in view_of(BACKEND, [sharing, owner], HERE).candidates] == [9, 9]
+    assert [c.address.port for c in view_of(BACKEND, seen([sharing, owner], HERE)).candidates] == [9, 9]
     gone = where(sharing, BACKEND, HERE, {})
     assert gone == NoAddress(f"it shares the network of the container {owner.id[:12]}, which is not there")
 
@@ -237,7 +241,7 @@ def test_the_only_published_port_is_meant_where_others_are_only_exposed() -> Non
 
 def test_one_that_is_starting_is_shown_as_used_only_where_it_is() -> None:
     starting = replace(UP, id="2" * 64, name="orders-2", health=Health.STARTING)
-    alone, beside = view_of(BACKEND, [starting], HERE), view_of(BACKEND, [UP, starting], HERE)
+    alone, beside = view_of(BACKEND, seen([starting], HERE)), view_of(BACKEND, seen([UP, starting], HERE))
     assert [(one.name, one.left_out, one.detail) for one in alone.containers] == [("orders-2", None, "")]
     assert alone.containers[0].address == Address("127.0.0.1", 32768)
     assert [one.left_out for one in beside.containers] == [None, LeftOut.STARTING]
@@ -257,7 +261,7 @@ def test_one_that_is_starting_is_shown_as_used_only_where_it_is() -> None:
     ],
 )
 def test_what_brings_one_back_is_told(state: State, told: str) -> None:
-    assert view_of(BACKEND, [replace(UP, state=state)], HERE).containers[0].detail == told
+    assert view_of(BACKEND, seen([replace(UP, state=state)], HERE)).containers[0].detail == told
 
 
 def test_the_three_nearest_misses_are_told_and_of_those_that_run() -> None:
@@ -265,13 +269,13 @@ def test_the_three_nearest_misses_are_told_and_of_those_that_run() -> None:
     near = [replace(UP, id=str(n), name=f"near-{n}", labels={"a": "1"}) for n in range(4)]
     nearer = replace(UP, id="9", name="nearer", labels={"a": "1", "b": "1"})
     stopped = replace(UP, id="8", name="off", labels={"a": "1", "b": "1"}, state=State.EXITED)
-    detail = view_of(wanted, [*near, nearer, stopped], HERE).detail
+    detail = view_of(wanted, seen([*near, nearer, stopped], HERE)).detail
     assert detail.startswith(
         "No running container has the labels a=1, b=1, c=1: nearer has 2 of 3 labels: c is missing"
     )
     assert [f"near-{n}" in detail for n in range(4)] == [True, True, False, False]
     assert "off" not in detail
-    assert view_of(wanted, [], HERE).detail == "No running container has the labels a=1, b=1, c=1."
+    assert view_of(wanted, seen([], HERE)).detail == "No running container has the labels a=1, b=1, c=1."
 
 
 def test_each_way_to_have_no_address_is_told() -> None:
@@ -303,7 +307,7 @@ def test_a_published_port_is_asked_rather_than_an_address_on_a_network_that_only
 def test_one_without_an_address_is_told_of_before_one_that_is_unhealthy() -> None:
     unhealthy = replace(UP, health=Health.UNHEALTHY)
     bare = replace(UP, id="2" * 64, name="orders-2", published=(), attachments=())
-    view = view_of(BACKEND, [unhealthy, bare], HERE)
+    view = view_of(BACKEND, seen([unhealthy, bare], HERE))
     assert view.reason is Reason.NO_ADDRESS
     assert view.detail.startswith("orders-2 runs, but it has no address")
 
@@ -315,7 +319,7 @@ LABELS = st.dictionaries(st.sampled_from("ab"), st.sampled_from("xy"))
 @given(wanted=st.dictionaries(st.sampled_from("ab"), st.sampled_from("xy"), min_size=1), has=LABELS)
 def test_candidates_have_all_labels_and_near_misses_some(wanted: dict[str, str], has: dict[str, str]) -> None:
     backend = Backend("b", match_labels=tuple(wanted.items()))
-    view = view_of(backend, [replace(UP, labels=has)], HERE)
+    view = view_of(backend, seen([replace(UP, labels=has)], HERE))
     common = sum(has.get(key) == value for key, value in wanted.items())
     assert bool(view.candidates) == (common == len(wanted))
     assert bool(view.containers) == (common > 0)
@@ -343,20 +347,22 @@ def test_swarms_ingress_is_no_network_to_reach_a_container_by() -> None:
     task = replace(UP, published=(), attachments=(ingress, Attachment("shop", "s1", "10.0.1.7")))
     for host in (HostView(), HostView(own_networks=frozenset({"i1", "s1"}))):
         assert where(task, BACKEND, host) == Address("10.0.1.7", 8000)
-    view = view_of(BACKEND, [replace(task, attachments=(ingress,))], HostView(own_networks=frozenset({"i1"})))
+    view = view_of(
+        BACKEND, seen([replace(task, attachments=(ingress,))], HostView(own_networks=frozenset({"i1"})))
+    )
     assert view.reason is Reason.NO_ADDRESS
 
 
 @pytest.mark.clause("4.docker.not_inspected")
 def test_one_that_cannot_be_inspected_is_left_out_and_one_that_could_is_kept() -> None:
     hung = replace(UP, not_inspected="it hangs", was_inspected=False)
-    view = view_of(BACKEND, [hung], HostView())
+    view = view_of(BACKEND, seen([hung], HostView()))
     assert [one.left_out for one in view.containers] == [LeftOut.NOT_INSPECTED]
     assert (view.reason, view.detail) == (
         Reason.NO_CONTAINER,
         "No container with the labels app=orders, env=production can be used: "
         "orders-1 cannot be inspected: it hangs.",
     )
-    kept = view_of(BACKEND, [replace(hung, was_inspected=True)], HostView())
+    kept = view_of(BACKEND, seen([replace(hung, was_inspected=True)], HostView()))
     assert kept.candidates
     assert kept.containers[0].detail.endswith("as it cannot be inspected: it hangs")

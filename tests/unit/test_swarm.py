@@ -28,6 +28,7 @@ from rgate.core.swarm import (
     changes,
     containers_of,
 )
+from tests.unit.containers import seen
 
 SHOP = Attachment("shop", "k7z11w9dpowd7dcnp9t02vz6a", "10.0.1.3")
 INGRESS, HOST = Port(8000, 8080, is_host=False), Port(8000, 0, is_host=True)
@@ -56,7 +57,7 @@ def view(
 ) -> BackendView:
     containers = [details.container for details in containers_of(swarm)]
     networks = None if own_networks is None else frozenset(own_networks)
-    return view_of(backend, containers, HostView(published_host, networks))
+    return view_of(backend, seen(containers, HostView(published_host, networks)))
 
 
 def addresses(

@@ -27,6 +27,7 @@ from rgate.core.timeline import (
     started,
 )
 from rgate.telling.timeline import Comings, Refusals, Timeline
+from tests.unit.containers import seen
 
 from .test_timeline import EVENTS
 
@@ -36,7 +37,7 @@ ONE = Container("1" * 64, "one", {"app": "a"}, State.RUNNING, published=(Publish
 
 
 def views(*containers: Container) -> Mapping[str, BackendView]:
-    return views_of(BACKENDS, containers, HostView())
+    return views_of(BACKENDS, seen(containers, HostView()))
 
 
 @given(st.lists(EVENTS), st.integers(0, 5))

@@ -159,9 +159,9 @@ CLOSED = Cause(Reason.CLOSED_EARLY, "orders-2")
         ),
         (
             (fine("a"),),
-            {"knowledge": (HERE, AWAY)},
+            {"knowledge": (HERE, replace(AWAY, source="far"))},
             Standing.DEGRADED,
-            "The backend has containers; 0 % errors in the last 15 min.",
+            "Docker `far` does not answer; the backend has containers; 0 % errors in the last 15 min.",
         ),
     ],
 )
@@ -405,19 +405,44 @@ def test_a_better_level_than_was_told_is_told_only_after_a_minute_of_it(
 
 
 def test_freshness_tells_the_age_of_each_thing_that_is_known() -> None:
-    facts = freshness(situation(fine("a")), config_loaded=500.0, config_error="", last_event=990.0)
+    known = (replace(HERE, last_event=990.0),)
+    facts = freshness(situation(fine("a"), knowledge=known), config_loaded=500.0, config_error="")
     assert [(fact.level.value, fact.about, fact.text, fact.at) for fact in facts] == [
         ("ok", "Docker", "connected, 27.3.1", None),
         ("ok", "Full list", "{ago} ago", 988.0),
         ("ok", "Events", "live, last {ago} ago", 990.0),
         ("ok", "Config", "loaded {ago} ago, gen 41", 500.0),
     ]
-    facts = freshness(
-        situation(fine("a"), knowledge=(AWAY,)), config_loaded=500.0, config_error="line 3", last_event=None
-    )
+    facts = freshness(situation(fine("a"), knowledge=(AWAY,)), config_loaded=500.0, config_error="line 3")
     assert [(fact.level.value, fact.text, fact.at) for fact in facts] == [
         ("bad", "away for {ago}", 840.0),
         ("warn", "{ago} ago, stale", 600.0),
         ("bad", "broken, trying again", None),
         ("bad", "not taken: line 3", 500.0),
+    ]
+
+
+@pytest.mark.clause("12.names.remedies", "12.away.pages")
+def test_of_several_dockers_each_is_named() -> None:
+    out = ContainerView(
+        "far/a-2", "2", "running", "unhealthy", None, LeftOut.UNHEALTHY, "far/a-2 is unhealthy: look"
+    )
+    view = replace(fine("a", "here/a-1"), containers=(out,))
+    here, far = replace(HERE, source="here", last_event=990.0), replace(AWAY, source="far")
+    seen = situation(view, knowledge=(here, far))
+    told, _ = verdict(seen)
+    assert told.headline.startswith("Docker `far` does not answer; the backend has containers; ")
+    assert [finding.text.partition(" ")[2].partition(":")[0] for finding in told.findings] == [
+        "`far` does not answer (connection refused)",
+        "is unhealthy",
+    ]
+    assert told.findings[1].command.endswith(" a-2")
+    assert told.findings[1].do == "It is on the Docker `far`."
+    facts = freshness(seen, config_loaded=500.0, config_error="")
+    assert [(fact.about, fact.text, fact.at) for fact in facts][:5] == [
+        ("Docker", "here: connected, 27.3.1", None),
+        ("Full list", "here: {ago} ago", 988.0),
+        ("Events", "here: live, last {ago} ago", 990.0),
+        ("Docker", "far: away for {ago}", 840.0),
+        ("Full list", "far: {ago} ago, stale", 600.0),
     ]

@@ -15,7 +15,7 @@ from rgate.core.address import HostView
 from rgate.core.config import Backend, Config, Route
 from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Connection, Events, Knowledge
-from rgate.core.selection import unavailable_view, view_of
+from rgate.core.selection import view_of
 from rgate.core.timeline import started
 from rgate.core.verdict import (
     RISES_AFTER_S,
@@ -31,13 +31,14 @@ from rgate.telling.process import Process, Started
 from rgate.telling.timeline import Timeline
 from rgate.web.gateway_now import GatewayNow
 from rgate.web.verdict_page import VerdictPage
+from tests.unit.containers import seen, unseen
 
 from .fellows import Fellow
 
 FIXED = Backend("fixed", urls=("http://127.0.0.1:9",))
 ORDERS = Backend("orders", match_labels=(("app", "orders"),))
 CONFIG = Config((Route("/f", "fixed"),), (FIXED, ORDERS))
-EMPTY = {"fixed": view_of(FIXED, [], HostView()), "orders": view_of(ORDERS, [], HostView())}
+EMPTY = {"fixed": view_of(FIXED, seen([], HostView())), "orders": view_of(ORDERS, seen([], HostView()))}
 HERE = Knowledge("docker", Connection.CONNECTED, 5.0, 12.0, Events.LIVE, 41, "27.3.1", last_event=990.0)
 AWAY = replace(HERE, docker=Connection.AWAY, events=Events.BROKEN, version="", error="refused")
 NEVER = replace(HERE, docker=Connection.NEVER, last_list_s=None)
@@ -145,7 +146,7 @@ def test_unavailable_views_and_time_of_day() -> None:
     world = World([])
     since = (2026, 1, 2, 14, 32, 5, 0, 0, -1)
     world.knowledge = replace(AWAY, since=time.mktime(since))
-    world.gateway.swap_views({**EMPTY, "orders": unavailable_view(ORDERS, "x")})
+    world.gateway.swap_views({**EMPTY, "orders": view_of(ORDERS, unseen("x"))})
     zone = time.strftime("%Z", time.localtime(world.knowledge.since))  # others may read it in another one
     assert world.told()["headline"].startswith(
         f"Docker does not answer since 01-02 14:32 {zone}, containers are as of then"

@@ -14,9 +14,10 @@ from rgate.core.candidates import BackendView
 from rgate.core.config import Backend
 from rgate.core.containers import Container, Health, PublishedPort, State
 from rgate.core.reasons import LeftOut
-from rgate.core.selection import unavailable_view, views_of
+from rgate.core.selection import view_of, views_of
 from rgate.core.timeline import TimelineEvent
 from rgate.core.view_changes import Change, Pasts, Views, changes, every_change, with_past
+from tests.unit.containers import seen, unseen
 
 ORDERS = Backend("orders", match_labels=(("app", "orders"), ("env", "production")))
 CARTS = Backend("carts", match_labels=(("app", "orders"),))
@@ -39,10 +40,10 @@ ONE, TWO = container(1), container(2)
 
 
 def views(*containers: Container, backends: Iterable[Backend] = (ORDERS,)) -> dict[str, BackendView]:
-    return views_of(backends, containers, HostView())
+    return views_of(backends, seen(containers, HostView()))
 
 
-NOTHING_YET = {"orders": unavailable_view(ORDERS, "refused")}
+NOTHING_YET = {"orders": view_of(ORDERS, unseen("refused"))}
 
 Row = tuple[str, str, str, str]
 
@@ -238,7 +239,7 @@ def test_at_the_first_look_there_is_a_line_for_each_backend() -> None:
             "No running container has the labels app=orders, env=production.",
         )
     ]
-    assert told(NOTHING_YET, {"orders": unavailable_view(ORDERS, "other")}) == []
+    assert told(NOTHING_YET, {"orders": view_of(ORDERS, unseen("other"))}) == []
 
 
 @pytest.mark.clause("10.timeline.few")
@@ -249,7 +250,7 @@ def test_where_very_much_changes_at_once_it_is_told_in_few_lines() -> None:
     ]
     many = [Backend(f"b{number}", match_labels=(("app", f"{number}"),)) for number in range(1000)]
     each = [container(number, labels={"app": f"{number}"}) for number in range(0, 1000, 2)]
-    before = {one.name: unavailable_view(one, "") for one in many}
+    before = {one.name: view_of(one, unseen("")) for one in many}
     rows = told(before, views(*each, backends=many))
     assert [row[:3] for row in rows] == [
         (

@@ -262,14 +262,14 @@ def test_while_it_is_away_it_is_tried_with_back_off_and_that_is_said_once() -> N
     drive.run(100)
     assert drive.states() == {"0": State.RUNNING, "1": State.RUNNING}
     assert drive.connection() is Connection.AWAY
-    assert drive.watching.stale.startswith("Docker has not answered since ")
+    assert drive.watching.away_since == drive.watching.knowledge.since
     assert apart(drive.asked(Ping, since_s=120), LONGEST_PAUSE_S)
     assert drive.warned() == ["Docker does not answer; the last known containers stay in use"]
     assert drive.watching.knowledge.last_event == last_event
     drive.docker.pings = True
     drive.run(LONGEST_PAUSE_S)
     assert drive.connection() is Connection.CONNECTED
-    assert drive.watching.stale == ""
+    assert drive.watching.away_since is None
     assert drive.warned()[1:] == ["Docker answers again"]
 
 

@@ -39,6 +39,7 @@ def test_merge_keys_mean_what_they_stand_for(tmp_path: Path) -> None:
 @pytest.mark.clause(
     "2.host.form",
     "2.backend.one_of",
+    "12.sources.config",
     "2.errors.before",
     "2.errors.located",
     "2.errors.missing",
@@ -74,6 +75,23 @@ def test_tracing_without_what_it_needs_is_told_with_what_to_do(
     ]
     Path("a.yml").write_text("routes: []\nbackends: []\ntracing:\n")
     assert load_config("a.yml").tracing is None
+
+
+@pytest.mark.clause("12.daemon.tls")
+def test_certificates_that_cannot_be_read_are_told_where_they_are_used(tmp_path: Path) -> None:
+    path, ca = tmp_path / "a.yml", tmp_path / "ca.pem"
+    path.write_text(
+        "routes: []\nbackends: []\nsources:\n"
+        f"  - {{name: far, docker: 'tcp://h:1', tls: {{ca: {ca}, cert: /nowhere/c.pem, key: .}}}}\n"
+    )
+    assert load_config(str(path)).sources[0].tls is not None
+    ca.touch()
+    with pytest.raises(ConfigErrors) as raised:
+        load_config(str(path), is_used=True)
+    assert str(raised.value).splitlines() == [
+        f'{path}:4: sources[0].tls.cert: "/nowhere/c.pem" cannot be read: No such file or directory',
+        f'{path}:4: sources[0].tls.key: "." cannot be read: Is a directory',
+    ]
 
 
 @pytest.mark.clause("2.errors.file")

@@ -18,6 +18,7 @@ from rgate.core.containers import Container, Details, Event, Health, State
 from rgate.core.selection import view_of
 from rgate.discovery.source import SourceError
 from rgate.discovery.swarm_source import SwarmSource
+from tests.unit.containers import seen
 
 RECORDED = json.loads((Path(__file__).parent / "swarm.json").read_text())
 INSPECTED = json.loads((Path(__file__).parent / "no_ports.json").read_text())
@@ -98,7 +99,7 @@ def containers(manager: Manager, own_id: str = "") -> dict[str, Container]:
 
 def addresses(manager: Manager, label: str, host: HostView | None = None, own_id: str = "") -> list[str]:
     backend = Backend("b", match_labels=(("com.docker.swarm.service.name", label),), port=8000)
-    found = view_of(backend, containers(manager, own_id).values(), host or HostView())
+    found = view_of(backend, seen(containers(manager, own_id).values(), host or HostView()))
     return [f"{one.name} {one.address}" for one in found.candidates]
 
 

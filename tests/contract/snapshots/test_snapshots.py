@@ -89,7 +89,8 @@ def test_its_labels_are_read_and_those_left_out_are_known_by_their_keys() -> Non
 def test_a_gateway_of_it_decides_as_one_did_where_it_was_recorded(tmp_path: Path) -> None:
     (tmp_path / "config.yml").write_text(CONFIG)
     looked = looked_at_recording(load_recording(str(FILE)), TAKEN + 60)
-    views = looked.gateway(load_config(str(tmp_path / "config.yml"))).views
+    config = load_config(str(tmp_path / "config.yml"))
+    views = looked.gateway(config).views
 
     addresses: Mapping[str, list[tuple[str, Address]]] = {
         name: [(one.name, one.address) for one in view.candidates] for name, view in views.items()
@@ -104,7 +105,7 @@ def test_a_gateway_of_it_decides_as_one_did_where_it_was_recorded(tmp_path: Path
     }
     assert views["payment"].reason is Reason.UNHEALTHY
     assert views["database"].reason is Reason.NO_CONTAINER
-    (knowledge,) = looked.knowledge
+    (knowledge,) = looked.knowledge(config)
     assert (knowledge.since, knowledge.last_list_s, knowledge.version) == (TAKEN, 60, "27.3.1")
 
 

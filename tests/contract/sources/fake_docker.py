@@ -64,6 +64,7 @@ class FakeDocker:
         self.list_began = threading.Event()
         self.go_on = threading.Event()  # whoever hangs waits for it
         self.events = "live"
+        self.is_cut = False  # it accepts, and closes without an answer
         self.asked = Counter[str]()
         self.host = ""
         self._changed = threading.Condition()
@@ -77,6 +78,12 @@ class FakeDocker:
         actor = {"ID": identity, "Attributes": attributes}
         with self._changed:
             self._events.append({"Type": kind, "Action": action, "Actor": actor, "timeNano": time.time_ns()})
+            self._changed.notify_all()
+
+    def cut(self) -> None:
+        """Let it be away, and end what is followed."""
+        with self._changed:
+            self.is_cut = True
             self._changed.notify_all()
 
     def end(self) -> None:
@@ -107,14 +114,18 @@ class FakeDocker:
             return 404, {"message": f"No such container: {identity}"}
         return 403, {"message": "Forbidden"}
 
+    @property
+    def _is_over(self) -> bool:
+        return self.is_cut or self.go_on.is_set()
+
     def stream(self) -> Iterator[bytes]:
         """Yield events as they come."""
         number = len(self._events)
         while True:
             with self._changed:
-                while len(self._events) <= number and not self.go_on.is_set():
+                while len(self._events) <= number and not self._is_over:
                     self._changed.wait()
-                if self.go_on.is_set():
+                if self._is_over:
                     return
                 event = self._events[number]
             number += 1
@@ -130,6 +141,9 @@ def serving(docker: FakeDocker) -> Iterator[FakeDocker]:
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
+            if docker.is_cut:
+                self.close_connection = True
+                return
             path = urlsplit(self.path).path
             version, _, rest = path[1:].partition("/")
             path = f"/{rest}" if version[:2] == "v1" else path
@@ -149,7 +163,7 @@ def serving(docker: FakeDocker) -> Iterator[FakeDocker]:
             self.send_response(200)
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            if docker.events == "live":
+            if docker.events == "live" and "until=" not in self.path:
                 for piece in docker.stream():
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
             self.wfile.write(b"0\r\n\r\n")

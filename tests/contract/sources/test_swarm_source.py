@@ -43,6 +43,7 @@ from tests.contract.sources.test_sources import (
 from tests.integration.containers import IMAGE
 from tests.integration.dockerds import Dockerd, running
 from tests.integration.gateway import wait_until
+from tests.unit.containers import seen
 
 # The contract itself: these are collected here too, with the world below.
 __all__ = [
@@ -184,7 +185,7 @@ def world(request: pytest.FixtureRequest, manager: tuple[Dockerd, Any]) -> Itera
 def reachable(dockerd: Dockerd, world: SwarmWorld, backend: Backend) -> list[str]:
     """Return the name of who answers at each candidate, where the manager's host is that of *dockerd*."""
     containers = [found.container for found in world.source.containers() if found.container is not None]
-    found = view_of(backend, containers, HostView(dockerd.address)).candidates
+    found = view_of(backend, seen(containers, HostView(dockerd.address))).candidates
     for one in found:
         wait_until(partial(answers, f"http://{one.address}/"), bool, within_s=WITHIN_S)
     return [one.name for one in found]
@@ -218,12 +219,12 @@ def test_a_task_answers_at_its_address_on_an_overlay_that_rgate_is_on(
         source = SwarmSource(Daemon(dockerd.host), own_id=gateway.id[:12])
         containers = [found.container for found in source.containers() if found.container is not None]
         backend = Backend("b", match_labels=(("rgate-test", world.label),), port=8000)
-        view = view_of(backend, containers, HostView("", own_networks(gateway.id, containers)))
+        view = view_of(backend, seen(containers, HostView("", own_networks(gateway.id, containers))))
         (candidate,) = view.candidates
         assert candidate.address.host.startswith("10.0.")
         code = f"import urllib.request as u; print(u.urlopen('http://{candidate.address}/').status)"
         assert gateway.exec_run(["python3", "-c", code]).output.strip() == b"200"
-        assert view_of(backend, containers, HostView()).candidates == ()
+        assert view_of(backend, seen(containers, HostView())).candidates == ()
         source.close()
     finally:
         gateway.remove(force=True)
