@@ -146,6 +146,7 @@ class _Made:
         """Connect *connection* for *sending*, and count it. Raises ClientGone and UpstreamFailed."""
         with self._lock:
             self._coming += 1
+            self._close_ended()
             if len(self._connections) + self._coming > self._most():
                 self._close_longest_idle()
         try:
@@ -163,9 +164,17 @@ class _Made:
         with self._lock:
             self._connections.discard(connection)
 
+    def _idle(self) -> list[_Connection]:
+        return [one for one in self._connections if not one.is_busy]
+
+    def _close_ended(self) -> None:
+        """Close those that containers ended, as no pool looks at one that it does not use."""
+        idle = {one.sock.fileno(): one for one in self._idle() if one.sock is not None}
+        for descriptor in poll(dict.fromkeys(idle, select.POLLIN), 0):
+            idle[descriptor].close()
+
     def _close_longest_idle(self) -> None:
-        idle = [one for one in self._connections if not one.is_busy]
-        for connection in sorted(idle, key=lambda one: one.idle_since_s)[:1]:
+        for connection in sorted(self._idle(), key=lambda one: one.idle_since_s)[:1]:
             connection.close()
 
     def counts(self) -> Connections:

@@ -76,6 +76,18 @@ def test_a_client_does_not_notice_that_the_backend_closed_an_idle_connection(
     assert exchange(client, backend, sent).request.content == b"abc"
 
 
+@clause("5.pool.closed")
+def test_what_a_backend_closed_is_closed_though_it_is_never_asked_again(
+    gateway: Gateway, client: Wire, backend: Lane
+) -> None:
+    upstream = exchange(client, backend, get(backend.path)).upstream
+    upstream.end_writing()
+    other = gateway.lane()
+    exchange(client, other, get(other.path))
+
+    assert upstream.is_closed()
+
+
 @clause("RFC 9112 9.3.1", "RFC 9110 9.2.2", "5.pool.replaced")
 @pytest.mark.parametrize("method", [b"GET", b"DELETE", b"PUT", b"HEAD", b"OPTIONS"])
 def test_an_idempotent_request_is_sent_anew_where_a_used_connection_closes_on_it(
