@@ -272,11 +272,12 @@ def _of_docker(away: Knowledge, *, alone: bool) -> Finding:
     why, do = why_and_do(away.error)
     do = do or "start it, or see why it stopped"
     is_stopped = do.startswith("start Docker") and " unix://" in why
+    command = "systemctl status docker" if is_stopped else "docker version" if alone else "rgate doctor"
     return Finding(
         Level.WARN,
         f"{who} does not answer{f' ({why})' if why else ''}: {known}.",
         f"{do[0].upper()}{do[1:]}; rgate keeps trying.",
-        "systemctl status docker" if is_stopped else "docker version",
+        command,
     )
 
 

@@ -436,6 +436,7 @@ def test_of_several_dockers_each_is_named() -> None:
         "`far` does not answer (connection refused)",
         "is unhealthy",
     ]
+    assert told.findings[0].command == "rgate doctor"  # `docker version` would ask the one of this machine
     assert told.findings[1].command.endswith(" a-2")
     assert told.findings[1].do == "It is on the Docker `far`."
     facts = freshness(seen, config_loaded=500.0, config_error="")
