@@ -373,6 +373,8 @@ def _out(view: BackendView, container: ContainerView) -> Finding:
     command = ""
     if container.left_out is LeftOut.UNHEALTHY:
         command = f"docker inspect --format '{{{{json .State.Health}}}}' {quote(own)}"
+    elif container.left_out is LeftOut.NOT_RUNNING and container.is_task:
+        command = f"docker service ps --no-trunc {quote(own.rpartition('.')[0])}"
     elif container.left_out is LeftOut.NOT_RUNNING:
         command = f"docker logs --tail 50 {quote(own)}"
     do = where_it_is(container.name) if command else ""
