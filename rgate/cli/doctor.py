@@ -122,15 +122,16 @@ def _backends(
     config: Config | None, dockers: list[DockerFacts]
 ) -> tuple[list[DockerFacts], list[EmptyBackend] | None]:
     """Return *dockers*, with why one lists no containers, and the backends without one; None: not known."""
-    if config is None or (config.needs_docker and any(docker.error for docker in dockers)):
+    if config is None:
         return dockers, None
     if not config.needs_docker:
         return dockers, []
-    looked = look_at(config.asked_sources)
-    errors = [one.error for one in looked.seen(config)]
-    if any(errors):
-        told = zip(dockers, errors, strict=True)
-        return [replace(docker, error=error) for docker, error in told], None
+    asked = zip(config.asked_sources, dockers, strict=True)
+    looked = look_at(source for source, docker in asked if not docker.error)
+    errors = iter([one.seen.error for one in looked.at])
+    dockers = [docker if docker.error else replace(docker, error=next(errors)) for docker in dockers]
+    if any(docker.error for docker in dockers):
+        return dockers, None
     views = looked.gateway(config, doubtful=True).views
     reasons = ((name, view.reason, view.detail) for name, view in views.items())
     return dockers, [EmptyBackend(name, why, detail) for name, why, detail in reasons if why is not None]

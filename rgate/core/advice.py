@@ -50,8 +50,8 @@ _OF: Final[Mapping[Reason, tuple[str, str, str]]] = MappingProxyType(
         ),
         Reason.DOCKER_UNAVAILABLE: (
             "Docker had not answered since rgate started, so no container was known.",
-            "Start Docker, or check DOCKER_HOST and the right to use its socket.",
-            "docker version",
+            "Start it, or check what names it, DOCKER_HOST or `sources`, and the right to use its socket.",
+            "rgate doctor",  # `docker version` would ask the Docker of this machine
         ),
         Reason.OVERLOADED: (
             "rgate itself had no descriptor left for a connection to a container.",

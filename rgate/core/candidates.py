@@ -45,6 +45,7 @@ class ContainerView:
     detail: str  # one sentence a person can act on; "" for nearly all candidates
     address_from: str = ""  # how the address was chosen, for people; "" without one
     is_service: bool = False  # it is a Swarm's service, behind which Swarm balances
+    is_task: bool = False  # it is of a task of such a service, which Docker calls otherwise
 
 
 @dataclass(frozen=True, slots=True)

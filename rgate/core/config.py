@@ -234,6 +234,12 @@ class Config:
         """Who is asked for containers, in the order of the file."""
         return self.sources or (ENVIRONMENT,)
 
+    def sources_of(self, backend: Backend) -> tuple[str, ...]:
+        """Return who is asked for the containers of *backend*, by name: nobody where its `urls` are fixed."""
+        if not backend.match_labels:
+            return ()
+        return backend.sources or tuple(source.name for source in self.asked_sources)
+
     @property
     def needs_docker(self) -> bool:
         """Whether any backend is found by labels: fixed `urls` need no Docker."""

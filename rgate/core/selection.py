@@ -162,6 +162,7 @@ class _Found:
             self.detail,
             located.how if located is not None else "",
             self.container.is_service,
+            is_task=bool(self.container.service) and not self.container.is_service,
         )
 
 

@@ -272,11 +272,12 @@ def _of_docker(away: Knowledge, *, alone: bool) -> Finding:
     why, do = why_and_do(away.error)
     do = do or "start it, or see why it stopped"
     is_stopped = do.startswith("start Docker") and " unix://" in why
+    command = "systemctl status docker" if is_stopped else "docker version" if alone else "rgate doctor"
     return Finding(
         Level.WARN,
         f"{who} does not answer{f' ({why})' if why else ''}: {known}.",
         f"{do[0].upper()}{do[1:]}; rgate keeps trying.",
-        "systemctl status docker" if is_stopped else "docker version",
+        command,
     )
 
 
@@ -372,6 +373,8 @@ def _out(view: BackendView, container: ContainerView) -> Finding:
     command = ""
     if container.left_out is LeftOut.UNHEALTHY:
         command = f"docker inspect --format '{{{{json .State.Health}}}}' {quote(own)}"
+    elif container.left_out is LeftOut.NOT_RUNNING and container.is_task:
+        command = f"docker service ps --no-trunc {quote(own.rpartition('.')[0])}"
     elif container.left_out is LeftOut.NOT_RUNNING:
         command = f"docker logs --tail 50 {quote(own)}"
     do = where_it_is(container.name) if command else ""

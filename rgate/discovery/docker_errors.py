@@ -98,6 +98,7 @@ def sentence_for(error: BaseException, host: str, timeout_s: float, said_by: str
     """
     sentence = _sentence(error, host, timeout_s).replace("check DOCKER_HOST", f"check {said_by}")
     if said_by.startswith(OF_THE_CONFIGURATION):
+        sentence = sentence.replace("`docker version`", "`docker version` on its machine")
         return _OF_TLS.sub(f"check `tls` of {said_by}", sentence)
     return sentence
 

@@ -8,7 +8,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,12 +51,13 @@ class Rings:
         self._keeping = threading.Lock()
         self._knowledge = knowledge
         self._views = PastViews()
+        self._asked: Mapping[str, Sequence[str]] = {}  # the sources of each backend, by their names
         self._now, self._now_ns = now, now_ns
         self.keep: Callable[[Whole], object] = self._last.append
 
     def add(self, record: Record) -> None:
         """Take *record*. Never raises."""
-        age_s = _age_s(self._knowledge()) if record.has_failed and record.backend else None
+        age_s = self._age_s(record.backend) if record.has_failed else None
         record_short = _short(record)
         if not record.has_failed:
             self._last.append(_Kept(record_short, age_s))
@@ -69,6 +70,9 @@ class Rings:
     def note(self, snapshot: Snapshot) -> None:
         """Take *snapshot*, which is in force now: who is a candidate, for the stories to come."""
         self._views.note(snapshot)
+        self._asked = {
+            backend.name: snapshot.config.sources_of(backend) for backend in snapshot.config.backends
+        }
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -114,14 +118,26 @@ class Rings:
 
     def story(self, record: Record) -> Story:
         """Return the story of the request that *record* is of, which ends now and need not be kept."""
-        return self._story(_Kept(_short(record), _age_s(self._knowledge())))
+        return self._story(_Kept(_short(record), self._age_s(record.backend)))
 
     def _story(self, kept: _Kept) -> Story:
         record, age_s = kept.record, kept.docker_age_s
-        if age_s is None and record.backend and not record.has_failed:
-            age_s = _age_s(self._knowledge(), before_s=(self._now_ns() - record.ended_ns) / 1e9)
+        if age_s is None and not record.has_failed:
+            age_s = self._age_s(record.backend, before_s=(self._now_ns() - record.ended_ns) / 1e9)
         then = self._views.then(record.backend, record.generation) if record.backend else ()
         return story_of(record, then, age_s)
+
+    def _age_s(self, backend: str, *, before_s: float = 0.0) -> float | None:
+        """Return how old the oldest of the last full lists that *backend* rests on was *before_s* ago; None
+        where one came later, or there was none.
+        """
+        asked = self._asked.get(backend, ())
+        ages = [
+            one.last_list_s
+            for one in self._knowledge()
+            if one.source in asked and one.last_list_s is not None
+        ]
+        return max(ages) - before_s if ages and min(ages) >= before_s else None
 
 
 def _read(kept: "_Kept | Whole", wall_s: float) -> _Kept:
@@ -137,11 +153,3 @@ def _short(record: Record) -> Record:
     if record.span is not None:  # it is for who exports it
         record = record._replace(span=None)
     return short_record(record)
-
-
-def _age_s(knowledge: Iterable[Knowledge], *, before_s: float = 0.0) -> float | None:
-    """Return how old the oldest of the last full lists was *before_s* ago; None where one came later, or
-    there was none.
-    """
-    ages = [known.last_list_s for known in knowledge if known.last_list_s is not None]
-    return max(ages) - before_s if ages and min(ages) >= before_s else None

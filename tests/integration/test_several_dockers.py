@@ -238,3 +238,19 @@ def test_commands_ask_all_and_a_recording_gives_each_its_own(
     found = finished("doctor", "--json", "--port", "0", cwd=tmp_path)
     checks = {one["name"]: one["level"] for one in json.loads(found.stdout)["checks"]}
     assert (checks["docker here"], checks["docker far"]) == ("ok", "fail")
+
+
+@pytest.mark.any_engine
+@pytest.mark.clause("12.commands.look", "9.doctor.faults")
+def test_doctor_tells_of_each_source_that_lists_nothing_though_another_is_away(
+    machines: tuple[Machine, Machine], tmp_path: Path
+) -> None:
+    here, far = machines
+    away = {"name": "away", "docker": "tcp://127.0.0.1:1"}
+    no_manager = {"name": "swarm", "swarm": far.docker.host}
+    write_config(tmp_path, {**config(here, far), "sources": [here.source, far.source, away, no_manager]})
+    found = finished("doctor", "--json", "--port", "0", cwd=tmp_path)
+    checks = {one["name"]: (one["level"], one["text"]) for one in json.loads(found.stdout)["checks"]}
+    levels = {name: checks[f"docker {name}"][0] for name in ("here", "far", "away", "swarm")}
+    assert levels == {"here": "ok", "far": "ok", "away": "fail", "swarm": "fail"}
+    assert "403 Forbidden" in checks["docker swarm"][1]

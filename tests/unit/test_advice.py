@@ -61,6 +61,13 @@ def test_a_command_calls_a_container_as_docker_does_and_its_docker_is_told() -> 
     assert "Docker" not in advice(ended("closed_early")).do
 
 
+@pytest.mark.clause("12.names.remedies")
+def test_what_to_do_about_a_docker_that_does_not_answer_is_right_for_each_of_several() -> None:
+    found = advice_on(Reason.DOCKER_UNAVAILABLE, "")
+    assert "`sources`" in found.do
+    assert found.command == "rgate doctor"
+
+
 def test_why_no_other_was_asked_is_told_where_the_method_may_have_had_an_effect() -> None:
     record = ended("closed_early")
     assert "another" not in advice(record).told

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rgate.core.candidates import Address, BackendView, Candidate
-from rgate.core.config import Backend, Config, Route
+from rgate.core.config import Backend, Config, Route, Source
 from rgate.core.fields import ClientConnection
 from rgate.core.gateway import Gateway, Snapshot
 from rgate.core.knowledge import Knowledge
@@ -24,6 +24,7 @@ from tests.unit.asyncio_pair import ANSWER, GET, Counts, Pair, pair_of
 
 CLIENT = ClientConnection("192.0.2.7", 8080, peer_port=51884)
 TOLD = Told("/a", "b", "c", "127.0.0.1:1", 1)
+LABELS = (("a", "b"),)
 ALL = StoryQuery(limit=MOST_STORIES)
 FAILED = StoryQuery(limit=MOST_STORIES, failed=True)
 
@@ -40,6 +41,11 @@ def whole(number: int, *, line: bytes = b"GET /a HTTP/1.1\r\n", ended_ns: int = 
 def record(number: int, status: int = 200, **values: Any) -> Record:
     plain = Record(990.0, "192.0.2.7", "GET", "/a", status, 3, 5000, request_id=str(number))
     return plain._replace(**values)
+
+
+def asking(backend: Backend, *sources: str) -> Snapshot:
+    config = Config((), (backend,), sources=tuple(Source(name, f"tcp://{name}:2376") for name in sources))
+    return Gateway(config, {"b": view("x")}, lambda: 0.0).snapshot
 
 
 def ids(records: Iterable[Record]) -> list[str]:
@@ -263,16 +269,42 @@ def test_how_old_the_last_list_was_is_told_unless_a_later_one_came(
     last_list_s: float | None, ended_s_ago: float, age_s: float | None
 ) -> None:
     kept = rings(Knowledge(last_list_s=last_list_s), now_ns=50 * 10**9)
+    kept.note(asking(Backend("b", match_labels=LABELS)))
     kept.keep(whole(1, ended_ns=int((50 - ended_s_ago) * 1e9)))
     assert kept.stories(ALL)[0].docker_age_s == age_s
 
 
 def test_of_several_sources_the_oldest_list_counts_and_of_a_failure_it_is_remembered() -> None:
-    knowledge = [Knowledge(last_list_s=3.0), Knowledge(last_list_s=7.0)]
+    knowledge = [Knowledge("here", last_list_s=3.0), Knowledge("far", last_list_s=7.0)]
     kept = Rings(lambda: knowledge)
+    kept.note(asking(Backend("b", match_labels=LABELS), "here", "far"))
     kept.add(record(1, 503, backend="b"))
-    knowledge[:] = [Knowledge(last_list_s=0.0), Knowledge()]
+    knowledge[:] = [Knowledge("here", last_list_s=0.0), Knowledge("far")]
     assert kept.stories(ALL)[0].docker_age_s == 7.0
+
+
+@pytest.mark.clause("12.away.own")
+@pytest.mark.parametrize("status", [200, 503])
+@pytest.mark.parametrize(
+    ("backend", "age_s"),
+    [
+        (Backend("b", match_labels=LABELS), 700.0),
+        (Backend("b", match_labels=LABELS, sources=("here",)), 3.0),
+        (Backend("b", match_labels=LABELS, sources=("gone",)), None),
+        (Backend("b", match_labels=LABELS, sources=("gone", "here")), 3.0),
+        (Backend("b", urls=("http://a:80",)), None),
+    ],
+)
+def test_how_old_the_last_list_was_is_told_of_the_sources_that_the_backend_asks(
+    backend: Backend, age_s: float | None, status: int
+) -> None:
+    known = Knowledge("here", last_list_s=3.0), Knowledge("far", last_list_s=700.0), Knowledge("gone")
+    kept = rings(*known)
+    kept.note(asking(backend, "here", "far", "gone"))
+    ended = record(1, status, backend="b", ended_ns=50 * 10**9)
+    kept.add(ended)
+    assert kept.stories(ALL)[0].docker_age_s == age_s
+    assert kept.story(ended).docker_age_s == age_s
 
 
 def test_a_record_of_a_whole_counts_each_candidate_once() -> None:

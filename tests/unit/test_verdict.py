@@ -355,6 +355,15 @@ def test_a_container_that_ended_is_a_finding_behind_those_that_run_and_are_no_us
     assert len(found) == 5
 
 
+@pytest.mark.clause("12.names.remedies", "10.verdict.do")
+def test_a_task_that_ended_has_no_container_of_its_name_so_its_service_is_asked() -> None:
+    ended = out("sw/my.web.2", LeftOut.NOT_RUNNING, "sw/my.web.2 is exited")
+    view = replace(fine("c"), containers=(replace(ended, is_task=True),))
+    (finding,) = told(view).findings
+    assert finding.command == "docker service ps --no-trunc my.web"
+    assert finding.do == "It is on the Docker `sw`."
+
+
 @pytest.mark.clause("10.verdict.waiting", "10.verdict.do")
 def test_what_was_never_asked_is_told_how_to_be() -> None:
     found = told(fine("a"), fine("b"), fine("c"), lately=lately(0)).findings
@@ -436,6 +445,7 @@ def test_of_several_dockers_each_is_named() -> None:
         "`far` does not answer (connection refused)",
         "is unhealthy",
     ]
+    assert told.findings[0].command == "rgate doctor"  # `docker version` would ask the one of this machine
     assert told.findings[1].command.endswith(" a-2")
     assert told.findings[1].do == "It is on the Docker `far`."
     facts = freshness(seen, config_loaded=500.0, config_error="")

@@ -278,3 +278,11 @@ HANDSHAKE = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_
 )
 def test_the_cause_of_all_is_told(error: Exception, expected: str) -> None:
     assert sentence_for(wrapped(error), "H", 5).startswith(expected)
+
+
+@pytest.mark.clause("12.names.remedies", "12.daemon.errors")
+def test_a_command_for_a_source_says_that_it_is_for_its_machine() -> None:
+    said = sentence_for(TimeoutError(), "tcp://far:2376", 5, "the source far")
+    assert said.endswith(": see if `docker version` on its machine gets an answer")
+    said = sentence_for(TimeoutError(), "tcp://far:2376", 5)
+    assert said.endswith(": see if `docker version` gets an answer")
