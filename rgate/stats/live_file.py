@@ -273,12 +273,21 @@ class LiveFile:
     @property
     def is_whole(self) -> bool:
         """Whether it has its length: nothing may touch the map of one that another process shortened."""
-        return os.fstat(self._descriptor).st_size == FILE_BYTES
+        found = self._found()
+        return found is None or found.st_size == FILE_BYTES
 
     @property
     def is_removed(self) -> bool:
         """Whether it has no name any more, so that nobody finds it once this process is killed."""
-        return os.fstat(self._descriptor).st_nlink == 0
+        found = self._found()
+        return found is not None and found.st_nlink == 0
+
+    def _found(self) -> os.stat_result | None:
+        """Return how the file stands; None where it is closed, as a fold that outlasts the end meets it."""
+        try:
+            return os.fstat(self._descriptor)
+        except OSError:
+            return None
 
     def remove(self) -> None:
         """Delete it: all that it held is in the database."""
