@@ -236,9 +236,12 @@ def test_containers_are_told_of_once_and_after_they_are_gone(
         one = containers.start()
 
         def candidates(wanted: dict[tuple[str, str], int]) -> Values:
-            return wait_until(
-                lambda: scraped(gateway), lambda seen: seen["rgate_candidates"] == wanted, within_s=10
-            )
+            def are_there(seen: Values) -> bool:
+                # Near misses apart: the containers of other tests that run now are such.
+                told = seen["rgate_candidates"].items()
+                return {key: count for key, count in told if key != ("api", "labels")} == wanted
+
+            return wait_until(lambda: scraped(gateway), are_there, within_s=10)
 
         values = candidates({("api", "in"): 1, ("api", "resting"): 0})
         assert values["rgate_docker_connected"] == {("docker",): 1}
