@@ -19,6 +19,7 @@ from rgate.discovery.source import SourceError
 
 _LOCAL_SOCKET: Final = "unix:///var/run/docker.sock"
 _DEFAULT: Final = "default"
+_ANOTHER: Final = "set DOCKER_HOST"
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
@@ -91,9 +92,9 @@ def daemon_of(
         daemon = Daemon(_LOCAL_SOCKET, said_by)
     elif kind == "context":
         try:
-            daemon = _of_context(context, _directory(environment, home))
+            daemon = _of_context(context, _directory(environment, home), f"check {said_by}")
         except SourceError as error:
-            daemon = Daemon("", said_by, problem=str(error).replace("set DOCKER_HOST", f"check {said_by}"))
+            daemon = Daemon("", said_by, problem=str(error))
     return replace(daemon, address_host=source.address_host)
 
 
@@ -111,21 +112,21 @@ def _in_use(directory: Path) -> str:
     except FileNotFoundError:
         return _DEFAULT
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path} cannot be read, which may name a context: set DOCKER_HOST") from error
-    found = _json(text, path)
+        raise SourceError(f"{path} cannot be read, which may name a context: {_ANOTHER}") from error
+    found = _json(text, path, _ANOTHER)
     return str(found.get("currentContext") or _DEFAULT)
 
 
-def _of_context(name: str, directory: Path) -> Daemon:
-    """Return the Docker of a context. Raises SourceError."""
+def _of_context(name: str, directory: Path, remedy: str = _ANOTHER) -> Daemon:
+    """Return the Docker of a context. Raises SourceError, which ends in the *remedy*."""
     identity = sha256(name.encode()).hexdigest()
     path = directory / "contexts/meta" / identity / "meta.json"
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        sentence = f"there is no context {name} in {directory}: see `docker context ls`, or set DOCKER_HOST"
+        sentence = f"there is no context {name} in {directory}: see `docker context ls`, or {remedy}"
         raise SourceError(sentence) from error
-    endpoint = (_json(text, path).get("Endpoints") or {}).get("docker") or {}
+    endpoint = (_json(text, path, remedy).get("Endpoints") or {}).get("docker") or {}
     files = directory / "contexts/tls" / identity / "docker"
     certificates = None
     if files.is_dir():
@@ -134,13 +135,13 @@ def _of_context(name: str, directory: Path) -> Daemon:
     return Daemon(endpoint.get("Host") or _LOCAL_SOCKET, f"the context {name}", certificates)
 
 
-def _json(text: str, path: Path) -> dict[str, Any]:
+def _json(text: str, path: Path, remedy: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise SourceError(f"{path} is not JSON: mend it, or set DOCKER_HOST") from error
+        raise SourceError(f"{path} is not JSON: mend it, or {remedy}") from error
     if not isinstance(found, dict):
-        raise SourceError(f"{path} holds no object: mend it, or set DOCKER_HOST")
+        raise SourceError(f"{path} holds no object: mend it, or {remedy}")
     return found
 
 

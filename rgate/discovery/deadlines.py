@@ -7,8 +7,10 @@ urllib3 does as it begins to read.
 
 import contextlib
 import io
+import socket
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 from requests import Session
@@ -42,7 +44,8 @@ def _bounding(get_pool: Callable[..., Any]) -> Callable[..., Any]:
 def _connecting(make: Callable[[], Any]) -> Callable[[], Any]:
     def made() -> Any:
         connection = make()
-        connect = connection.connect
+        path = getattr(connection, "unix_socket", "")
+        connect = partial(_connect_unix, connection, path) if path else connection.connect
 
         def bounded() -> None:
             connect()
@@ -52,6 +55,18 @@ def _connecting(make: Callable[[], Any]) -> Callable[[], Any]:
         return connection
 
     return made
+
+
+def _connect_unix(connection: Any, path: str) -> None:
+    """Connect as the SDK does, which leaves the socket open where nobody listens at *path*."""
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(connection.timeout)
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
+    connection.sock = sock
 
 
 class BoundedSocket:

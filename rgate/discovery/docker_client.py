@@ -81,11 +81,13 @@ class DockerClients:
         self._negotiate()
         return self._client(timeout_s, self._api_version).api
 
-    def messages(self, filters: Mapping[str, list[str]]) -> "Messages":
-        """Return the daemon's events from a moment before this call on, by its clock."""
+    def messages(self, filters: Mapping[str, list[str]], *, until: int | None = None) -> "Messages":
+        """Return the daemon's events from a moment before this call on. *until*: by its clock, in Unix s;
+        None: for ever.
+        """
         self._negotiate()
         client = self._make(CALL_TIMEOUT_S, self._api_version)
-        return Messages(client, self.answered_at(), filters)
+        return Messages(client, self.answered_at(), until, filters)
 
     def close(self) -> None:
         """Let go of the connections; the next call makes new ones, and asks for the version anew."""
@@ -101,9 +103,11 @@ class DockerClients:
         try:
             yield
         except (*FOREIGN, *NOT_UNDERSTOOD) as error:
-            daemon = self._daemon
-            sentence = sentence_for(error, shown_host(daemon.host), timeout_s, daemon.said_by)
-            raise SourceError(sentence) from error
+            raise SourceError(self.sentence_for(error, timeout_s)) from error
+
+    def sentence_for(self, error: Exception, timeout_s: int) -> str:
+        """Return why the daemon did not answer within *timeout_s*, and what to do, by the *error* of that."""
+        return sentence_for(error, shown_host(self._daemon.host), timeout_s, self._daemon.said_by)
 
     def _client(self, timeout_s: int, version: str) -> Any:
         with self._lock:
@@ -126,18 +130,30 @@ class Messages:
     """Events as the daemon sends them. The request is made by iterating, as it may block till the first."""
 
     def __init__(
-        self, client: docker.DockerClient, since: int | None, filters: Mapping[str, list[str]]
+        self,
+        client: docker.DockerClient,
+        since: int | None,
+        until: int | None,
+        filters: Mapping[str, list[str]],
     ) -> None:
         self._client: Any = client
         self._since = since
+        self._until = until
         self._filters = filters
         self._stream: Any = None
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         """Yield them as they come. Raises what the SDK raises."""
-        self._client.api.hooks = {"response": [not_refused]}
-        self._stream = self._client.api.events(since=self._since, filters=self._filters, decode=True)
+        self._client.api.hooks = {"response": [_not_refused]}
+        self._stream = self._client.api.events(
+            since=self._since, until=self._until, filters=self._filters, decode=True
+        )
         yield from self._stream
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the daemon answered with events, though none may have come yet."""
+        return self._stream is not None
 
     def close(self) -> None:
         """End the iteration, from any thread."""
@@ -148,7 +164,7 @@ class Messages:
             self._client.close()
 
 
-def not_refused(response: Any, **_: Any) -> None:
+def _not_refused(response: Any, **_: Any) -> None:
     """Raise APIError for a refusal, which the SDK would take for the end of the events."""
     if not response.ok:
         response.close()

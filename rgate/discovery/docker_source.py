@@ -54,10 +54,6 @@ class DockerSource:
         with self._docker.foreign_errors():
             return self._docker.asked_version()
 
-    def answered_at(self) -> int | None:
-        """Return when the daemon told its version, by its own clock (Unix seconds); None: it does not say."""
-        return self._docker.answered_at()
-
     def subscribe(self) -> "_DockerEvents":
         """Return the events from a moment before this call on, by the daemon's clock."""
         actions = [*_CONTAINER_ACTIONS, *_PODMANS_ACTIONS, *_NETWORK_ACTIONS]

@@ -151,7 +151,7 @@ class WsgiServer:
 
     def _make_room(self) -> bool:
         """Close the connection that waits for the longest time; whether there is one."""
-        quiet = (one for one in self._waiting if not poll({one.socket.fileno(): select.POLLIN}, 0))
+        quiet = (one for one in self._waiting if not _has_come(one))
         connection = next(quiet, None)
         if connection is not None:
             self._end(connection)
@@ -203,7 +203,7 @@ class WsgiServer:
             if connection.is_lingering:
                 self._end(connection)
                 continue
-            if poll({connection.socket.fileno(): select.POLLIN}, 0):
+            if _has_come(connection):
                 continue  # it came while this thread was held up
             self._take_out(connection)
             if connection.has_half_a_head:
@@ -230,21 +230,17 @@ class WsgiServer:
 
     def _accept_no_more(self) -> None:
         """Take what the kernel has accepted, and close the listeners."""
-        while self._listeners:
-            listener = self._listeners.pop()
-            with contextlib.suppress(KeyError):
-                self._selector.unregister(listener)
-            while self._accept(listener):
-                pass
-            listener.close()  # at once: who is let in meanwhile is reset
+        self._close_listeners(accepting=True)
         self._tell_if_drained()
 
-    def _close_listeners(self) -> None:
+    def _close_listeners(self, *, accepting: bool = False) -> None:
         while self._listeners:
             listener = self._listeners.pop()
             with contextlib.suppress(KeyError):
                 self._selector.unregister(listener)
-            listener.close()
+            while accepting and self._accept(listener):
+                pass
+            listener.close()  # at once: who is let in meanwhile is reset
 
     def _cut_all(self) -> None:
         self._service.is_draining = self._service.is_stopped = True
@@ -261,6 +257,11 @@ class WsgiServer:
         then = connection.serve()
         after = {Then.WAIT: self._wait_for_request, Then.LINGER: self._linger, Then.END: self._end}
         self._order(partial(after[then], connection))
+
+
+def _has_come(connection: Connection) -> bool:
+    """Whether something came on *connection* that was not read yet."""
+    return bool(poll({connection.socket.fileno(): select.POLLIN}, 0))
 
 
 class _Threads:

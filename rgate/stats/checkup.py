@@ -14,7 +14,6 @@ from rgate.core.url_secrets import url_without_secrets
 from rgate.stats.database import StatsError, advice_on, engine_of, sqlite_path
 from rgate.stats.schema import STATE, VERSION, ForeignError, version_in
 
-_UNLOCK: Final = "end what holds it (`fuser FILE` tells), or name another with --db or `stats.database`"
 _MOVE_AWAY: Final = "move the file away, or name another with --db or `stats.database`"
 _BUSY_S: Final = 2.0
 _PROBE: Final = sa.Table("rgate_doctor", sa.MetaData(), sa.Column("id", sa.Integer))
@@ -47,7 +46,8 @@ def try_database(database_url: str) -> DatabaseFacts:
         return DatabaseFacts("the database", why, do)
     name = url_without_secrets(database_url)
     file = sqlite_path(engine)
-    with contextlib.closing(_Disposed(engine)):
+    with contextlib.ExitStack() as ending:
+        ending.callback(engine.dispose)
         try:
             if file is not None and not file.exists():
                 with tempfile.TemporaryFile(dir=file.parent):
@@ -61,11 +61,6 @@ def try_database(database_url: str) -> DatabaseFacts:
             return DatabaseFacts(name, "it is a database of another program's", _MOVE_AWAY)
         except SQLAlchemyError as error:
             return DatabaseFacts(name, *_told(error))
-
-
-class _Disposed:
-    def __init__(self, engine: sa.Engine) -> None:
-        self.close = engine.dispose
 
 
 def _tried(engine: sa.Engine, name: str) -> DatabaseFacts:

@@ -67,17 +67,17 @@ class Accepting:
         """Accept what the kernel has accepted, and no more. Nothing comes between the two: who is let in
         meanwhile is reset.
         """
-        self._put_off()
-        for listener in self._listeners:
-            while self._accepts_one(listener):
-                pass
-            listener.close()
-        self._listeners = ()
+        self._close(accepting=True)
 
     def leave(self) -> None:
         """Accept no more: what the kernel has accepted is another's."""
+        self._close(accepting=False)
+
+    def _close(self, *, accepting: bool) -> None:
         self._put_off()
         for listener in self._listeners:
+            while accepting and self._accepts_one(listener):
+                pass
             listener.close()
         self._listeners = ()
 

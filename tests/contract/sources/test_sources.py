@@ -168,20 +168,42 @@ class LateWorld(FakeWorld):
             timer.start()
 
 
-class RealWorld:
-    """A real daemon: what happens to its containers is done past the source."""
+class PastTheSource:
+    """What happens to containers of a real daemon is done past the source, by a *client* of the SDK."""
 
-    def __init__(self, served: Served) -> None:
-        self.source: ContainerSource = DockerSource()
+    def __init__(self, client: Any) -> None:
         self.label = uuid.uuid4().hex
-        # Podman tells of health before it has looked, so that it is asked again with each ping.
-        self.health_within_s = WITHIN_S + PING_S if served.check_health is not None else WITHIN_S
-        self._served = served
-        self._client = served.client
-        self._networks: list[Any] = []
+        self._client = client
 
     def _container(self, container_id: str) -> Any:
         return self._client.containers.get(container_id)
+
+    def sicken(self, container_id: str) -> None:
+        self._container(container_id).exec_run(["python3", "-c", "open('/tmp/ill', 'w')"])
+
+    def pause(self, container_id: str) -> None:
+        pause(self._container(container_id))
+
+    def unpause(self, container_id: str) -> None:
+        self._container(container_id).unpause()
+
+    def signal(self, container_id: str, signal: str) -> None:
+        self._container(container_id).kill(signal)
+
+    def rename(self, container_id: str, name: str) -> None:
+        self._container(container_id).rename(f"{name}-{self.label[:8]}")
+
+
+class RealWorld(PastTheSource):
+    """A real daemon."""
+
+    def __init__(self, served: Served) -> None:
+        super().__init__(served.client)
+        self.source: ContainerSource = DockerSource()
+        # Podman tells of health before it has looked, so that it is asked again with each ping.
+        self.health_within_s = WITHIN_S + PING_S if served.check_health is not None else WITHIN_S
+        self._served = served
+        self._networks: list[Any] = []
 
     def run(self, name: str, *, with_check: bool = False, is_deaf: bool = False) -> str:
         check = {"test": ["CMD", "python3", "-c", IS_ILL], "interval": 300_000_000, "retries": 1}
@@ -199,21 +221,9 @@ class RealWorld:
         return str(made.id)
 
     def sicken(self, container_id: str) -> None:
-        self._container(container_id).exec_run(["python3", "-c", "open('/tmp/ill', 'w')"])
+        super().sicken(container_id)
         if self._served.check_health is not None:
             self._served.check_health(container_id)
-
-    def pause(self, container_id: str) -> None:
-        pause(self._container(container_id))
-
-    def unpause(self, container_id: str) -> None:
-        self._container(container_id).unpause()
-
-    def signal(self, container_id: str, signal: str) -> None:
-        self._container(container_id).kill(signal)
-
-    def rename(self, container_id: str, name: str) -> None:
-        self._container(container_id).rename(f"{name}-{self.label[:8]}")
 
     def join_network(self, container_id: str) -> None:
         self._networks.append(self._client.networks.create(f"more-{self.label[:8]}"))

@@ -9,7 +9,6 @@ import subprocess
 import threading
 import time
 import urllib.request
-import uuid
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
@@ -26,6 +25,7 @@ from rgate.discovery.daemon import Daemon
 from rgate.discovery.source import ContainerSource, SourceError
 from rgate.discovery.swarm_source import SwarmSource
 from tests.contract.sources.test_sources import (
+    PastTheSource,
     Watched,
     test_a_container_that_joins_a_network_is_looked_at_again,
     test_a_list_tells_what_an_inspect_does_of_what_decisions_rest_on,
@@ -83,16 +83,15 @@ WELL_UNLESS_ILL: Final = Healthcheck(
 NEVER_WELL: Final = Healthcheck(test=["CMD", "no"], interval=300_000_000, start_period=60_000_000_000)
 
 
-class SwarmWorld:
+class SwarmWorld(PastTheSource):
     """Each of its containers is the task of a service of its own."""
 
     health_within_s = 5.0
 
     def __init__(self, dockerd: Dockerd, client: Any) -> None:
+        super().__init__(client)
         self.source: ContainerSource = SwarmSource(Daemon(dockerd.host), own_id="")
-        self.label = uuid.uuid4().hex
         self._dockerd = dockerd
-        self._client = client
 
     def create(self, name: str, *, replicas: int = 1, **more: Any) -> Any:
         return self._client.services.create(
@@ -123,24 +122,6 @@ class SwarmWorld:
     def run(self, name: str, *, with_check: bool = False) -> str:
         check = WELL_UNLESS_ILL if with_check else NO_CHECK
         return self.tasks(self.create(name, healthcheck=check))[0]
-
-    def _container(self, container_id: str) -> Any:
-        return self._client.containers.get(container_id)
-
-    def sicken(self, container_id: str) -> None:
-        self._container(container_id).exec_run(["python3", "-c", "open('/tmp/ill', 'w')"])
-
-    def pause(self, container_id: str) -> None:
-        self._container(container_id).pause()
-
-    def unpause(self, container_id: str) -> None:
-        self._container(container_id).unpause()
-
-    def signal(self, container_id: str, signal: str) -> None:
-        self._container(container_id).kill(signal)
-
-    def rename(self, container_id: str, name: str) -> None:
-        self._container(container_id).rename(f"{name}-{self.label[:8]}")
 
     def join_network(self, container_id: str) -> None:
         self._client.networks.get("more").connect(container_id)
