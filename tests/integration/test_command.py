@@ -137,8 +137,11 @@ def test_a_signal_ends_it_with_0_before_it_has_read_its_configuration(
     os.mkfifo(fifo)
     with (
         started("--config", str(fifo), *options, cwd=tmp_path, environment=NO_DOCKER) as process,
-        open(fifo, "wb"),  # which waits until it is being read
+        open(fifo, "wb"),  # which waits until it is opened
     ):
+        # A signal right before it begins to read would be noticed behind that.
+        asleep = Path(f"/proc/{process.pid}/wchan")
+        wait_until(asleep.read_text, lambda where: "pipe_read" in where, within_s=10)
         process.send_signal(number)
         _, errors = process.communicate(timeout=CALL_TIMEOUT_S)
     assert process.returncode == 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.machine import free_port
 from tests.integration.backend import Backend
 from tests.integration.gateway import finished, get, running, write_config
 
@@ -54,8 +55,8 @@ def test_a_port_that_is_taken_on_one_host_ends_it_with_1(
     backend: Backend, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     write_config(tmp_path, backend.config())
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("::1", port), family=socket.AF_INET6):
         hosts = ("--host", "127.0.0.1", "--host", "::1", "--port", str(port))
         ended = finished(*hosts, *options, cwd=tmp_path, environment=NO_DOCKER)
     assert ended.returncode == 1

@@ -413,7 +413,9 @@ def test_an_installed_plugin_is_found_and_imports_nothing_until_it_is_used(
 
 @pytest.mark.slow
 @pytest.mark.clause("11.plugin.xdist", "11.plugin.leaves")
-def test_under_xdist_each_process_has_its_gateway_and_reports_arrive(run_of: pytest.Pytester) -> None:
+def test_under_xdist_each_process_has_its_gateway_and_reports_arrive(
+    run_of: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_of.makepyfile(
         """
         import pytest
@@ -423,13 +425,14 @@ def test_under_xdist_each_process_has_its_gateway_and_reports_arrive(run_of: pyt
             assert shop.get(f"/b0/{number}").text == shop.url
         """
     )
-    before = gateways_running()
-    result = run_of.runpytest_subprocess("-n", "2")
+    with tempfile.TemporaryDirectory(prefix="t-") as temporary:  # a short path, as sockets want it
+        monkeypatch.setenv("TMPDIR", temporary)
+        result = run_of.runpytest_subprocess("-n", "2")
+        assert gateways_running(temporary) == set()
     result.assert_outcomes(failed=4)
     told = parts(result.stdout.str())
     for part in told:
         assert part.count(" 200  GET /b0/") == 1
-    assert gateways_running() <= before
 
 
 HANGS = """
@@ -500,11 +503,12 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def gateways_running() -> set[int]:
-    """The processes of gateways of tests, of anybody."""
+def gateways_running(temporary: str) -> set[int]:
+    """The processes of gateways whose temporary files are there."""
     found = set()
     for directory in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if b"rgate.testing.child" in (directory / "cmdline").read_bytes():
+            words = (directory / "cmdline").read_bytes()
+            if b"rgate.testing.child" in words and temporary.encode() in words:
                 found.add(int(directory.name))
     return found

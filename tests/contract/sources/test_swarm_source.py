@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 import pytest
+from docker.errors import NotFound
 from docker.types import Healthcheck, NetworkAttachmentConfig, ServiceMode
 
 from rgate.core.address import HostView, own_networks
@@ -139,7 +140,8 @@ class SwarmWorld(PastTheSource):
             )
             service.remove()
             for container in tasks:
-                container.remove(force=True)
+                with contextlib.suppress(NotFound):  # Swarm was quicker
+                    container.remove(force=True)
         self.source.close()
 
 
