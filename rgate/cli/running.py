@@ -21,7 +21,7 @@ from rgate._version import __version__
 from rgate.cli.config_file import load_config
 from rgate.cli.descriptors import most_descriptors
 from rgate.cli.listening import shown, url
-from rgate.cli.signals import REPLACED, Orders
+from rgate.cli.signals import ENDED, REPLACED, Orders
 from rgate.cli.stop import Stop
 from rgate.cli.wiring import Wired, make_engine, wire
 from rgate.core.commands import PROGRAM
@@ -32,6 +32,7 @@ from rgate.core.escape import in_one_line
 from rgate.core.facts import in_words
 from rgate.core.gateway import Gateway
 from rgate.core.plan import needs_restart
+from rgate.core.succession import Listeners
 from rgate.core.timeline import TimelineEvent, config_refused, config_taken, started
 from rgate.discovery.sources import shown as shown_sources
 from rgate.engines import CAN_TUNNEL
@@ -62,8 +63,10 @@ class Owner(Protocol):
     def reload(self, config: Config) -> Config | None:
         """Return the configuration to put in the place of *config*, if any."""
 
-    def ending(self) -> None:
-        """Take it that no more than what is under way is served from now on."""
+    def ending(self, order: int) -> Listeners:
+        """Take it that no more than what is under way is served from now on, as *order* says; return what
+        becomes of the listeners.
+        """
 
 
 def run(
@@ -111,11 +114,10 @@ def run(
         engine = make_engine(options.engine, wired)
         engine.start(listeners, owner.beat)
         goes_on = owner.ready(wired.gateway)
-        is_succeeded = goes_on and obey() == REPLACED
-        owner.ending()
+        listeners_then = owner.ending(obey() if goes_on else signal.SIGTERM)
         wired.gateway.is_draining = True
         # Let what is under way end, for a while; a second signal ends it at once.
-        has_drained = _beside(partial(engine.drain, options.drain, is_succeeded=is_succeeded), orders, obey)
+        has_drained = _beside(partial(engine.drain, options.drain, listeners_then), orders, obey)
         status = 0 if goes_on and has_drained else 1
         engine.stop()
     wired.close()
@@ -207,7 +209,7 @@ def _obey(
     wired: Wired, access_log: AccessLog | None, orders: Orders, reload: Callable[[Config], Config | None]
 ) -> int:
     """Do as the orders say until one is to stop, or 0; return that one."""
-    while (number := orders.get()) not in (0, signal.SIGTERM, signal.SIGINT, REPLACED):
+    while (number := orders.get()) not in (0, signal.SIGTERM, signal.SIGINT, ENDED, REPLACED):
         if access_log is not None:
             access_log.reopen()
         if number == signal.SIGHUP:

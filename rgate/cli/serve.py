@@ -20,7 +20,7 @@ from rgate.cli.workers import supervise
 from rgate.core.config import Config
 from rgate.core.config_errors import ConfigErrors
 from rgate.core.gateway import Gateway
-from rgate.core.succession import shares
+from rgate.core.succession import Listeners, shares
 from rgate.telling.log import tell_on_stderr
 from rgate.telling.process import Process
 from rgate.telling.siblings import Alone
@@ -143,5 +143,5 @@ class _Command:
     def reload(self, config: Config) -> Config | None:
         return reloaded(self._options.config, self._process.timeline.add, config)
 
-    def ending(self) -> None:
-        self._succession.end()
+    def ending(self, _order: int) -> Listeners:
+        return self._succession.end()

@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Final, Protocol
 
+ENDED: Final = 253
+"""An order that is no signal's: to end as at SIGTERM, as nobody else holds the listeners."""
+
 REPLACED: Final = 254
 """An order that is no signal's: to end as at SIGTERM, as another rgate serves on."""
 
 
 class Orders(Protocol):
-    """Where a running gateway is told what to do: numbers of signals, and REPLACED."""
+    """Where a running gateway is told what to do: numbers of signals, ENDED and REPLACED."""
 
     def get(self) -> int:
         """Wait for the next. 0: what was waited for beside them is done."""

@@ -26,6 +26,7 @@ from rgate.core.passed_on import why_not
 from rgate.core.succession import (
     DESCRIPTORS,
     LONGEST,
+    Listeners,
     Message,
     What,
     message_of,
@@ -157,6 +158,9 @@ class Place:
         # Several of them may be one socket, which several workers accept from.
         self._listeners = list({os.fstat(one.fileno()).st_ino: one for one in listeners}.values())
         self._path = _place(sorted({shown(listener) for listener in listeners}))
+        self._is_closed = False
+        self._giving = threading.Lock()
+        self.gave = False  # its listeners to whoever asked
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # Under another name first: the one that listened here before, or died, may still have its own there.
         own = self._path.with_suffix(f".{os.getpid()}")
@@ -182,7 +186,7 @@ class Place:
 
     def _talk(self, connection: socket.socket) -> int | None:
         said = _heard(connection).what
-        if said is What.LISTENERS:
+        if said is What.LISTENERS and self._gives():
             connection.send(packet(Message(What.HERE, len(self._listeners))))
             for indexes in packets_for(len(self._listeners)):
                 socket.send_fds(connection, [b"\0"], [self._listeners[index].fileno() for index in indexes])
@@ -190,10 +194,18 @@ class Place:
             return peer(connection).pid
         return None
 
-    def close(self) -> None:
-        """Answer nobody any more."""
+    def _gives(self) -> bool:
+        with self._giving:
+            self.gave = self.gave or not self._is_closed
+            return not self._is_closed
+
+    def close(self, *, is_succeeded: bool) -> None:
+        """Answer nobody any more. *is_succeeded*: another is about to put its own in this place."""
+        with self._giving:
+            self._is_closed = True
         with contextlib.suppress(OSError):
-            if self._path.stat().st_ino == self._inode:  # else it is that of who came behind
+            # Who succeeds may put its own there between this look and the unlink.
+            if not is_succeeded and self._path.stat().st_ino == self._inode:
                 self._path.unlink()
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)  # who waits in `accept` is woken
@@ -237,6 +249,7 @@ class Succession:
         self._starter = starter
         self._place: Place | None = None
         self._serves = False  # for whoever started this
+        self._others = Listeners.HELD if predecessor is not None or starter.listeners else Listeners.CLOSED
 
     @property
     def takes_over(self) -> bool:
@@ -274,6 +287,7 @@ class Succession:
             return False
         if pid is not None:
             self._serves = False
+            self._others = Listeners.SUCCEEDED
             log.info("replaced by the rgate of process %d; what is under way here has its time", pid)
             self._starter.tell(f"MAINPID={pid}")
         return pid is not None
@@ -289,11 +303,14 @@ class Succession:
 
         threading.Thread(target=answer_all, name="rgate-succession", daemon=True).start()
 
-    def end(self) -> None:
-        """Take it that nothing more is accepted here."""
+    def end(self) -> Listeners:
+        """Take it that nothing more is accepted here; return what becomes of the listeners."""
         if self._place is not None:
             place, self._place = self._place, None
-            place.close()
+            place.close(is_succeeded=self._others is Listeners.SUCCEEDED)
+            if place.gave and self._others is Listeners.CLOSED:
+                self._others = Listeners.HELD
         if self._serves:
             self._serves = False
             self._starter.tell("STOPPING=1")
+        return self._others

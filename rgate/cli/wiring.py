@@ -20,6 +20,7 @@ from rgate.core.connections import Connections
 from rgate.core.gateway import Gateway
 from rgate.core.knowledge import Knowledge
 from rgate.core.record import Counter, Record, RecordLog, RequestLog, Whole
+from rgate.core.succession import Listeners
 from rgate.core.tracing import tracer_of
 from rgate.discovery.own_container import own_container_id
 from rgate.discovery.registry import Registry
@@ -55,11 +56,12 @@ class Engine(Protocol):
     def connections(self) -> Connections:
         """Return how many connections there are. Any thread may ask."""
 
-    def drain(self, within_s: float, *, is_succeeded: bool = False) -> bool:
+    def drain(self, within_s: float, listeners: Listeners = Listeners.CLOSED) -> bool:
         """Stop accepting, and wait for what is under way; whether all ended in time.
 
-        *is_succeeded*: another rgate accepts on the same listeners, so this one need not, and has more time
-        for clients whose connections are idle.
+        *listeners*: what becomes of them. Where another rgate accepts on them, this one need not, and has
+        more time for clients whose connections are idle; where nobody else holds them, nobody is let in
+        before they are closed.
         """
 
     def under_way(self) -> Mapping[tuple[str, Candidate], int]:

@@ -22,13 +22,14 @@ from typing import Final, NoReturn
 
 from rgate.cli.config_file import load_config
 from rgate.cli.running import is_ready, process_of, ready_text, reloaded, run, say_ready
-from rgate.cli.signals import REPLACED, Signals, readable
+from rgate.cli.signals import ENDED, REPLACED, Signals, readable
 from rgate.cli.stop import Stop
 from rgate.cli.succession import Succession
 from rgate.core.config import Config
 from rgate.core.config_errors import ConfigErrors
 from rgate.core.gateway import Gateway
 from rgate.core.heartbeat import LOOK_S, SILENT_S, Watch
+from rgate.core.succession import Listeners
 from rgate.core.timeline import TimelineEvent, worker_ended, worker_hangs, worker_started
 from rgate.telling.log import tell_on_stderr
 from rgate.telling.siblings import Worker, meeting_places
@@ -37,6 +38,12 @@ from rgate.telling.timeline import Timeline
 log = logging.getLogger("rgate")
 
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+_ORDERS: Final = {
+    Listeners.CLOSED: ENDED,
+    Listeners.HELD: int(signal.SIGTERM),
+    Listeners.SUCCEEDED: REPLACED,
+}
+"""How a supervisor tells its workers to end, by what becomes of their listeners."""
 # What a worker has behind its drain, to store its figures: with the default of 8 s all have ended before
 # `docker stop` kills, which is after 10 s.
 _AFTER_DRAIN_S: Final = 1.5
@@ -236,7 +243,7 @@ class _Supervisor:
             number = self._signals.wait(asking, self._next_look_s())
             is_replaced = number is None and readable(asking, 0) and self._succession.answer()
             if is_replaced:
-                return self._stop(REPLACED)
+                return self._stop()
             if number in _STOPS:
                 return self._stop()
             if number == signal.SIGHUP:
@@ -296,10 +303,9 @@ class _Supervisor:
                 with contextlib.suppress(OSError):  # it is dying: SIGCHLD tells
                     worker.control.send(bytes([number]))
 
-    def _stop(self, order: int = signal.SIGTERM) -> int:
+    def _stop(self) -> int:
         """Let all end what is under way; a second signal ends them at once, with status 1."""
-        self._succession.end()
-        self._order_all(order)
+        self._order_all(_ORDERS[self._succession.end()])
         for worker in self._workers:
             worker.close_listeners()
         status, until_s = 0, time.monotonic() + self._options.drain + _AFTER_DRAIN_S
@@ -398,8 +404,9 @@ class _Supervised:
         except ConfigErrors:  # changed again since
             return None
 
-    def ending(self) -> None:
-        """Tell nobody: the supervisor said so."""
+    def ending(self, order: int) -> Listeners:
+        """Tell nobody: the supervisor said so. One that died without a word may have passed them on."""
+        return next((then for then, one in _ORDERS.items() if one == order), Listeners.HELD)
 
 
 def _no_process(error: OSError) -> str:

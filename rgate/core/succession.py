@@ -27,6 +27,14 @@ MOST_LISTENERS: Final = 65536
 """More than any rgate has: it has at most 256 workers, and an address is no more than a host's."""
 
 
+class Listeners(Enum):
+    """What becomes of the listeners of a process that accepts no more."""
+
+    CLOSED = "closed"  # nobody else holds them
+    HELD = "held"  # who started this rgate does, or the next one may, and accepts there one day
+    SUCCEEDED = "succeeded"  # another rgate accepts on them
+
+
 class What(Enum):
     """What a message says. The value is what is sent."""
 

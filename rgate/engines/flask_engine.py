@@ -32,6 +32,7 @@ from rgate.core.reading import is_unasked
 from rgate.core.reasons import Failure
 from rgate.core.record import RequestLog
 from rgate.core.routing import without_prefix
+from rgate.core.succession import Listeners
 from rgate.core.upload import may_be_repeated
 from rgate.engines.crowd import Crowd
 from rgate.engines.plain_wsgi import (
@@ -78,12 +79,12 @@ class FlaskEngine(WsgiServer):
         """Return how many requests each candidate of a backend, by its name, is asked for now."""
         return under_way_in(self._app)
 
-    def drain(self, within_s: float, *, is_succeeded: bool = False) -> bool:
+    def drain(self, within_s: float, listeners: Listeners = Listeners.CLOSED) -> bool:
         """Stop accepting, and wait for what is under way but for streams of rgate's own, which have no end;
         whether all ended in time.
         """
         self._web.end_streams()
-        return super().drain(within_s, is_succeeded=is_succeeded)
+        return super().drain(within_s, listeners)
 
     def stop(self) -> None:
         """End at once."""

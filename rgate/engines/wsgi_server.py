@@ -18,9 +18,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from rgate.core.patience import LAST_LINGER_S, LAST_MOMENT_S, LINGER_BETWEEN_S, SUCCEEDED_MOMENT_S
+from rgate.core.patience import (
+    HANDSHAKE_S,
+    LAST_LINGER_S,
+    LAST_MOMENT_S,
+    LINGER_BETWEEN_S,
+    SUCCEEDED_MOMENT_S,
+)
+from rgate.core.succession import Listeners
 from rgate.engines.conversation import poll
 from rgate.engines.crowd import Crowd, is_lack
+from rgate.engines.last_clients import let_nobody_in
 from rgate.engines.wsgi_connection import Connection, Service, Then
 
 log = logging.getLogger("rgate")
@@ -52,6 +60,7 @@ class WsgiServer:
         self._waiting: OrderedDict[Connection, float] = OrderedDict()
         self._accepts_again_s = 0.0
         self._next_sweep_s = 0.0
+        self._nobody_in_s = float("inf")  # when nobody new is let in
         self._last_moment_s = float("inf")  # when nothing more is accepted
         self._beat: Callable[[], object] | None = None
 
@@ -69,12 +78,12 @@ class WsgiServer:
         idle = sum(not one.has_half_a_head for one in self._waiting.copy())
         return max(len(self._open) - idle, 0), idle
 
-    def drain(self, within_s: float, *, is_succeeded: bool = False) -> bool:
+    def drain(self, within_s: float, listeners: Listeners = Listeners.CLOSED) -> bool:
         """Stop accepting, end what is idle, and wait for the rest; whether all ended in time.
 
-        *is_succeeded*: another accepts on the same listeners.
+        *listeners*: what becomes of them.
         """
-        self._order(partial(self._begin_drain, is_succeeded))
+        self._order(partial(self._begin_drain, listeners))
         return self._drained.wait(within_s)
 
     def stop(self) -> None:
@@ -214,11 +223,19 @@ class WsgiServer:
             self._crowd.full(len(self._open))
         if now_s >= self._last_moment_s:
             self._accept_no_more()
+        elif now_s >= self._nobody_in_s:
+            self._nobody_in_s = float("inf")
+            self._next_sweep_s = self._last_moment_s
+            for listener in self._listeners:
+                let_nobody_in(listener)
 
-    def _begin_drain(self, is_succeeded: bool) -> None:
+    def _begin_drain(self, listeners: Listeners) -> None:
         self._service.is_draining = True
         now_s = time.monotonic()
         self._last_moment_s = self._next_sweep_s = now_s + LAST_MOMENT_S
+        is_succeeded = listeners is Listeners.SUCCEEDED
+        if listeners is Listeners.CLOSED:
+            self._nobody_in_s, self._last_moment_s = self._last_moment_s, self._last_moment_s + HANDSHAKE_S
         if is_succeeded:
             self._close_listeners()  # what waits there is the other's
         moment_s = SUCCEEDED_MOMENT_S if is_succeeded else LAST_MOMENT_S
@@ -240,7 +257,7 @@ class WsgiServer:
                 self._selector.unregister(listener)
             while accepting and self._accept(listener):
                 pass
-            listener.close()  # at once: who is let in meanwhile is reset
+            listener.close()  # at once: who is let in meanwhile, unless nobody is, is reset
 
     def _cut_all(self) -> None:
         self._service.is_draining = self._service.is_stopped = True

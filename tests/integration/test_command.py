@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bench.machine import free_port
 from rgate.discovery.docker_client import CALL_TIMEOUT_S
 from tests.integration.backend import Backend
 from tests.integration.gateway import (
@@ -190,13 +191,13 @@ def test_an_access_log_that_cannot_be_written_ends_it_with_1(tmp_path: Path) -> 
 
 def test_it_runs_where_standard_output_is_closed(backend: Backend, tmp_path: Path, engine: str) -> None:
     write_config(tmp_path, backend.config())
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     words = command("--port", str(port), "--engine", engine, "--access-log", "-")
     with subprocess.Popen(
         ["sh", "-c", 'exec "$@" >&-', "sh", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     ) as process:
-        wait_until(lambda: is_healthy(port), bool, within_s=20)
+        wait_until(lambda: is_healthy(port) or process.poll() is not None, bool, within_s=20)
+        assert process.poll() is None, process.communicate()
         assert get(port, "/api/x").body == b"ok"
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=10)

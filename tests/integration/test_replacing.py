@@ -4,12 +4,14 @@ import contextlib
 import itertools
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from rgate.cli.succession import Predecessor
 from rgate.engines import ENGINES
 from tests.integration import gateway as gateway_process
 from tests.integration.asking import Asked, asking
@@ -104,6 +106,21 @@ def test_one_that_is_killed_before_it_is_ready_changes_nothing(backend: Backend,
             assert asked.lost == []
         assert old.stats()["requests_count"]["success"] == asked.answered
         assert old.stop() == 0
+
+
+@pytest.mark.any_engine
+@pytest.mark.clause("8.restart.replace")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_one_that_ends_while_another_has_its_listeners_leaves_them_open(
+    backend: Backend, tmp_path: Path, workers: str
+) -> None:
+    with running(tmp_path, backend.config(), "--workers", workers, environment=NO_DOCKER) as old:
+        other = Predecessor([f"127.0.0.1:{old.port}"])
+        assert old.stop() == 0
+        for _ in range(8):
+            socket.create_connection(("127.0.0.1", old.port), 0.5).close()
+        other.leave()  # it has ended already, which is told as success
+        other.close()
 
 
 @pytest.mark.slow

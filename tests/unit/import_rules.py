@@ -32,6 +32,7 @@ STATS: Final = STANDARD | {"rgate.core", "rgate.stats"}
 ENGINES: Final = STANDARD | {
     "rgate.core",
     "rgate.engines.crowd",
+    "rgate.engines.last_clients",
     "rgate.engines.records",
     "rgate.telling.live",
 }
@@ -96,6 +97,7 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.telling.traces": STANDARD | {"opentelemetry", "requests", "rgate._version", "rgate.core"},
     "rgate.engines": ENGINES,
     "rgate.engines.crowd": ENGINES,
+    "rgate.engines.last_clients": STANDARD,
     "rgate.engines.underway": FLASK,
     "rgate.engines.plain_wsgi": SERVER | {"flask", "rgate.engines.live_stream"},
     "rgate.engines.conversation": FLASK,

@@ -29,6 +29,7 @@ from rgate.core.patience import (
     SUCCEEDED_MOMENT_S,
 )
 from rgate.core.problem import OwnResponse, OwnStream
+from rgate.core.succession import Listeners
 from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.engine import Acceptor
 from rgate.engines.asyncio_engine.ports import NS
@@ -866,13 +867,13 @@ def test_an_upstream_that_does_not_go_on_with_its_response_is_cut(pair: Pair) ->
     assert outcomes(pair) == [(200, "", True)]
 
 
-@pytest.mark.parametrize("is_succeeded", [False, True])
+@pytest.mark.parametrize("listeners", Listeners)
 def test_while_rgate_ends_what_is_under_way_is_answered_and_what_is_idle_closed_later(
-    pair: Pair, is_succeeded: bool
+    pair: Pair, listeners: Listeners
 ) -> None:
     idle, to_idle = pair.connected()
     pair.ask(GET)
-    pair.acceptor.drain(is_succeeded)
+    pair.acceptor.drain(listeners)
     assert not to_idle.at_end
     assert 0 < LAST_MOMENT_S < SUCCEEDED_MOMENT_S
     late, to_late = pair.connected()

@@ -15,7 +15,7 @@ from rgate.cli.listening import shown
 from rgate.cli.starter import Starter
 from rgate.cli.stop import Stop
 from rgate.cli.succession import Place, Predecessor, Succession, predecessor
-from rgate.core.succession import Message, What, packet
+from rgate.core.succession import Listeners, Message, What, packet
 
 pytestmark = pytest.mark.clause("8.restart.checked")
 
@@ -131,7 +131,7 @@ def test_what_one_that_was_killed_left_is_no_hindrance(listener: socket.socket) 
 def test_one_that_ends_leaves_the_place_of_its_successor_alone(listener: socket.socket) -> None:
     first = Place([listener])
     with serving([listener]):
-        first.close()
+        first.close(is_succeeded=False)
         Predecessor([shown(listener)]).close()
 
 
@@ -231,3 +231,57 @@ def test_a_directory_that_others_may_enter_is_not_used(
     place.symlink_to("/tmp")
     with pytest.raises(Stop, match="that only this user may enter"):
         predecessor([shown(listener)])
+
+
+@pytest.mark.clause("8.restart.replace")
+@pytest.mark.parametrize(
+    ("asked", "listeners_then"),
+    [
+        ((), Listeners.CLOSED),
+        ((What.LISTENERS,), Listeners.HELD),
+        ((What.LISTENERS, What.LEAVE), Listeners.SUCCEEDED),
+    ],
+    ids=["never asked", "asked", "replaced"],
+)
+def test_one_that_ends_knows_who_else_may_accept(
+    listener: socket.socket, directory: Path, asked: tuple[What, ...], listeners_then: Listeners
+) -> None:
+    one, replaced = Succession([listener], None, Starter()), threading.Event()
+    one.begin()
+    one.answer_beside(replaced.set)
+    if What.LISTENERS in asked:
+        with contextlib.closing(Predecessor([shown(listener)])) as old:
+            if What.LEAVE in asked:
+                old.leave()
+                assert replaced.wait(10)
+    assert one.end() is listeners_then
+    # Whoever succeeds puts its own under this name, now or a moment ago.
+    left = [file for file in directory.rglob("*") if file.is_socket()]
+    assert len(left) == (listeners_then is Listeners.SUCCEEDED)
+
+
+def test_one_whose_listeners_came_from_another_leaves_them_open(
+    listener: socket.socket,
+) -> None:
+    given = Starter()
+    given.listeners.append(listener)
+    assert Succession([listener], None, given).end() is Listeners.HELD
+    with serving([listener]), contextlib.closing(Predecessor([shown(listener)])) as old:
+        assert Succession(old.listeners, old, Starter()).end() is Listeners.HELD
+    assert Succession([listener], None, Starter()).end() is Listeners.CLOSED
+
+
+@pytest.mark.clause("8.restart.replace")
+def test_who_asks_as_it_ends_gets_nothing(listener: socket.socket) -> None:
+    place = Place([listener])
+    answered = threading.Thread(target=place.answer)
+    answered.start()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
+        asking.connect(str(place._path))
+        place.close(is_succeeded=False)
+        with contextlib.suppress(BrokenPipeError):
+            asking.send(packet(Message(What.LISTENERS)))
+        with contextlib.suppress(ConnectionResetError):
+            assert asking.recv(100) == b""
+    answered.join(10)
+    assert not place.gave

@@ -13,6 +13,7 @@ import pytest
 from rgate.core.candidates import BackendView
 from rgate.core.config import Config
 from rgate.core.gateway import Gateway
+from rgate.core.succession import Listeners
 from rgate.engines.crowd import Crowd
 from rgate.engines.wsgi_connection import Service
 from rgate.engines.wsgi_server import WsgiServer
@@ -30,9 +31,9 @@ class Served:
         self._stack = stack
         gateway = Gateway(Config((), ()), dict[str, BackendView](), lambda: 0.0, can_tunnel=False)
         self.server = WsgiServer(Service(app, gateway, self.log), Crowd())
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = listener.getsockname()[1]
-        self.server.start([listener])
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        self.server.start([self.listener])
         stack.callback(self.server.stop)
 
     def client(self) -> socket.socket:
@@ -122,7 +123,7 @@ def test_an_empty_line_begins_no_request(serve: Serve) -> None:
 def test_an_idle_connection_has_more_time_where_another_accepts_already(serve: Serve) -> None:
     served = serve(echo)
     idle = served.client()
-    draining = threading.Thread(target=served.server.drain, args=(5,), kwargs={"is_succeeded": True})
+    draining = threading.Thread(target=served.server.drain, args=(5, Listeners.SUCCEEDED))
     draining.start()
     with contextlib.suppress(ConnectionError):
         while True:

@@ -15,6 +15,7 @@ from typing import Final
 from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.shared import Shared
 from rgate.engines.crowd import is_lack
+from rgate.engines.last_clients import let_nobody_in
 
 log = logging.getLogger("rgate")
 
@@ -63,9 +64,14 @@ class Accepting:
         """Whether nothing is accepted any more, and nothing was that is not among the clients."""
         return not self._listeners
 
+    def let_nobody_in(self) -> None:
+        """Let no connection begin any more: there will be no one to accept it."""
+        for listener in self._listeners:
+            let_nobody_in(listener)
+
     def end(self) -> None:
         """Accept what the kernel has accepted, and no more. Nothing comes between the two: who is let in
-        meanwhile is reset.
+        meanwhile, unless nobody is, is reset.
         """
         self._close(accepting=True)
 

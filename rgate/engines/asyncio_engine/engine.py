@@ -14,9 +14,10 @@ from rgate.core.connections import Connections
 from rgate.core.gateway import Gateway, Own
 from rgate.core.message import Refused
 from rgate.core.onward import Request
-from rgate.core.patience import LAST_MOMENT_S, SUCCEEDED_MOMENT_S
+from rgate.core.patience import HANDSHAKE_S, LAST_MOMENT_S, SUCCEEDED_MOMENT_S
 from rgate.core.record import RequestLog
 from rgate.core.routing import without_prefix
+from rgate.core.succession import Listeners
 from rgate.engines.asyncio_engine.accepting import Accepting
 from rgate.engines.asyncio_engine.answers import Pages, answer, refuse
 from rgate.engines.asyncio_engine.asking import Asking, underway_of
@@ -55,9 +56,9 @@ class AsyncioEngine:
         """Return how many connections there are. Any thread may ask."""
         return self._acceptor.connections()
 
-    def drain(self, within_s: float, *, is_succeeded: bool = False) -> bool:
+    def drain(self, within_s: float, listeners: Listeners = Listeners.CLOSED) -> bool:
         """Stop accepting, and wait for what is under way; whether all ended in time."""
-        self._loop.call_soon_threadsafe(self._acceptor.drain, is_succeeded)
+        self._loop.call_soon_threadsafe(self._acceptor.drain, listeners)
         self._web.end_streams()
         return self._acceptor.drained.wait(within_s)
 
@@ -159,14 +160,18 @@ class Acceptor:
         self._accepting.go_on()
         self._shared.crowd.look()
 
-    def drain(self, is_succeeded: bool = False) -> None:
+    def drain(self, listeners: Listeners = Listeners.CLOSED) -> None:
         """End what is idle and accept no more, a moment later: what is on its way is served. Tell when all
-        ended. *is_succeeded*: another accepts on the same listeners.
+        ended. *listeners*: what becomes of them.
         """
         self._shared.draining = True
-        if is_succeeded:
+        moment_s = LAST_MOMENT_S
+        if listeners is Listeners.SUCCEEDED:
             self._accepting.leave()
-        moment_s = SUCCEEDED_MOMENT_S if is_succeeded else LAST_MOMENT_S
+            moment_s = SUCCEEDED_MOMENT_S
+        if listeners is Listeners.CLOSED:
+            self._shared.loop.call_later(moment_s, self._accepting.let_nobody_in)
+            moment_s += HANDSHAKE_S
         self._shared.loop.call_later(moment_s, self._end_idle)
 
     def _end_idle(self) -> None:
