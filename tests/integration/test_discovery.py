@@ -85,11 +85,11 @@ def test_a_paused_container_is_out_until_it_goes_on(containers: Containers, gate
 @pytest.mark.clause("4.events.health", "6.answers.unhealthy", "6.answers.title")
 def test_an_unhealthy_container_is_out_until_it_is_healthy(containers: Containers, gateway: Gateway) -> None:
     container = containers.start(health_check=True)
-    wait_until(lambda: gateway.get("/api"), is_answered, within_s=1)
+    wait_until(lambda: gateway.get("/api"), is_answered, within_s=30)  # Docker's own check takes its time
     ask(container, "POST", "/_demo/health?ok=1")
     with pytest.raises(OSError, match="503"):
         ask(container, "POST", "/_demo/health?ok=0")
-    response = wait_for_reason(gateway, "unhealthy", within_s=30)  # Docker's own check takes its time
+    response = wait_for_reason(gateway, "unhealthy", within_s=30)
     assert (response.status, response.json()["title"]) == (503, NO_SERVICE_URLS)
     ask(container, "POST", "/_demo/health?ok=1")
     wait_until(lambda: gateway.get("/api"), is_answered, within_s=30)

@@ -445,6 +445,17 @@ def test_hangs(shop):
     threading.Event().wait()
 """
 
+# Started in the background of a shell, tests inherit that Ctrl-C is ignored.
+HEEDS_CTRL_C = """
+import signal
+import sys
+
+import pytest
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(pytest.main(["-s", "-q"]))
+"""
+
 
 @pytest.mark.clause("11.plugin.leaves")
 @pytest.mark.parametrize(
@@ -463,7 +474,7 @@ def test_a_run_that_is_ended_leaves_no_process(
     run_of.makepyfile(HANGS)
     temporary = Path(tempfile.mkdtemp(prefix="t-"))  # a short path, as sockets want it
     run = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-s", "-q"],
+        [sys.executable, "-c", HEEDS_CTRL_C],
         cwd=run_of.path,
         env={**os.environ, "TMPDIR": str(temporary)},
         stdout=subprocess.PIPE,
@@ -480,8 +491,11 @@ def test_a_run_that_is_ended_leaves_no_process(
             os.killpg(run.pid, number)  # as a terminal does
         else:
             run.send_signal(number)
-        said = run.stdout.read()
-        assert run.wait(60) == status, said
+        try:
+            said, _ = run.communicate(timeout=60)
+        finally:
+            run.kill()
+        assert run.returncode == status, said
     wait_until(lambda: [pid for pid in processes if is_alive(pid)], lambda left: not left, within_s=30)
     wait_until(lambda: [*temporary.iterdir()], lambda left: not left, within_s=10)
     temporary.rmdir()
