@@ -34,6 +34,7 @@ from rgate.engines.wsgi_connection import Connection, Service, Then
 log = logging.getLogger("rgate")
 
 _SWEEP_S: Final = 1.0  # by so much a time-out may be late; while rgate ends, by LAST_MOMENT_S
+_RESTS_S: Final = 10.0  # a thread that nobody needed for so long ends
 
 
 class WsgiServer:
@@ -282,18 +283,32 @@ def _has_come(connection: Connection) -> bool:
 
 
 class _Threads:
-    """Threads that are reused, and made when all are busy: a slow request never holds up another."""
+    """Threads that are reused, and made when all are busy: a slow request never holds up another.
+
+    The one that rests shortest works next, so that those of a peak come to rest for good, and end.
+    """
 
     def __init__(self) -> None:
-        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._spare = threading.Semaphore(0)
+        # Where each that rests waits for work. To append, to pop and to remove are one operation each.
+        self._resting: list[queue.SimpleQueue[Callable[[], None]]] = []
 
     def run(self, work: Callable[[], None]) -> None:
-        self._work.put(work)
-        if not self._spare.acquire(blocking=False):
-            threading.Thread(target=self._run, name="rgate-request", daemon=True).start()
+        try:
+            self._resting.pop().put(work)
+        except IndexError:
+            threading.Thread(target=self._run, args=(work,), name="rgate-request", daemon=True).start()
 
-    def _run(self) -> None:
+    def _run(self, work: Callable[[], None]) -> None:
+        given: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         while True:
-            self._work.get()()
-            self._spare.release()
+            work()
+            self._resting.append(given)
+            try:
+                work = given.get(timeout=_RESTS_S)
+            except queue.Empty:
+                try:
+                    self._resting.remove(given)
+                except ValueError:  # it is being given work
+                    work = given.get()
+                else:
+                    return

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -14,6 +15,7 @@ from rgate.core.candidates import BackendView
 from rgate.core.config import Config
 from rgate.core.gateway import Gateway
 from rgate.core.succession import Listeners
+from rgate.engines import wsgi_server
 from rgate.engines.crowd import Crowd
 from rgate.engines.wsgi_connection import Service
 from rgate.engines.wsgi_server import WsgiServer
@@ -140,3 +142,38 @@ def test_idle_connections_end_with_a_drain_and_new_ones_are_refused(serve: Serve
     assert to_end(idle) == (b"", b"")
     with pytest.raises(ConnectionRefusedError):
         served.client()
+
+
+def _threads() -> set[threading.Thread]:
+    return {one for one in threading.enumerate() if one.name == "rgate-request"}
+
+
+def test_threads_serve_again_and_those_of_a_peak_end(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wsgi_server, "_RESTS_S", 0.3)
+    before, together = _threads(), threading.Barrier(8)
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        if environ["PATH_INFO"] == "/together":
+            together.wait(5)
+        return echo(environ, start_response)
+
+    served = serve(app)
+    asking = LENGTH.replace(b"/x", b"/together")
+    askers = [threading.Thread(target=served.ask, args=(asking,)) for _ in range(8)]
+    for one in askers:
+        one.start()
+    for one in askers:
+        one.join(5)
+    assert len(_threads() - before) == 8
+    until_s = time.monotonic() + 5
+    while len(left := _threads() - before) > 1:  # one is always needed
+        assert served.ask(LENGTH)[1] == b"hello"
+        assert time.monotonic() < until_s, left
+
+
+def test_work_that_comes_as_a_thread_ends_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wsgi_server, "_RESTS_S", 0)
+    threads, done = wsgi_server._Threads(), threading.Semaphore(0)
+    for _ in range(2000):
+        threads.run(done.release)
+    assert all(done.acquire(timeout=5) for _ in range(2000))
