@@ -44,7 +44,7 @@ MOST_RESTING: Final = 64
 LAST_MOMENT_S: Final = 0.1
 """At the end, an idle client's connection is closed so much later: a request may be on its way."""
 
-HANDSHAKE_S: Final = 0.02
+HANDSHAKE_S: Final = 0.005
 """So much longer a listener takes those whom the kernel has answered, once it lets nobody new in."""
 
 SUCCEEDED_MOMENT_S: Final = 2.0

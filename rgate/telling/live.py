@@ -44,6 +44,16 @@ class Happened(NamedTuple):
     entries: Sequence[Document]
 
 
+class Heard(NamedTuple):
+    """Up to when each worker was heard of what happened, of `time.monotonic_ns`, by its place.
+
+    All that are not among them were up to *since_ns*.
+    """
+
+    since_ns: int
+    by_place: Mapping[str, int] = {}
+
+
 class Source(Protocol):
     """Knows what there is to tell, as documents of JSON's types. Any thread may ask."""
 
@@ -63,8 +73,11 @@ class Source(Protocol):
     def routes(self, window_s: int) -> Document:
         """Return the figures of each route."""
 
-    def happened(self, since_ns: int, until_ns: int) -> dict[str, Happened]:
-        """Return what came after *since_ns* and up to *until_ns*, of `time.monotonic_ns`, by its event."""
+    def happened(self, heard: Heard, until_ns: int) -> tuple[dict[str, Happened], Heard]:
+        """Return what came behind what was *heard* and up to *until_ns*, by its event; and what is heard now.
+
+        Of a worker that does not answer in time nothing more is heard, and all of it the next time.
+        """
 
 
 class Viewer(Protocol):
@@ -214,7 +227,7 @@ class Rounds:
         self._source = source
         self._now_ns = now_ns
         self._turn = 0
-        self._since_ns = now_ns()
+        self._heard = Heard(now_ns())
         self._generation = source.generation
         self._verdict: Document = {}
         self._verdict_made = Made(0, "")
@@ -229,9 +242,8 @@ class Rounds:
 
     def _give(self, pages: Sequence[Page]) -> None:
         until_ns = self._now_ns()
-        happened = self._source.happened(self._since_ns, until_ns)
-        self._since_ns = until_ns
         self._moments = self._made({page.window_s for page in pages})
+        happened, self._heard = self._source.happened(self._heard, until_ns)
         sent: dict[object, bytes] = {}  # most pages are told the same
         for page in pages:
             now = self._moments[page.window_s]

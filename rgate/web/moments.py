@@ -7,7 +7,7 @@ from rgate.core.gateway import Gateway
 from rgate.core.live import MOST_A_SECOND
 from rgate.core.timeline import TimelineEvent
 from rgate.stats import Stats
-from rgate.telling.live import Document, Happened
+from rgate.telling.live import Document, Happened, Heard
 from rgate.telling.recent import Recent
 from rgate.telling.rings import Rings
 from rgate.telling.siblings import Answers, Siblings
@@ -70,27 +70,31 @@ class Moments:
         """Return the figures of each route."""
         return _json(SeriesByRouteDocument.of_series(*self._stats.series_by_route(window_s)))
 
-    def happened(self, since_ns: int, until_ns: int) -> dict[str, Happened]:
-        """Return the failures of all workers, and what happened, each event once."""
-        wanted = {"since_ns": since_ns, "until_ns": until_ns}
+    def happened(self, heard: Heard, until_ns: int) -> tuple[dict[str, Happened], Heard]:
+        """Return the failures of all workers, and what happened, each event once; and who was heard."""
+        wanted = {**heard._asdict(), "until_ns": until_ns}
         answers = self._siblings.ask(_QUESTION, wanted, _WITHIN_S)
         own, *others = answers.values
         unseen = [event for one in others for event in one["timeline"] if event["is_own"]]
         events = sorted((*own["timeline"], *unseen), key=lambda event: event["at"])
         told = [TimelineEvent.of_json(event) for event in events]
-        return {
+        happened = {
             "failure": _failures(answers),
             "timeline": Happened(
                 len(told),
                 [_json(TimelineEventDocument.of_event(event)) for event in told[:MOST_A_SECOND]],
             ),
         }
+        answered = {one["place"]: until_ns for one in answers.values}
+        return happened, heard._replace(by_place={**heard.by_place, **answered})
 
     def _answer(self, arguments: Mapping[str, Any]) -> Document:
         """Tell what happened in this worker, as JSON values."""
-        since_ns, until_ns = arguments["since_ns"], arguments["until_ns"]
+        place, until_ns = self._siblings.place, arguments["until_ns"]
+        since_ns = arguments["by_place"].get(place, arguments["since_ns"])
         number, failures = self._stories.failures(since_ns, until_ns, MOST_A_SECOND)
         return {
+            "place": place,
             "failures": number,
             "requests": [RequestDocument.of_record(record).as_json() for record in failures],
             "timeline": [event.as_json() for event in self._recent.between(since_ns, until_ns)],

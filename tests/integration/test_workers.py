@@ -56,8 +56,8 @@ def open_sockets(pid: int) -> int:
 
 
 def refuses(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
+    try:  # who comes at the very end is not let in, and not told before a second has passed
+        socket.create_connection(("127.0.0.1", port), 0.1).close()
     except OSError:
         return True
     return False

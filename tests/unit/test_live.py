@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rgate.core.live import MOST_A_SECOND, TURN_S
 from rgate.core.problem import OwnStream
-from rgate.telling.live import MOST_PAGES, Document, Happened, Live, Page, Rounds, Viewer
+from rgate.telling.live import MOST_PAGES, Document, Happened, Heard, Live, Page, Rounds, Viewer
 
 A_SECOND = round(1 / TURN_S)
 HOUR_S, DAY_S = 3600, 86400
@@ -53,10 +53,11 @@ class Facts:
         self.asked.append(f"routes {window_s}")
         return {}
 
-    def happened(self, since_ns: int, until_ns: int) -> dict[str, Happened]:
-        self.spans.append((since_ns, until_ns))
+    def happened(self, heard: Heard, until_ns: int) -> tuple[dict[str, Happened], Heard]:
+        self.spans.append((heard.since_ns, until_ns))
         failed = self.failed.pop(0) if self.failed else []
-        return {"failure": Happened(len(failed), [{"id": one} for one in failed[:MOST_A_SECOND]])}
+        told = {"failure": Happened(len(failed), [{"id": one} for one in failed[:MOST_A_SECOND]])}
+        return told, Heard(until_ns)
 
 
 class Reader:

@@ -13,6 +13,7 @@ from rgate.core.live import MOST_A_SECOND
 from rgate.core.record import Record
 from rgate.core.timeline import Kind, TimelineEvent
 from rgate.stats import MemoryStats
+from rgate.telling.live import Heard
 from rgate.telling.process import Process
 from rgate.telling.recent import Recent
 from rgate.telling.rings import Rings
@@ -118,12 +119,31 @@ def test_failures_of_all_workers_come_in_the_order_in_which_they_ended(both: Bot
     for at_ns, worker, identity in ((1, both.one, "a"), (2, both.other, "c"), (3, both.one, "b")):
         both.clock.now_ns = at_ns
         both.fails(worker, identity, NOW_S + ord(identity))
-    number, failures = both.one.moments.happened(0, 3)["failure"]
-    assert (number, [one["id"] for one in failures]) == (3, ["a", "b", "c"])
-    assert both.one.moments.happened(1, 2)["failure"].number == 1
-    assert both.one.moments.happened(3, 9)["failure"] == (0, [])
+    happened, heard = both.one.moments.happened(Heard(0), 2)
+    number, failures = happened["failure"]
+    assert (number, [one["id"] for one in failures]) == (2, ["a", "c"])
+    happened, heard = both.one.moments.happened(heard, 3)
+    assert [one["id"] for one in happened["failure"].entries] == ["b"]
+    assert both.one.moments.happened(heard, 9)[0]["failure"] == (0, [])
+
+
+@pytest.mark.clause("10.live.workers", "10.live.failure", "10.live.timeline")
+def test_a_worker_that_did_not_answer_in_time_is_heard_of_later_and_nothing_is_told_twice(both: Both) -> None:
+    both.clock.now_ns = 1
+    both.fails(both.one, "a")
+    both.fails(both.other, "b")
+    both.other.timeline.add(event("seen by the other", 1.0, is_own=True))
     both.other.fellow.hangs = True
-    assert both.one.moments.happened(0, 3)["failure"].number == 2
+    happened, heard = both.one.moments.happened(Heard(0), 1)
+    assert [one["id"] for one in happened["failure"].entries] == ["a"]
+    both.clock.now_ns = 2
+    both.fails(both.one, "c", NOW_S + 1)
+    both.other.fellow.hangs = False
+    happened, heard = both.one.moments.happened(heard, 2)
+    assert [one["id"] for one in happened["failure"].entries] == ["b", "c"]
+    assert happened["timeline"].number == 1
+    happened, _ = both.one.moments.happened(heard, 3)
+    assert (happened["failure"].number, happened["timeline"].number) == (0, 0)
 
 
 @pytest.mark.clause("10.live.failure")
@@ -132,7 +152,7 @@ def test_of_many_failures_it_is_known_how_many_there_were(both: Both) -> None:
     for worker in (both.one, both.other):
         for number in range(MOST_A_SECOND):
             both.fails(worker, str(number))
-    number, failures = both.one.moments.happened(0, 1)["failure"]
+    number, failures = both.one.moments.happened(Heard(0), 1)[0]["failure"]
     assert (number, len(failures)) == (2 * MOST_A_SECOND, MOST_A_SECOND)
 
 
@@ -142,7 +162,8 @@ def test_what_all_saw_is_told_once_and_what_one_saw_too(both: Both) -> None:
     for worker in (both.one, both.other):
         worker.timeline.add(event("seen by both", 2.0))
     both.other.timeline.add(event("seen by the other", 1.0, is_own=True))
-    number, events = both.one.moments.happened(0, 1)["timeline"]
+    happened, heard = both.one.moments.happened(Heard(0), 1)
+    number, events = happened["timeline"]
     assert (number, [one["text"] for one in events]) == (2, ["seen by the other", "seen by both"])
     assert "is_own" not in events[0]
-    assert both.one.moments.happened(1, 2)["timeline"].number == 0
+    assert both.one.moments.happened(heard, 2)[0]["timeline"].number == 0

@@ -298,4 +298,5 @@ def test_the_latency_is_from_the_requests_first_byte_to_the_responses_last(limit
         upstream.send(OK[-1:])
         assert client.read(2) == b"ok"
 
-    assert 2 * pause_s <= float(limited.logged(lane.path)["seconds"]) < DEADLINE_S
+    # The first byte is noticed a moment after it was sent.
+    assert 1.9 * pause_s <= float(limited.logged(lane.path)["seconds"]) < DEADLINE_S
