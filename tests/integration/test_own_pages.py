@@ -1,14 +1,16 @@
 """The pages of rgate's own through the real command, and who may see them (behaviour 3, 7, 8). No Docker."""
 
+import contextlib
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.integration import gateway as gateway_process
 from tests.integration.gateway import Gateway, finished, running, wait_until, write_config
 
 pytestmark = pytest.mark.integration
@@ -30,17 +32,40 @@ CONFIG: dict[str, Any] = {
 FORBIDDEN = ("/_rgate/backends", "/_rgate/nothing", "/_rgate", "/_rgate/")
 
 
-@pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    with running(tmp_path, CONFIG, environment=NO_DOCKER) as gateway:
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Gateway]]:
+    """Starts what is asked for at first, `open` or `closed`, and keeps it, for each engine."""
+    configs = {
+        "open": CONFIG,
+        "closed": {**CONFIG, "admin": {"allow": ["192.0.2.0/24"]}, "trusted_proxies": ["127.0.0.0/8"]},
+    }
+    started: dict[tuple[str, str], Gateway] = {}
+    with contextlib.ExitStack() as stack:
+
+        def gateway(name: str) -> Gateway:
+            key = (name, gateway_process.engine)
+            if key not in started:
+                place = tmp_path_factory.mktemp(name)
+                started[key] = stack.enter_context(running(place, configs[name], environment=NO_DOCKER))
+            return started[key]
+
         yield gateway
 
 
 @pytest.fixture
-def closed(tmp_path: Path) -> Iterator[Gateway]:
+def gateway(kept: Callable[[str], Gateway], engine: str) -> Gateway:  # noqa: ARG001 - which is the one to start
+    return kept("open")
+
+
+@pytest.fixture
+def closed(kept: Callable[[str], Gateway], engine: str) -> Gateway:  # noqa: ARG001 - as above
     """A gateway whose pages are for a network that nobody here is in."""
-    config = {**CONFIG, "admin": {"allow": ["192.0.2.0/24"]}, "trusted_proxies": ["127.0.0.0/8"]}
-    with running(tmp_path, config, environment=NO_DOCKER) as gateway:
+    return kept("closed")
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Gateway]:
+    with running(tmp_path, CONFIG, environment=NO_DOCKER) as gateway:
         yield gateway
 
 
@@ -59,12 +84,12 @@ def test_healthz_is_200_while_it_runs(gateway: Gateway) -> None:
 
 
 @pytest.mark.clause("8.pages.health")
-def test_health_says_by_its_status_whether_rgate_answers(gateway: Gateway, tmp_path: Path) -> None:
-    port = str(gateway.port)
+def test_health_says_by_its_status_whether_rgate_answers(fresh: Gateway, tmp_path: Path) -> None:
+    port = str(fresh.port)
     well = finished("health", "--port", port, cwd=tmp_path)
     assert (well.returncode, well.stderr) == (0, "")
     assert well.stdout == f"http://127.0.0.1:{port}/_rgate/healthz: ok\n"
-    gateway.stop()
+    fresh.stop()
     for host in ("127.0.0.1", "::1", "no such host", "x" * 300):
         ill = finished("health", "--port", port, "--host", host, cwd=tmp_path)
         assert (ill.returncode, ill.stdout, ill.stderr.count("\n")) == (1, "", 1)
@@ -193,22 +218,22 @@ def test_an_unknown_question_to_stats_is_400(gateway: Gateway, query: str) -> No
 
 
 @pytest.mark.clause("7.counts.keys", "7.counts.all", "7.query.by")
-def test_stats_counts_all_but_rgates_own_pages_and_has_exactly_its_keys(gateway: Gateway) -> None:
+def test_stats_counts_all_but_rgates_own_pages_and_has_exactly_its_keys(fresh: Gateway) -> None:
     for path in ("/x", "/labelled", "/a/../b", "/_rgate/healthz", "/_rgate/nothing", "/stats", "/stats?by=x"):
-        gateway.get(path)
-    raw(gateway, b"GET /\r\nx\r\n\r\n")
-    raw(gateway, b"GET /labelled HTTP/1.1\r\nHost: Shop.example:80\r\nConnection: close\r\n\r\n")
-    assert gateway.stats()["requests_count"] == {"success": 0, "error": 5}
-    assert set(gateway.stats()["latency_ms"]) == {"average", "p95", "p99"}
-    by_route = gateway.stats("?by=route")
+        fresh.get(path)
+    raw(fresh, b"GET /\r\nx\r\n\r\n")
+    raw(fresh, b"GET /labelled HTTP/1.1\r\nHost: Shop.example:80\r\nConnection: close\r\n\r\n")
+    assert fresh.stats()["requests_count"] == {"success": 0, "error": 5}
+    assert set(fresh.stats()["latency_ms"]) == {"average", "p95", "p99"}
+    by_route = fresh.stats("?by=route")
     assert {name: figures["requests_count"]["error"] for name, figures in by_route.items()} == {
         "/": 1,
         "/labelled": 1,
         "shop.example/labelled": 1,
         "": 2,
     }
-    assert set(gateway.stats("?by=status&window=5m")) == {"503", "400"}
-    assert gateway.stats("?by=container")["127.0.0.1:9"]["requests_count"]["error"] == 2
+    assert set(fresh.stats("?by=status&window=5m")) == {"503", "400"}
+    assert fresh.stats("?by=container")["127.0.0.1:9"]["requests_count"]["error"] == 2
 
 
 @pytest.mark.parametrize("host", ["a", "xn--a.example:1", "[::1]:8080", "a_b"])

@@ -21,7 +21,11 @@ NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere"}
 # Beside the drain: to cut what is left, to store the figures, and for Python to end.
 SLACK_S = 1.5
 
-workers = pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one process", "workers"])
+workers = pytest.mark.parametrize(
+    "options",
+    [(), pytest.param(("--workers", "2"), marks=pytest.mark.slow)],
+    ids=["one process", "workers"],
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,9 @@ def endless(backend: Backend, directory: Path, target: str, *options: str) -> It
 
 @workers
 @pytest.mark.both_engines
-@pytest.mark.parametrize("target", ["/api/slow", "/api/events", "/api/tunnel"])
+@pytest.mark.parametrize(
+    "target", [pytest.param("/api/slow", marks=pytest.mark.slow), "/api/events", "/api/tunnel"]
+)
 def test_what_never_ends_is_cut_when_the_drain_is_over(
     backend: Backend, tmp_path: Path, engine: str, target: str, options: tuple[str, ...]
 ) -> None:
@@ -100,7 +106,7 @@ def test_what_was_cut_at_the_end_is_logged_as_stopped(
     assert json.loads(line)["reason"] == "stopped"
 
 
-@workers
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one process", "workers"])
 def test_what_ends_within_the_drain_ends_well(
     backend: Backend, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
