@@ -4,6 +4,7 @@ It only reads, and asks for nothing but version, containers (all, and one) and e
 Engine API, ContainerList, ContainerInspect and SystemEvents; where Podman has others, that is said.
 """
 
+import logging
 import re
 import signal
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,8 @@ from rgate.discovery.docker_client import (
 from rgate.discovery.docker_errors import NOT_UNDERSTOOD
 from rgate.discovery.source import SourceError
 
+log = logging.getLogger("rgate.docker")
+
 _CONTAINER_ACTIONS: Final = (
     "create", "destroy", "die", "health_status", "kill", "oom", "pause", "rename", "restart", "start", "stop",
     "unpause", "update",
@@ -48,6 +51,7 @@ class DockerSource:
 
     def __init__(self, daemon: Daemon | None = None, make: MakeClient | None = None) -> None:
         self._docker = DockerClients(daemon or which_daemon(), make)
+        self._nameless = 0
 
     def ping(self) -> str:
         """Return the daemon's version."""
@@ -64,7 +68,18 @@ class DockerSource:
     def containers(self) -> tuple[Listed, ...]:
         """Return all containers, as far as their list tells of them."""
         with self._docker.foreign_errors(LIST_TIMEOUT_S):
-            return tuple(map(_listed, self._docker.api(LIST_TIMEOUT_S).containers(all=True)))
+            rows = self._docker.api(LIST_TIMEOUT_S).containers(all=True)
+            listed = [one for one in map(_listed, rows) if one is not None]
+            if rows and not listed:
+                raise TypeError("a list without an id is none of containers")
+            self._tell_nameless(len(rows) - len(listed))
+            return tuple(listed)
+
+    def _tell_nameless(self, number: int) -> None:
+        """Tell that so many rows name no container, where that has changed."""
+        if number and number != self._nameless:
+            log.warning("Docker lists what has no id, which is left out number=%d", number)
+        self._nameless = number
 
     def container(self, container_id: str) -> Details | None:
         """Inspect one container; None where it is gone, as one that was listed a moment ago may be."""
@@ -133,11 +148,11 @@ def signal_number(name: str) -> int:
     return int(found) if found is not None else 0
 
 
-def _listed(row: Mapping[str, Any]) -> Listed:
-    """Return a container by its row in ContainerList. Raises KeyError or TypeError where it has no id."""
-    identity = row["Id"]
+def _listed(row: Any) -> Listed | None:
+    """Return a container by its row in ContainerList; None where it has no id."""
+    identity = row.get("Id") if isinstance(row, Mapping) else None
     if not isinstance(identity, str):
-        raise TypeError("an id is no text")
+        return None
     try:
         return Listed(identity, _of_row(row))
     except (*NOT_UNDERSTOOD, ValueError):

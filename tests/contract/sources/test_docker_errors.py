@@ -180,6 +180,19 @@ def test_what_is_not_understood_of_one_container_hides_no_other(odd: dict[str, o
 
 
 @pytest.mark.clause("4.docker.not_inspected")
+@pytest.mark.parametrize("odd", [None, {}, [], "x", {"Id": None}, {"Id": 5}, {"Names": ["/a"]}])
+def test_a_row_that_names_no_container_hides_no_other_and_is_told_once(
+    odd: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = source_of([odd, RUNS])
+    for _ in range(2):
+        assert [listed.id for listed in source.containers()] == ["1"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "Docker lists what has no id, which is left out number=1"
+    ]
+
+
+@pytest.mark.clause("4.docker.not_inspected")
 @pytest.mark.parametrize("key", ["Names", "Labels", "Ports", "NetworkSettings", "HostConfig", "Status"])
 def test_nulls_in_a_list_stand_for_nothing(key: str) -> None:
     (only,) = source_of([{**RUNS, key: None}]).containers()
