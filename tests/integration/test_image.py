@@ -56,7 +56,20 @@ class Shop:
         self.client = docker.from_env()
 
     def compose(self, *arguments: str) -> str:
-        done = subprocess.run(
+        """Return what it prints.
+
+        Docker may give a new network the addresses of one that it is just removing (seen with 20.10), and
+        fails then; such a command is given again.
+        """
+        for _ in range(3):
+            done = self._composed(*arguments)
+            if "overlapping IPv4" not in done.stderr:
+                break
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _composed(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [ROOT / "scripts" / "compose", "-p", self.name, *self.files, *arguments],
             cwd=self.directory,
             env={
@@ -69,8 +82,6 @@ class Shop:
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     def container(self, service: str) -> Container:
         container = self.client.containers.get(f"{self.name}-{service}-1")
