@@ -227,7 +227,9 @@ def _beside(wait: Callable[[], object], orders: Orders, obey: Callable[[], int])
         orders.tell_done()
 
     threading.Thread(target=wait_and_tell, name="rgate-wait", daemon=True).start()
-    return obey() == 0
+    while (order := obey()) == REPLACED:
+        pass  # that another serves on is no second order to stop
+    return order == 0
 
 
 def reloaded(file: str, tell: Callable[[TimelineEvent], object], old: Config) -> Config | None:

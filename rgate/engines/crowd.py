@@ -27,7 +27,7 @@ class Crowd:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._at_limit = self._full = self._lacking = Spell()
+        self._at_limit = self._full = self._lacking = self._threadless = Spell()
 
     def makes_way(self, most: int) -> None:
         """Take it that a connection was closed for a new one, at a limit of *most*."""
@@ -64,6 +64,14 @@ class Crowd:
             )
         self._lacking = self._lacking.noticed(self._now())
 
+    def threadless(self) -> None:
+        """Take it that the system gave no thread for a request."""
+        if not self._threadless.is_on:
+            log.warning(
+                "the system gives no more threads: raise the limit on processes, or lower limits.connections"
+            )
+        self._threadless = self._threadless.noticed(self._now())
+
     def refused(self, error: BaseException) -> Failure:
         """Return what a connection to a container that could not be made for *error* comes to."""
         if not isinstance(error, OSError) or not is_lack(error):
@@ -83,3 +91,6 @@ class Crowd:
         if self._lacking.is_over(now_s):
             self._lacking = Spell()
             log.info("the system gives descriptors again")
+        if self._threadless.is_over(now_s):
+            self._threadless = Spell()
+            log.info("the system gives threads again")

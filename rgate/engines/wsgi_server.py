@@ -185,7 +185,7 @@ class WsgiServer:
     def _readable(self, connection: Connection) -> None:
         self._take_out(connection)
         if not connection.is_lingering:
-            self._threads.run(partial(self._serve, connection))
+            self._begin(connection)
         elif connection.forgets():
             self._wait(connection, LAST_LINGER_S if self._service.is_draining else LINGER_BETWEEN_S)
         else:
@@ -217,26 +217,29 @@ class WsgiServer:
                 continue  # it came while this thread was held up
             self._take_out(connection)
             if connection.has_half_a_head:
-                self._threads.run(partial(self._serve, connection))
+                self._begin(connection)
             else:
                 self._linger(connection)
         if self._is_full and poll({one.fileno(): select.POLLIN for one in self._listeners}, 0):
             self._crowd.full(len(self._open))
-        if now_s >= self._last_moment_s:
-            self._accept_no_more()
-        elif now_s >= self._nobody_in_s:
-            self._nobody_in_s = float("inf")
-            self._next_sweep_s = self._last_moment_s
+        if now_s >= self._nobody_in_s:
             for listener in self._listeners:
                 let_nobody_in(listener)
+            self._nobody_in_s = float("inf")
+            # From now on, however late this is: who is just being let in comes in.
+            self._last_moment_s = self._next_sweep_s = time.monotonic() + HANDSHAKE_S
+        elif now_s >= self._last_moment_s:
+            self._accept_no_more()
 
     def _begin_drain(self, listeners: Listeners) -> None:
         self._service.is_draining = True
         now_s = time.monotonic()
-        self._last_moment_s = self._next_sweep_s = now_s + LAST_MOMENT_S
+        self._next_sweep_s = now_s + LAST_MOMENT_S
         is_succeeded = listeners is Listeners.SUCCEEDED
         if listeners is Listeners.CLOSED:
-            self._nobody_in_s, self._last_moment_s = self._last_moment_s, self._last_moment_s + HANDSHAKE_S
+            self._nobody_in_s = self._next_sweep_s
+        else:
+            self._last_moment_s = self._next_sweep_s
         if is_succeeded:
             self._close_listeners()  # what waits there is the other's
         moment_s = SUCCEEDED_MOMENT_S if is_succeeded else LAST_MOMENT_S
@@ -270,6 +273,14 @@ class WsgiServer:
                 connection.interrupt()
         self._tell_if_drained()
 
+    def _begin(self, connection: Connection) -> None:
+        """Let a thread serve *connection*, or end it where there is none."""
+        try:
+            self._threads.run(partial(self._serve, connection))
+        except RuntimeError:
+            self._crowd.threadless()
+            self._end(connection)
+
     def _serve(self, connection: Connection) -> None:
         """Serve what *connection* asks for, in a thread of its own, and give it back."""
         then = connection.serve()
@@ -293,6 +304,7 @@ class _Threads:
         self._resting: list[queue.SimpleQueue[Callable[[], None]]] = []
 
     def run(self, work: Callable[[], None]) -> None:
+        """Have *work* done. Raises RuntimeError where the system gives no more threads."""
         try:
             self._resting.pop().put(work)
         except IndexError:
@@ -302,6 +314,7 @@ class _Threads:
         given: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         while True:
             work()
+            del work  # and with it the connection
             self._resting.append(given)
             try:
                 work = given.get(timeout=_RESTS_S)

@@ -1,15 +1,20 @@
 """Letting nobody new in on a listener: whom the kernel has let in stays, all others are told nothing."""
 
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from rgate.core.patience import LAST_MOMENT_S
 from rgate.core.succession import Listeners
+from rgate.engines import ENGINES
+from rgate.engines.asyncio_engine.engine import AsyncioEngine
 from rgate.engines.last_clients import let_nobody_in
-from tests.unit.test_wsgi_server import Serve, echo, serve
-
-__all__ = ["serve"]
+from rgate.stats import MemoryStats
+from tests.engine_here import engine_of, gateway_of
 
 
 def _is_let_in(address: tuple[str, int]) -> bool:
@@ -47,9 +52,25 @@ def test_a_system_without_such_filters_changes_nothing() -> None:
     let_nobody_in(closed)
 
 
+def _hold_up(engine: Any, for_s: float) -> None:
+    """Keep what accepts from doing anything else, as a busy machine would."""
+    order = engine._loop.call_soon_threadsafe if isinstance(engine, AsyncioEngine) else engine._order
+    order(lambda: time.sleep(for_s))
+
+
+@pytest.mark.parametrize("late_s", [0, 0.3])
 @pytest.mark.parametrize("listeners", Listeners)
-def test_listeners_that_another_holds_stay_open_for_it(serve: Serve, listeners: Listeners) -> None:
-    served = serve(echo)
-    with served.listener.dup() as of_another:
-        assert served.server.drain(5, listeners)
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_listeners_that_another_holds_stay_open_for_it(
+    name: str, listeners: Listeners, late_s: float
+) -> None:
+    engine = engine_of(name, gateway_of(name), MemoryStats())
+    listener = socket.create_server(("127.0.0.1", 0))
+    with listener.dup() as of_another:
+        engine.start([listener])
+        timer = threading.Timer(LAST_MOMENT_S / 2, _hold_up, (engine, late_s))
+        timer.start()
+        assert engine.drain(10, listeners)
+        timer.join()
+        engine.stop()
         assert _is_let_in(of_another.getsockname()) == (listeners is not Listeners.CLOSED)

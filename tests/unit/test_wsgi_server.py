@@ -177,3 +177,24 @@ def test_work_that_comes_as_a_thread_ends_is_done(monkeypatch: pytest.MonkeyPatc
     for _ in range(2000):
         threads.run(done.release)
     assert all(done.acquire(timeout=5) for _ in range(2000))
+
+
+def test_where_the_system_gives_no_thread_a_connection_ends_and_the_next_is_served(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    served, starts = serve(echo), threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "rgate-request":
+            raise RuntimeError("can't start new thread")
+        starts(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    for _ in range(2):
+        with contextlib.suppress(ConnectionResetError):
+            assert served.ask(LENGTH) == (b"", b"")
+    assert [record.getMessage() for record in caplog.records] == [
+        "the system gives no more threads: raise the limit on processes, or lower limits.connections"
+    ]
+    monkeypatch.setattr(threading.Thread, "start", starts)
+    assert served.ask(LENGTH)[1] == b"hello"

@@ -165,14 +165,17 @@ class Acceptor:
         ended. *listeners*: what becomes of them.
         """
         self._shared.draining = True
-        moment_s = LAST_MOMENT_S
         if listeners is Listeners.SUCCEEDED:
             self._accepting.leave()
-            moment_s = SUCCEEDED_MOMENT_S
-        if listeners is Listeners.CLOSED:
-            self._shared.loop.call_later(moment_s, self._accepting.let_nobody_in)
-            moment_s += HANDSHAKE_S
-        self._shared.loop.call_later(moment_s, self._end_idle)
+            self._shared.loop.call_later(SUCCEEDED_MOMENT_S, self._end_idle)
+        else:
+            alone = listeners is Listeners.CLOSED
+            self._shared.loop.call_later(LAST_MOMENT_S, self._let_nobody_in if alone else self._end_idle)
+
+    def _let_nobody_in(self) -> None:
+        self._accepting.let_nobody_in()
+        # From now on, however late this is: who is just being let in comes in.
+        self._shared.loop.call_later(HANDSHAKE_S, self._end_idle)
 
     def _end_idle(self) -> None:
         self._shared.outbox.flush()  # a client whose response waits there counts as idle

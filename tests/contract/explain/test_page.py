@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, seed, settings
 from rgate.core.config import Admin, Backend, Config, Route
 from rgate.core.explain import Asked, explain
 from rgate.web.documents import ExplanationDocument
-from tests.contract.explain.conftest import KNOWN, Running
+from tests.contract.explain.conftest import Running
 from tests.contract.http.wire import Message, connect
+from tests.engine_here import KNOWN
 from tests.worlds import World, asked
 
 CONFIG = Config(

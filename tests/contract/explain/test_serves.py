@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from rgate.core.explain import Asked, Ending, Explanation, explain
 from tests.contract.explain.backends import Taken
-from tests.contract.explain.conftest import KNOWN, Running
+from tests.contract.explain.conftest import Running
 from tests.contract.http.wire import Message, connect
+from tests.engine_here import KNOWN
 from tests.worlds import GOOD, ODD, World, asked, worlds
 
 MADE_ID = re.compile(r"[0-9a-f]{32}")
