@@ -316,6 +316,7 @@ def _are_others(killed: int, pids: list[int]) -> bool:
     return len(pids) == 3 and killed not in pids
 
 
+@pytest.mark.slow
 @pytest.mark.clause("10.metrics.memory")
 def test_a_frozen_database_is_not_waited_for(backend: Backend, tmp_path: Path) -> None:
     if (binaries := postgres.programs()) is None:

@@ -84,7 +84,7 @@ def replace_in_turn(
 
 @pytest.mark.clause("8.restart.replace")
 def test_nothing_is_lost_as_one_takes_the_place_of_another(backend: Backend, tmp_path: Path) -> None:
-    replace_in_turn(backend, tmp_path, ["1", "3", "2"], each=300, new=1, kept=1)
+    replace_in_turn(backend, tmp_path, ["1", "2"], each=200, new=1, kept=1)
 
 
 @pytest.mark.slow

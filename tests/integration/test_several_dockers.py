@@ -170,7 +170,7 @@ def ids(asked: Gateway) -> set[str]:
 
 
 @pytest.mark.clause("12.away.unknown")
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_without_one_from_the_start_the_other_serves(
     machines: tuple[Machine, Machine], tmp_path: Path, workers: str
 ) -> None:

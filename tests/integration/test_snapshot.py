@@ -189,6 +189,7 @@ def test_a_pipe_is_written_to_and_one_that_nobody_reads_ends_it_quietly(tmp_path
     assert (closed.returncode, closed.stderr) == (2, b"")
 
 
+@pytest.mark.slow
 @pytest.mark.clause("9.looks.status")
 def test_a_docker_that_is_frozen_is_told_and_one_who_waits_no_more_is_heard(tmp_path: Path) -> None:
     with frozen_docker() as frozen:
