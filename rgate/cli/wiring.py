@@ -118,10 +118,8 @@ class Wired:
     def reload(self, config: Config) -> None:
         """Put *config* in force, whole."""
         self.sources.expect(config.backends, config.asked_sources)
-        self.gateway.swap(config, self.registry.configure(config.backends, config.asked_sources))
+        self.registry.configure(config.backends, config.asked_sources, partial(self.gateway.swap, config))
         self.sources.configure(config.asked_sources)
-        # What changed between the two came under other names, and was left.
-        self.gateway.swap_views(self.registry.views)
         self.stories.note(self.gateway.snapshot)
         self.comings.look()
         self.metrics.loaded()

@@ -138,6 +138,8 @@ class Known:
             return True
         is_last = container_id not in self._urgent
         one.details, one.why, one.failures = details, "", 0
+        if one.row is not None and _is_otherwise_told(one.row, details.container):
+            one.row = None  # the next list is news, whichever of both it agrees with
         if details.container.state is State.RUNNING and asked_s < one.out_s:
             if is_last:
                 self._later[container_id] = one.out_s
@@ -295,6 +297,11 @@ class Known:
         if one.container is not None:  # a source may say by itself that it is
             is_told = one.details is not None and one.details.container.stopping
             self._put(one, replace(one.container, stopping=is_told))
+
+
+def _is_otherwise_told(row: Container, inspected: Container) -> bool:
+    """Whether a list told another state than an inspect, or another health, where it told one."""
+    return row.state is not inspected.state or row.health not in (Health.NONE, inspected.health)
 
 
 def _completed(row: Container, details: Details | None) -> Container:

@@ -24,6 +24,28 @@ INSPECT_TIMEOUT_S: Final = 2
 # A busy daemon may take that long for many containers; pings meanwhile tell whether it is there.
 LIST_TIMEOUT_S: Final = 60
 
+try:
+    from docker.transport import SSHHTTPAdapter
+except ImportError:  # the extra `ssh` is not installed, which the SDK tells of
+    pass
+else:
+
+    class _BoundedLogin(SSHHTTPAdapter):
+        """The SDK's, whose login has an end, and leaves no connection open where it fails."""
+
+        def _connect(self) -> None:
+            login: Any = self
+            limits = dict.fromkeys(_LIMITS_OF_A_LOGIN, CALL_TIMEOUT_S)
+            try:
+                login.ssh_client.connect(**login.ssh_params, **limits)
+            except BaseException:
+                login.ssh_client.close()
+                raise
+
+    # There is no other way to have the SDK make it.
+    docker.api.client.SSHHTTPAdapter = _BoundedLogin  # type: ignore[attr-defined]
+
+_LIMITS_OF_A_LOGIN: Final = ("timeout", "banner_timeout", "auth_timeout", "channel_timeout")
 _ANY_VERSION: Final = "1.44"  # to ask for the version, no version of the API is named
 
 MakeClient = Callable[[int, str], docker.DockerClient]
@@ -116,7 +138,11 @@ class DockerClients:
             return known
         made = self._make(timeout_s, version)  # which may take its time, by SSH
         with self._lock:
-            return self._clients.setdefault((timeout_s, version), made)
+            kept = self._clients.setdefault((timeout_s, version), made)
+        if kept is not made:  # another call made one meanwhile
+            with contextlib.suppress(*FOREIGN):
+                made.close()
+        return kept
 
     def _negotiate(self) -> None:
         if not self._api_version:

@@ -5,6 +5,7 @@ Engine API, ContainerList, ContainerInspect and SystemEvents; where Podman has o
 """
 
 import logging
+import math
 import re
 import signal
 from collections.abc import Iterator, Mapping
@@ -203,8 +204,8 @@ def _of_inspect(found: Mapping[str, Any]) -> Details:
         network_mode=(found.get("HostConfig") or {}).get("NetworkMode") or "",
     )
     stop_signal = signal_number(config.get("StopSignal") or "SIGTERM") or int(signal.SIGTERM)
-    timeout_s = config.get("StopTimeout")
-    return Details(container, stop_signal, float(timeout_s if timeout_s is not None else 10))
+    timeout_s = float(10 if (found_s := config.get("StopTimeout")) is None else found_s)
+    return Details(container, stop_signal, timeout_s if timeout_s >= 0 else math.inf)  # -1: it is not killed
 
 
 def labels_of(found: Mapping[str, Any] | None) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from rgate.core.candidates import BackendView
@@ -60,8 +61,14 @@ class Registry:
         """Call *callback* with each new mapping of views, from the thread that changed it."""
         self._subscribers.append(callback)
 
-    def configure(self, backends: Iterable[Backend], sources: Iterable[Source] = (ENVIRONMENT,)) -> Views:
-        """Return the views of other *backends* and *sources*, in force from now on; nobody is called.
+    def configure(
+        self,
+        backends: Iterable[Backend],
+        sources: Iterable[Source] = (ENVIRONMENT,),
+        put_in_force: Callable[[Views], object] | None = None,
+    ) -> Views:
+        """Return the views of other *backends* and *sources*, in force from now on. Nobody is called but
+        *put_in_force*, with them: before any others can come, and behind all that came before.
 
         What a source that is gone has shown is gone with it. One of the same name that is another now has the
         place of that one from its first look on.
@@ -69,6 +76,8 @@ class Registry:
         with self._lock:
             self._set(backends, sources)
             self._refresh()
+            if put_in_force is not None:
+                put_in_force(self._views)
             return self._views
 
     def expect(self, backends: Iterable[Backend], sources: Iterable[Source]) -> None:
@@ -89,7 +98,20 @@ class Registry:
         known, coming = self._seen.get(source.name), self._coming.get(source)
         if source not in before and coming is not None and coming.containers is not None:
             return coming
+        if source not in before and known is not None and coming is not None:
+            return self._kept(known, coming)
         return known or coming or Seen(None, source=source.name)
+
+    def _kept(self, known: Seen | None, seen: Seen) -> Seen:
+        """Return *seen*, with what was *known* where it tells of nothing: a source that a reload changed, and
+        that has not answered since.
+        """
+        if seen.containers is not None or known is None or known.containers is None:
+            return seen
+        if not seen.error:
+            return known
+        away_since = seen.away_since or known.away_since or self._unix_s()
+        return replace(known, error=seen.error, away_since=away_since)
 
     def wants(self, labels: Mapping[str, str], source: str = DEFAULT_SOURCE) -> bool:
         """Whether some backend wants the container of *source* that has these *labels*."""
@@ -100,7 +122,7 @@ class Registry:
         """Put in force what *source* shows; nothing of one that is not asked."""
         with self._lock:
             if source in self._sources:
-                self._seen[source.name] = seen
+                self._seen[source.name] = self._kept(self._seen.get(source.name), seen)
                 self._publish()
             elif source in self._coming:
                 self._coming[source] = seen

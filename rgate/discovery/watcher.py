@@ -159,7 +159,7 @@ class Watcher:
         self._watching.tick(now)
         self._show()
         for command in self._watching.take():
-            self._carry_out(command)
+            self._safely(partial(self._carry_out, command))  # one that fails takes no other along
         if self._watching.has_looked:
             self._looked.set()
 

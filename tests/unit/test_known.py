@@ -429,3 +429,27 @@ def test_one_that_died_is_never_in_once_its_event_has_come(steps: list[tuple[str
             )
             if is_dead and not any(later.container_id == one.id for later in truth.events):
                 assert one.state is not State.RUNNING, "a list or an inspect from before brought it back"
+
+
+@pytest.mark.clause("4.events.second")
+@pytest.mark.parametrize(
+    "inspected",
+    [
+        replace(ONE, state=State.RESTARTING),
+        replace(ONE, state=State.EXITED),
+        replace(ONE, health=Health.UNHEALTHY),
+    ],
+)
+def test_where_an_inspect_says_otherwise_than_the_list_the_next_list_is_news(inspected: Container) -> None:
+    row = replace(ONE, health=Health.HEALTHY)
+    known = Known(lambda _: True)
+    known.listed([Listed(row.id, row)], 1.0, 1.0)
+    assert list(known.due(1.0, most=9, of_lists=9, that_failed=9)) == [row.id]
+    known.inspected(row.id, Details(inspected), 1.5)
+    assert known.containers[0].state is inspected.state
+    known.listed([Listed(row.id, row)], 30.0, 30.0)
+    assert (known.containers[0].state, known.containers[0].health) == (row.state, row.health)
+    assert list(known.due(30.0, most=9, of_lists=9, that_failed=9)) == [row.id]
+    known.inspected(row.id, Details(row), 30.5)
+    known.listed([Listed(row.id, row)], 60.0, 60.0)
+    assert list(known.due(60.0, most=9, of_lists=9, that_failed=9)) == [], "they agree"

@@ -1,8 +1,10 @@
 """What is known of containers, as each backend's view of it."""
 
+import threading
+
 import pytest
 
-from rgate.core.config import Backend
+from rgate.core.config import Backend, Source
 from rgate.core.containers import Container, PublishedPort, State
 from rgate.core.knowledge import stale_since
 from rgate.core.reasons import Reason
@@ -84,3 +86,44 @@ def test_what_backends_want_is_known_and_changes_with_them(registry: Registry) -
     registry.configure([Backend("b", match_labels=(("app", "a"),))])
     assert registry.wants({"app": "a"})
     assert not registry.wants({})
+
+
+@pytest.mark.clause("12.reload.changed", "4.events.away")
+@pytest.mark.parametrize("when", ["before it is configured", "behind that"])
+def test_a_source_that_is_changed_and_does_not_answer_keeps_what_it_showed(when: str) -> None:
+    backends = [Backend("b", match_labels=(("app", "a"),))]
+    before, changed = Source("far", docker="tcp://a:1"), Source("far", docker="tcp://a:2")
+    registry = Registry(backends, [before], unix_s=lambda: SINCE)
+    registry.show(Seen((ONE,), source="far"), before)
+    registry.expect(backends, [changed])
+    silent = Seen(None, source="far", error="it does not answer")
+    if when == "before it is configured":
+        registry.show(silent, changed)
+    registry.configure(backends, [changed])
+    assert is_in(registry)
+    registry.show(silent, changed)
+    assert is_in(registry)
+    assert registry.views["b"].stale
+    told = registry.generation
+    registry.show(silent, changed)
+    assert registry.generation == told
+    registry.show(Seen((), source="far"), changed)
+    assert not is_in(registry)
+
+
+@pytest.mark.clause("8.reload.whole")
+def test_what_is_shown_as_another_configuration_comes_in_force_comes_behind_it(registry: Registry) -> None:
+    in_force: list[object] = []
+    registry.subscribe(in_force.append)
+    showing = threading.Thread(target=registry.show, args=(shown(),))
+
+    def put_in_force(views: object) -> None:
+        showing.start()
+        showing.join(0.2)
+        assert in_force == []
+        in_force.append(views)
+
+    registry.configure([Backend("b", match_labels=(("app", "a"),))], put_in_force=put_in_force)
+    showing.join(5)
+    assert in_force[-1] == registry.views
+    assert not is_in(registry)

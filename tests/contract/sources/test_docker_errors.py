@@ -21,7 +21,8 @@ import urllib3
 from docker.errors import APIError, DockerException, TLSParameterError
 
 from rgate.core.containers import Listed
-from rgate.discovery.daemon import which_daemon
+from rgate.discovery import docker_client
+from rgate.discovery.daemon import Daemon, which_daemon
 from rgate.discovery.docker_client import make_client
 from rgate.discovery.docker_errors import sentence_for, shown_host
 from rgate.discovery.docker_source import DockerSource
@@ -299,3 +300,31 @@ def test_a_command_for_a_source_says_that_it_is_for_its_machine() -> None:
     assert said.endswith(": see if `docker version` on its machine gets an answer")
     said = sentence_for(TimeoutError(), "tcp://far:2376", 5)
     assert said.endswith(": see if `docker version` gets an answer")
+
+
+@pytest.mark.clause("4.docker.bounded", "4.docker.ssh")
+def test_a_login_by_ssh_has_an_end_and_leaves_no_connection_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker_client, "CALL_TIMEOUT_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        host = f"ssh://nobody@127.0.0.1:{server.getsockname()[1]}"
+        source = DockerSource(Daemon(host), None)
+        failed: list[SourceError] = []
+
+        def ask() -> None:
+            try:
+                source.ping()
+            except SourceError as error:
+                failed.append(error)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        accepted, _ = server.accept()
+        with accepted:
+            accepted.settimeout(10)
+            accepted.sendall(b"SSH-2.0-says-no-more\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                while accepted.recv(4096):
+                    pass
+        asking.join(10)
+    assert failed
