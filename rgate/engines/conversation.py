@@ -56,6 +56,7 @@ def connect(sending: Sending, crowd: Crowd) -> socket.socket:
                 wanted = {sock.fileno(): select.POLLOUT, client: CLIENT_ENDED}
                 ready = poll(wanted, until_s - time.monotonic())
                 if client in ready:
+                    sock.close()
                     raise ClientGone
                 error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if ready else errno.ETIMEDOUT
             text = (

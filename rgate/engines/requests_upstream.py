@@ -115,6 +115,13 @@ class _Connection(HTTPConnection):
                 raise UpstreamFailed(Failure.CLOSED_EARLY, sent=False, text=CLOSED_UNASKED)
         self.conversation = Conversation(self.sock, sending, reused=reused)
 
+    @property
+    def is_connected(self) -> bool:
+        try:
+            return super().is_connected
+        except ValueError:  # another thread closes it just now, as its container did
+            return False
+
     def close(self) -> None:
         """Close it, if it is open."""
         if self.sock is not None:
@@ -200,6 +207,8 @@ class _Connections(LifoQueue[Any]):
             connection: _Connection | None = self.queue[index]
             if connection is None or connection.rests_until_s <= now_s:
                 del self.queue[index]
+                if connection is not None and connection.idle_since_s + IDLE_S < now_s:
+                    connection.close()  # what lies between may have forgotten it; it makes another
                 return connection
         return None
 

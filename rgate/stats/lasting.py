@@ -315,19 +315,19 @@ class LastingStats:
     def fold(self) -> bool:
         """Bring the database up to date; False where that must be tried again later."""
         with self._folding:
-            self._running.tick(self._now_minute())
+            now_minute = self._now_minute()
+            self._running.tick(now_minute)
             self._look_at_live_file()
             try:
                 try:
-                    return self._fold()
+                    return self._fold(now_minute)
                 except BrokenStoreError:
-                    return self._fold()  # it sets that database aside first
+                    return self._fold(now_minute)  # it sets that database aside first
             except (StoreUnavailableError, StatsError) as error:
                 self._tell_of_database(str(error))
                 return False
 
-    def _fold(self) -> bool:
-        now_minute = self._now_minute()
+    def _fold(self, now_minute: int) -> bool:
         self._store.look()
         arena = self._recorder.seal()
         if arena is not None:

@@ -163,7 +163,9 @@ class Reader:
 
     def _history(self, known: History | None) -> History:
         runs = tuple((first, last) for first, last in self._connection.execute(_ALL_RUNS))
-        if known is None or known.at.state.identity != self._state.identity:
+        now, then = self._state, known.at.state if known is not None else _NO_STATE
+        # What is older than what is known is an earlier copy of the same database.
+        if known is None or then.identity != now.identity or then.settled > now.settled:
             known = History()
         if self._was_settled_at(known.at):
             return History(known.rows, runs, self._moment)

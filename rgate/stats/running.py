@@ -27,4 +27,4 @@ class Running:
 
     def stored(self, stretches: tuple[tuple[int, int], ...]) -> None:
         """Forget *stretches*, but for the present one: they are in the database."""
-        self._stretches = self._stretches[len(stretches) - 1 :]
+        self._stretches = self._stretches[len(stretches) - 1 :] or self._stretches[-1:]

@@ -1,5 +1,6 @@
 """A request's way through the asyncio engine, on transports that keep what is written (behaviour 5 and 6)."""
 
+import asyncio
 import contextlib
 import errno
 import itertools
@@ -30,6 +31,7 @@ from rgate.core.patience import (
 )
 from rgate.core.problem import OwnResponse, OwnStream
 from rgate.core.succession import Listeners
+from rgate.engines.asyncio_engine import tunnel
 from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.engine import Acceptor
 from rgate.engines.asyncio_engine.ports import NS
@@ -839,6 +841,19 @@ def test_the_time_for_a_response_begins_when_the_last_of_the_request_is_taken(pa
     pair.to_upstream.unwritten = 0
     pair.upstream.resume_writing()
     assert 29 * NS < pair.client.deadline_ns - time.monotonic_ns() <= 30 * NS
+
+
+def test_a_tunnel_whose_client_left_waits_for_an_upstream_that_does_not_read_only_for_a_while(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tunnel, "LINGER_S", 0.01)
+    pair.ask(b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nearly")
+    pair.answer(b"HTTP/1.1 101 S\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+    pair.to_upstream.unwritten = 5
+    pair.to_client.lose()
+    assert (pair.to_upstream.closed, pair.to_upstream.was_aborted) == (True, False)
+    pair.turns.run_until_complete(asyncio.sleep(0.1))
+    assert pair.to_upstream.was_aborted
 
 
 def test_an_upload_that_goes_on_is_no_time_out(pair: Pair) -> None:

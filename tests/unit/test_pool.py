@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -202,3 +203,22 @@ def test_for_a_connection_over_the_limit_the_one_idle_longest_is_closed() -> Non
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
         listener.close()
+
+
+@pytest.mark.parametrize("tells", [False, True], ids=["uvloop", "asyncio"])
+def test_a_connection_that_nobody_waits_for_any_more_is_counted_no_more(tells: bool) -> None:
+    made: list[Upstream] = []
+
+    class Loop:
+        async def create_connection(self, factory: Callable[[], Upstream], *_: object) -> None:
+            made.append(factory())
+            made[0].connection_made(asyncio.Transport())
+            raise asyncio.CancelledError
+
+    pools = Pools(cast(Any, Loop()), lambda: 9)
+    pool = pools.of(Address("127.0.0.1", 1))
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(pools.connect(pool, "b"))
+    if tells:
+        made[0].connection_lost(None)
+    assert pools.counts()[:2] == (0, 0)

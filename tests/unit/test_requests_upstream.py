@@ -1,6 +1,8 @@
 """What the flask engine asks of `requests`, with the upstream mocked by `responses`."""
 
 import gzip
+import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +13,10 @@ from flask import Flask
 from rgate.core.candidates import Address, BackendView, Candidate
 from rgate.core.config import Backend, Config, Route
 from rgate.core.gateway import Gateway
+from rgate.core.patience import IDLE_S
+from rgate.engines.crowd import Crowd
 from rgate.engines.flask_engine import create_flask_app
+from rgate.engines.requests_upstream import _Connection, _Connections, _Made
 from rgate.web.pages import Web
 from tests.kept_records import KeptRecords
 
@@ -120,3 +125,27 @@ def test_a_host_that_can_be_no_name_is_a_refusal_and_told(
     answer = app_for(Address("a..b", 80), records).test_client().get("/x")
     assert (answer.status_code, answer.headers["X-Rgate-Reason"]) == (503, "connect_failed")
     assert "connecting to a..b:80 failed" in caplog.text
+
+
+def test_a_connection_that_nobody_used_for_a_minute_is_made_anew() -> None:
+    mine, other = socket.socketpair()
+    with mine, other:
+        connection = _Connection("127.0.0.1", 1)
+        connection.sock, connection.counted = mine, _Made(Crowd(), lambda: 9)
+        pooled = _Connections(4)
+        connection.idle_since_s = time.monotonic() - IDLE_S + 10
+        pooled.put(connection)
+        assert pooled.get() is connection
+        assert connection.sock is mine
+        connection.idle_since_s = time.monotonic() - IDLE_S - 1
+        pooled.put(connection)
+        assert pooled.get() is connection
+        assert connection.sock is None
+        assert other.recv(1) == b""
+
+
+def test_a_connection_that_another_thread_closes_just_now_is_not_connected() -> None:
+    connection = _Connection("127.0.0.1", 1)
+    with socket.socket() as sock:
+        connection.sock = sock
+    assert not connection.is_connected

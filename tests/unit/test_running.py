@@ -41,3 +41,9 @@ def test_a_clock_that_is_set_back_makes_nothing_up(minutes: list[int]) -> None:
     for minute in ran - {100, *minutes}:
         assert any({100, *minutes} & {*range(minute - 5, minute)})
         assert any({100, *minutes} & {*range(minute + 1, minute + 6)})
+
+
+def test_a_clock_that_is_set_ahead_between_two_looks_leaves_the_present_stretch() -> None:
+    running = Running(10)
+    running.stored(running.until(100))
+    assert running.until(100)

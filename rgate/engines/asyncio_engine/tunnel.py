@@ -2,6 +2,7 @@
 
 import time
 
+from rgate.core.patience import LINGER_S
 from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.upstream import Upstream, end_writing, pause_reading
 
@@ -25,7 +26,7 @@ class Tunnel:
         self._client.work = self
         self._upstream.owner = self
         self._client.resume()
-        self._upstream.pause_reading(paused=False)
+        self._upstream.pause_reading(paused=self._client.is_write_paused)
         if from_client:
             self._upstream.transport.write(from_client)
         if from_upstream:
@@ -59,11 +60,14 @@ class Tunnel:
         return True
 
     def _end(self) -> None:
-        """End both, behind what is still to be written."""
+        """End both, behind what is still to be written; who does not read it has its time, and no more."""
         self._client.work = None
         self._upstream.owner = None
         self._client.transport.close()
-        self._upstream.transport.close()
+        upstream = self._upstream.transport
+        if upstream.get_write_buffer_size():
+            self._client.shared.loop.call_later(LINGER_S, upstream.abort)
+        upstream.close()
 
     def client_gone(self) -> None:
         self._end()

@@ -25,8 +25,8 @@ class Upstream(asyncio.Protocol):
     """One connection to one address."""
 
     __slots__ = (
-        "idle_since_ns", "is_open", "is_read_paused", "is_write_paused", "owner", "pool", "reader", "reused",
-        "transport",
+        "idle_since_ns", "is_counted", "is_open", "is_read_paused", "is_write_paused", "owner", "pool", "reader",
+        "reused", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -35,6 +35,7 @@ class Upstream(asyncio.Protocol):
         self.pool = pool
         self.owner: Owner | None = None
         self.reader = ResponseReader()
+        self.is_counted = False  # in the tally
         self.is_open = True
         self.is_read_paused = False
         self.is_write_paused = False
@@ -43,7 +44,14 @@ class Upstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self.is_counted = True
         self.pool.tally.open += 1
+
+    def uncount(self) -> None:
+        """Take it that the connection is open no more, if it was."""
+        if self.is_counted:
+            self.is_counted = False
+            self.pool.tally.open -= 1
 
     def data_received(self, data: bytes) -> None:
         owner = self.owner
@@ -59,7 +67,7 @@ class Upstream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
-        self.pool.tally.open -= 1
+        self.uncount()
         if exc is not None:
             self._read_rest()
         self.pool.forget(self)  # a response among the rest may have put it back
@@ -240,12 +248,21 @@ class Pools:
         Raises whatever goes wrong, OSError mostly.
         """
         self._coming += 1
+        begun: list[Upstream] = []
+
+        def begin() -> Upstream:
+            begun.append(Upstream(pool))
+            return begun[-1]
+
         try:
             if self._tally.open + self._coming > self._most() and self._close_longest_idle():
                 await asyncio.sleep(0)  # what is closed gives its descriptor back in the next turn
-            _, upstream = await self._loop.create_connection(
-                lambda: Upstream(pool), pool.address.host, pool.address.port
-            )
+            _, upstream = await self._loop.create_connection(begin, pool.address.host, pool.address.port)
+        except BaseException:
+            # Where nobody waits any more, uvloop closes what it has just made, and tells no protocol.
+            for one in begun:
+                one.uncount()
+            raise
         finally:
             self._coming -= 1
         upstream.transport.set_write_buffer_limits(0)  # so that one is told when all of a request was taken
