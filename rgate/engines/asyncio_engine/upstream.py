@@ -25,8 +25,8 @@ class Upstream(asyncio.Protocol):
     """One connection to one address."""
 
     __slots__ = (
-        "idle_since_ns", "is_counted", "is_open", "is_read_paused", "is_write_paused", "owner", "pool", "reader",
-        "reused", "transport",
+        "idle_since_ns", "is_counted", "is_open", "is_read_paused", "is_write_paused", "owner", "pool",
+        "reader", "reused", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
