@@ -91,7 +91,7 @@ class _Headers(HTTPHeaderDict):
 class _Connection(HTTPConnection):
     """A pooled connection, for conversations. The pool gives out none on which anything came."""
 
-    conversation: Conversation
+    conversation: Conversation | None = None  # the present one
     counted: "_Made"
     rests_until_s = 0.0  # before that it is not used again
     idle_since_s = 0.0
@@ -198,7 +198,7 @@ class _Connections(LifoQueue[Any]):
 
     def _put(self, item: _Connection | None) -> None:
         is_open = item is not None and item.sock is not None
-        self.queue.insert(len(self.queue) if is_open else 0, item)
+        self.queue.insert(len(self.queue) if is_open else 0, item if is_open else None)
 
     def _get(self) -> _Connection | None:
         """Return the one used last, but for those that rest; not an open one only where there is none."""
@@ -231,15 +231,19 @@ def _answered(sending: Sending, response: requests.Response) -> Answered:
     if not isinstance(connection, _Connection):
         return Answered(sending, _Mocked(response), lambda _: response.close())
 
+    conversation = connection.conversation
+    assert conversation is not None  # noqa: S101 - for the types alone: it has just begun
+
     def let_go(reuse: Reuse) -> None:
         if reuse is NEVER:
             connection.close()
+        connection.conversation = None  # with what it kept of the request
         connection.idle_since_s = time.monotonic()
         connection.is_busy = False
         connection.rests_until_s = time.monotonic() + REST_S if reuse is AFTER_A_REST else 0.0
         raw.release_conn()
 
-    return Answered(sending, connection.conversation, let_go)
+    return Answered(sending, conversation, let_go)
 
 
 class _Mocked(Conversation):

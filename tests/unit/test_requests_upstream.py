@@ -1,5 +1,6 @@
 """What the flask engine asks of `requests`, with the upstream mocked by `responses`."""
 
+import gc
 import gzip
 import socket
 import time
@@ -14,10 +15,13 @@ from rgate.core.candidates import Address, BackendView, Candidate
 from rgate.core.config import Backend, Config, Route
 from rgate.core.gateway import Gateway
 from rgate.core.patience import IDLE_S
+from rgate.engines.conversation import Conversation
 from rgate.engines.crowd import Crowd
 from rgate.engines.flask_engine import create_flask_app
 from rgate.engines.requests_upstream import _Connection, _Connections, _Made
+from rgate.stats import MemoryStats
 from rgate.web.pages import Web
+from tests.engine_here import engine_of
 from tests.kept_records import KeptRecords
 
 URL = "http://127.0.0.1:9999/x"
@@ -149,3 +153,34 @@ def test_a_connection_that_another_thread_closes_just_now_is_not_connected() -> 
     with socket.socket() as sock:
         connection.sock = sock
     assert not connection.is_connected
+
+
+def test_a_connection_that_rests_keeps_nothing_of_its_last_request() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as container, socket.create_server(("127.0.0.1", 0)) as here:
+        address = Address("127.0.0.1", container.getsockname()[1])
+        config = Config((Route("/a", "b"),), (Backend("b", urls=(f"http://{address}",)),))
+        views = {"b": BackendView("b", (Candidate(str(address), "", address),))}
+        engine = engine_of("flask", Gateway(config, views, lambda: 0.0, can_tunnel=False), MemoryStats())
+        engine.start([here.dup()])
+        with socket.create_connection(here.getsockname(), 5) as client:
+            client.sendall(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")
+            kept, _ = container.accept()
+            with kept:
+                while b"abc" not in kept.recv(65536):
+                    pass
+                kept.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(65536):
+                    pass
+                gc.collect()
+                assert engine.connections().upstreams_idle == 1
+                assert [one for one in gc.get_objects() if type(one) is Conversation] == []
+        engine.drain(5)
+        engine.stop()
+
+
+def test_of_a_connection_that_is_closed_its_pool_keeps_only_the_place() -> None:
+    pooled = _Connections(4)
+    pooled.put(_Connection("127.0.0.1", 1))
+    assert pooled.get() is None
