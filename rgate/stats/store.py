@@ -50,6 +50,7 @@ MOST_LABELS: Final = 4096
 MOST_RUNS: Final = 1000
 
 STATEMENT_TIMEOUT_S: Final = 30
+IDLE_TIMEOUT_S: Final = 60  # a transaction whose process stands still locks the others out no longer
 PREPARE_TIMEOUT_S: Final = 900  # a year of thousands of labels takes minutes
 
 _log: Final = logging.getLogger("rgate.database")
@@ -297,14 +298,19 @@ class Store:
             if sqlite_error_name(unavailable).startswith(_BROKEN):
                 self._is_broken = True
                 raise BrokenStoreError(str(unavailable)) from error
+            if not self._is_sqlite:
+                self._engine.dispose()  # another server may have taken over, which new connections find
             raise unavailable from error
 
 
 def _limit(connection: sa.Connection, seconds: int) -> None:
-    """Let no statement take longer: in each transaction, as a pooler may give another session to each, and
-    knows no options of a session.
+    """Let no statement take longer, nor its transaction stand still for long: in each transaction, as a
+    pooler may give another session to each, and knows no options of a session.
     """
-    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {1000 * seconds}")
+    limits = {"statement_timeout": seconds, "idle_in_transaction_session_timeout": IDLE_TIMEOUT_S}
+    connection.execute(
+        sa.select(*(sa.func.set_config(name, f"{limit}s", True) for name, limit in limits.items()))
+    )
 
 
 # Writing.
