@@ -1,4 +1,4 @@
-"""PostgreSQL with more than one server, or more than one rgate: nobody is locked out for long (behaviour 7)."""
+"""PostgreSQL with more than one server, or more than one rgate: nobody is locked out for long."""
 
 import contextlib
 from collections.abc import Iterator
