@@ -49,6 +49,8 @@ def _connecting(make: Callable[[], Any]) -> Callable[[], Any]:
 
         def bounded() -> None:
             connect()
+            if isinstance(connection.sock, socket.socket) and connection.sock.family != socket.AF_UNIX:
+                _keep_alive(connection.sock)
             connection.sock = BoundedSocket(connection.sock)
 
         connection.connect = bounded
@@ -67,6 +69,16 @@ def _connect_unix(connection: Any, path: str) -> None:
         sock.close()
         raise
     connection.sock = sock
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    """Have the kernel ask whether the other end of *sock* is there (RFC 9293 3.8.4): events may not come for
+    hours, what lies between forgets such a connection, and nobody would be told.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):  # seconds, tries
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 class BoundedSocket:
