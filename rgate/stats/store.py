@@ -433,16 +433,28 @@ def _new_label(connection: sa.Connection, label: Label, minute: int) -> int:
 def _merge_oldest_labels(
     connection: sa.Connection, labels: Mapping[int, tuple[Label, int]], most: int
 ) -> bool:
-    """Where there are more than *most* labels, count the oldest containers as `(other)`."""
+    """Where there are more than *most* labels, count the oldest containers as `(other)`, and so those routes
+    that nobody asked for since.
+    """
     if len(labels) <= most:
         return False
     numbers = {label: number for number, (label, _) in labels.items()}
-    mergeable = [n for n, (label, _) in labels.items() if label.container not in ("", OTHER)]
-    mergeable.sort(key=lambda number: labels[number][1])
-    # A tenth more than need be, so that this is not done again in the next minute.
-    for number in mergeable[: len(labels) - most + most // 10]:
+    newest: dict[tuple[str, str], int] = {}  # when each route was seen last
+    for label, seen in labels.values():
+        route = label.route, label.backend
+        newest[route] = max(seen, newest.get(route, seen))
+
+    def age(number: int) -> tuple[int, bool]:
         label, seen = labels[number]
-        other = label._replace(container=OTHER)
+        is_named = _is_named(label)
+        return seen if is_named else newest[label.route, label.backend], not is_named
+
+    mergeable = [n for n, (label, _) in labels.items() if _is_named(label) or label.route != OTHER]
+    # A tenth more than need be, so that this is not done again in the next minute.
+    for number in sorted(mergeable, key=age)[: len(labels) - most + most // 10]:
+        label, seen = labels[number]
+        is_named = _is_named(label)
+        other = label._replace(container=OTHER) if is_named else label._replace(route=OTHER, backend=OTHER)
         if other not in numbers:
             numbers[other] = _new_label(connection, other, seen)
         rows = connection.execute(sa.select(COUNTS).where(COUNTS.c.label == number)).all()
@@ -450,6 +462,11 @@ def _merge_oldest_labels(
         connection.execute(COUNTS.delete().where(COUNTS.c.label == number))
         connection.execute(LABELS.delete().where(LABELS.c.id == number))
     return True
+
+
+def _is_named(label: Label) -> bool:
+    """Whether it is of one container."""
+    return label.container not in ("", OTHER)
 
 
 def _in_one_line(error: BaseException) -> str:

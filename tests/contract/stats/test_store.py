@@ -289,6 +289,25 @@ def test_too_many_containers_are_counted_together_the_oldest_first(store: Store)
     assert "c0" not in {label.container for label in counted}
 
 
+@pytest.mark.clause("7.last.bounded")
+def test_too_many_routes_are_counted_together_the_oldest_first(store: Store) -> None:
+    for number in range(30):
+        label = Label(f"/preview-{number}", f"b{number}", "", 503, cut=False, reason="no_container")
+        store.fold("live", number + 1, {(NOW + number, label): Histogram([1])}, NOW)
+    store.fold("live", 31, {(NOW + 30, A): Histogram([1])}, NOW)
+    for minute in (40, 41):
+        store.sum_up(NOW + minute, most_labels=20)
+    counted = found(store)
+    assert len(counted) <= 20
+    assert sum(counted.values()) == 31
+    together = Label(OTHER, OTHER, "", 503, cut=False, reason="no_container")
+    assert counted[together] >= 10
+    assert counted[together._replace(route="/preview-29", backend="b29")] == 1
+    store.fold("live", 32, {(NOW + 42, A): Histogram([1])}, NOW)
+    store.sum_up(NOW + 43, most_labels=20)
+    assert found(store)[A] == 2, "what is asked now has room"
+
+
 def test_names_are_kept_as_they_are(store: Store) -> None:
     label = Label("/ü'\"%", "", "🐳", 299, False)
     store.fold("live", 1, {(NOW, label): Histogram([2**60])}, NOW)
