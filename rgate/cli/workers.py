@@ -44,6 +44,7 @@ _ORDERS: Final = {
     Listeners.SUCCEEDED: REPLACED,
 }
 """How a supervisor tells its workers to end, by what becomes of their listeners."""
+_LISTENERS_AFTER: Final = {order: listeners for listeners, order in _ORDERS.items()}
 # What a worker has behind its drain, to store its figures: with the default of 8 s all have ended before
 # `docker stop` kills, which is after 10 s.
 _AFTER_DRAIN_S: Final = 1.5
@@ -406,7 +407,7 @@ class _Supervised:
 
     def ending(self, order: int) -> Listeners:
         """Tell nobody: the supervisor said so. One that died without a word may have passed them on."""
-        return next((then for then, one in _ORDERS.items() if one == order), Listeners.HELD)
+        return _LISTENERS_AFTER.get(order, Listeners.HELD)
 
 
 def _no_process(error: OSError) -> str:

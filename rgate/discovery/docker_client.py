@@ -24,6 +24,9 @@ INSPECT_TIMEOUT_S: Final = 2
 # A busy daemon may take that long for many containers; pings meanwhile tell whether it is there.
 LIST_TIMEOUT_S: Final = 60
 
+_LIMITS_OF_A_LOGIN: Final = ("timeout", "banner_timeout", "auth_timeout", "channel_timeout")
+_ANY_VERSION: Final = "1.44"  # to ask for the version, no version of the API is named
+
 try:
     from docker.transport import SSHHTTPAdapter
 except ImportError:  # the extra `ssh` is not installed, which the SDK tells of
@@ -44,9 +47,6 @@ else:
 
     # There is no other way to have the SDK make it.
     docker.api.client.SSHHTTPAdapter = _BoundedLogin  # type: ignore[attr-defined]
-
-_LIMITS_OF_A_LOGIN: Final = ("timeout", "banner_timeout", "auth_timeout", "channel_timeout")
-_ANY_VERSION: Final = "1.44"  # to ask for the version, no version of the API is named
 
 MakeClient = Callable[[int, str], docker.DockerClient]
 """Returns a client with a time limit for each of its calls, for a version of the API. It asks nothing."""

@@ -65,10 +65,10 @@ class Registry:
         self,
         backends: Iterable[Backend],
         sources: Iterable[Source] = (ENVIRONMENT,),
-        put_in_force: Callable[[Views], object] | None = None,
-    ) -> Views:
-        """Return the views of other *backends* and *sources*, in force from now on. Nobody is called but
-        *put_in_force*, with them: before any others can come, and behind all that came before.
+        put_in_force: Callable[[Views], object] = lambda _: None,
+    ) -> None:
+        """Take other *backends* and *sources*. Nobody is called but *put_in_force*, with the views of those:
+        before any others can come, and behind all that came before.
 
         What a source that is gone has shown is gone with it. One of the same name that is another now has the
         place of that one from its first look on.
@@ -76,9 +76,7 @@ class Registry:
         with self._lock:
             self._set(backends, sources)
             self._refresh()
-            if put_in_force is not None:
-                put_in_force(self._views)
-            return self._views
+            put_in_force(self._views)
 
     def expect(self, backends: Iterable[Backend], sources: Iterable[Source]) -> None:
         """Keep what *sources* show, for when they are configured with *backends*."""
@@ -96,9 +94,7 @@ class Registry:
     def _first_seen(self, source: Source, before: Sequence[Source]) -> Seen:
         """Return what is known of *source* from its first moment on; *before*: who was asked till then."""
         known, coming = self._seen.get(source.name), self._coming.get(source)
-        if source not in before and coming is not None and coming.containers is not None:
-            return coming
-        if source not in before and known is not None and coming is not None:
+        if source not in before and coming is not None:
             return self._kept(known, coming)
         return known or coming or Seen(None, source=source.name)
 

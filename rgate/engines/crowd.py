@@ -13,6 +13,14 @@ log = logging.getLogger("rgate")
 
 _LACKS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
+_OVER: Final = {
+    "limit": "no connection was closed for a new one any more",
+    "full": "new connections are accepted again",
+    "descriptors": "the system gives descriptors again",
+    "threads": "the system gives threads again",
+}
+"""What comes and goes, and what is told when it is over."""
+
 
 def is_lack(error: OSError) -> bool:
     """Whether *error* tells that this process, or its machine, has no descriptor or memory left."""
@@ -27,25 +35,23 @@ class Crowd:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._at_limit = self._full = self._lacking = self._threadless = Spell()
+        self._spells = dict.fromkeys(_OVER, Spell())
 
     def makes_way(self, most: int) -> None:
         """Take it that a connection was closed for a new one, at a limit of *most*."""
-        if not self._at_limit.is_on:
-            log.warning(
-                "the limit on connections is reached: those idle longest are closed for new ones limit=%d",
-                most,
-            )
-        self._at_limit = self._at_limit.noticed(self._now())
+        self._notice(
+            "limit",
+            "the limit on connections is reached: those idle longest are closed for new ones limit=%d",
+            most,
+        )
 
     def full(self, most: int) -> None:
         """Take it that no connection could be closed: all have a request under way."""
-        if not self._full.is_on:
-            log.warning(
-                "every connection has a request under way: no new one is accepted before that ends limit=%d",
-                most,
-            )
-        self._full = self._full.noticed(self._now())
+        self._notice(
+            "full",
+            "every connection has a request under way: no new one is accepted before that ends limit=%d",
+            most,
+        )
 
     def not_accepted(self, error: OSError) -> None:
         """Take it that no connection could be accepted, for *error*."""
@@ -56,21 +62,19 @@ class Crowd:
 
     def lacks(self, error: OSError) -> None:
         """Take it that the system gave no descriptor."""
-        if not self._lacking.is_on:
-            log.warning(
-                "the system gives no descriptor: raise the limit on open files, or lower limits.connections "
-                "error=%r",
-                error.strerror,
-            )
-        self._lacking = self._lacking.noticed(self._now())
+        self._notice(
+            "descriptors",
+            "the system gives no descriptor: raise the limit on open files, or lower limits.connections "
+            "error=%r",
+            error.strerror,
+        )
 
     def threadless(self) -> None:
         """Take it that the system gave no thread for a request."""
-        if not self._threadless.is_on:
-            log.warning(
-                "the system gives no more threads: raise the limit on processes, or lower limits.connections"
-            )
-        self._threadless = self._threadless.noticed(self._now())
+        self._notice(
+            "threads",
+            "the system gives no more threads: raise the limit on processes, or lower limits.connections",
+        )
 
     def refused(self, error: BaseException) -> Failure:
         """Return what a connection to a container that could not be made for *error* comes to."""
@@ -82,15 +86,13 @@ class Crowd:
     def look(self) -> None:
         """Tell what is over. To be called now and then."""
         now_s = self._now()
-        if self._at_limit.is_over(now_s):
-            self._at_limit = Spell()
-            log.info("no connection was closed for a new one any more")
-        if self._full.is_over(now_s):
-            self._full = Spell()
-            log.info("new connections are accepted again")
-        if self._lacking.is_over(now_s):
-            self._lacking = Spell()
-            log.info("the system gives descriptors again")
-        if self._threadless.is_over(now_s):
-            self._threadless = Spell()
-            log.info("the system gives threads again")
+        for what, text in _OVER.items():
+            if self._spells[what].is_over(now_s):
+                self._spells[what] = Spell()
+                log.info(text)
+
+    def _notice(self, what: str, text: str, *arguments: object) -> None:
+        """Tell *text* where *what* begins, and note that it goes on."""
+        if not self._spells[what].is_on:
+            log.warning(text, *arguments)
+        self._spells[what] = self._spells[what].noticed(self._now())

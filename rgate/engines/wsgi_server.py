@@ -235,14 +235,14 @@ class WsgiServer:
         self._service.is_draining = True
         now_s = time.monotonic()
         self._next_sweep_s = now_s + LAST_MOMENT_S
-        is_succeeded = listeners is Listeners.SUCCEEDED
+        moment_s = LAST_MOMENT_S
         if listeners is Listeners.CLOSED:
             self._nobody_in_s = self._next_sweep_s
         else:
             self._last_moment_s = self._next_sweep_s
-        if is_succeeded:
+        if listeners is Listeners.SUCCEEDED:
             self._close_listeners()  # what waits there is the other's
-        moment_s = SUCCEEDED_MOMENT_S if is_succeeded else LAST_MOMENT_S
+            moment_s = SUCCEEDED_MOMENT_S
         for connection, until_s in self._waiting.items():
             if connection.has_half_a_head:
                 continue

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from tests.contract.stats import postgres
 from tests.integration.backend import Backend
 from tests.integration.gateway import Gateway, get, running, wait_until
-from tests.integration.test_workers import refuses
+from tests.refusing import refuses
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

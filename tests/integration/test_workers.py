@@ -23,6 +23,7 @@ from tests.integration.gateway import (
     wait_until,
     write_config,
 )
+from tests.refusing import refuses
 
 pytestmark = pytest.mark.integration
 NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere"}
@@ -53,14 +54,6 @@ def open_sockets(pid: int) -> int:
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile
             found += "socket:" in os.readlink(file)
     return found
-
-
-def refuses(port: int) -> bool:
-    try:  # who comes at the very end is not let in, and not told before a second has passed
-        socket.create_connection(("127.0.0.1", port), 0.1).close()
-    except OSError:
-        return True
-    return False
 
 
 @pytest.mark.clause("1.options.workers")

@@ -248,20 +248,14 @@ class Pools:
         Raises whatever goes wrong, OSError mostly.
         """
         self._coming += 1
-        begun: list[Upstream] = []
-
-        def begin() -> Upstream:
-            begun.append(Upstream(pool))
-            return begun[-1]
-
+        upstream = Upstream(pool)
         try:
             if self._tally.open + self._coming > self._most() and self._close_longest_idle():
                 await asyncio.sleep(0)  # what is closed gives its descriptor back in the next turn
-            _, upstream = await self._loop.create_connection(begin, pool.address.host, pool.address.port)
+            await self._loop.create_connection(lambda: upstream, pool.address.host, pool.address.port)
         except BaseException:
             # Where nobody waits any more, uvloop closes what it has just made, and tells no protocol.
-            for one in begun:
-                one.uncount()
+            upstream.uncount()
             raise
         finally:
             self._coming -= 1

@@ -1,7 +1,6 @@
 """What becomes of connections when the gateway is told to stop (SIGTERM; behaviour 8)."""
 
 import signal
-import socket
 import time
 
 import pytest
@@ -13,24 +12,16 @@ from tests.contract.http.gateways import Gateway, wait_until
 from tests.contract.http.script import OK, get, serving
 from tests.contract.http.site import Lane
 from tests.contract.http.wire import DEADLINE_S, Cut, Wire
+from tests.refusing import refuses
 
 DRAINING = "how a gateway ends is its own choice"
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-def _refuses(gateway: Gateway) -> bool:
-    try:
-        # Who comes at the very end is not let in, and not told before a second has passed.
-        socket.create_connection(("127.0.0.1", gateway.port), 0.1).close()
-    except OSError:
-        return True
-    return False
-
-
 def _terminate(gateway: Gateway) -> None:
     """Send SIGTERM, and return when the gateway has heard of it."""
     gateway.terminate()
-    wait_until(lambda: _refuses(gateway), DEADLINE_S, "the end of accepting")
+    wait_until(lambda: refuses(gateway.port), DEADLINE_S, "the end of accepting")
 
 
 def _asked(gateway: Gateway, lane: Lane) -> tuple[Wire, Wire]:
@@ -84,7 +75,7 @@ def test_a_request_that_comes_right_behind_the_signal_is_answered_and_told_that_
     gateway.terminate()
     for client in clients:
         client.send(get(lane.path))
-    wait_until(lambda: _refuses(gateway), DEADLINE_S, "the end of accepting")
+    wait_until(lambda: refuses(gateway.port), DEADLINE_S, "the end of accepting")
     with serving(lane):
         for client in clients:
             response = client.read_response()
