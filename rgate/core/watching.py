@@ -435,11 +435,18 @@ class Watching:
             self.away(error, now)
 
     def _tell_compared(self, now: Now) -> None:
-        """Tell what came of the last comparison, unless events may still explain it, or it was told."""
+        """Tell what came of the last comparison, unless events may still explain it, or it was told.
+
+        Where something was missed, the events may have gone dead without an end, as behind a firewall that
+        forgot them: others are asked for.
+        """
         if self._unexplained is not None and (not self._unexplained or now.steady_s >= self._sure_at_s):
             missed = bool(self._unexplained)
             self._commands.append(Tell(full_list(now.unix_s, self._listed, missed=missed)))
             self._unexplained = None
+            if missed:
+                self._unsubscribe()
+                self._connect()
 
     # Inspects.
 

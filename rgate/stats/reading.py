@@ -181,11 +181,15 @@ _ALL_RUNS: Final = sa.select(RUNS.c.first, RUNS.c.last).order_by(RUNS.c.first)
 
 
 def _still_kept(rows: dict[tuple[int, int], SumRow]) -> dict[tuple[int, int], SumRow]:
-    """Return *rows* without those that are older than the database keeps them."""
-    newest = max((start for _, start in rows), default=0)
-    return {
-        (span, start): row for (span, start), row in rows.items() if start >= newest - SUMS_KEPT[Span(span)]
-    }
+    """Return *rows* without the oldest of more than the database keeps.
+
+    By their number, not by the newest: a clock may have been days ahead for a moment.
+    """
+    kept: dict[tuple[int, int], SumRow] = {}
+    for span, minutes in SUMS_KEPT.items():
+        starts = sorted((start for of, start in rows if of == span), reverse=True)
+        kept |= {(span, start): rows[span, start] for start in starts[: minutes // MINUTES[span] + 1]}
+    return kept
 
 
 def first_minute(window_minutes: int | None, now_minute: int) -> int:

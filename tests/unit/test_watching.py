@@ -249,6 +249,24 @@ def test_a_stream_that_ended_after_a_while_is_followed_at_once_and_mended_by_a_l
     assert drive.warned() == []
 
 
+@pytest.mark.clause("4.events.dead")
+def test_events_that_went_dead_without_an_end_are_asked_for_anew_once_a_list_shows_it() -> None:
+    drive = Drive(Docker())
+    drive.run(1)
+    drive.docker.containers = containers(1)
+    drive.run(RESYNC_S + 2)
+    assert drive.states() == {"0": State.RUNNING}
+    assert len(drive.asked(Subscribe)) == 2
+    drive.docker.containers = {}
+    drive.event("destroy", "0")
+    drive.run(0.1)
+    assert drive.states() == {}
+    assert drive.events() is Events.LIVE
+    drive.run(100)
+    assert len(drive.asked(Subscribe)) == 2
+    assert drive.warned() == []
+
+
 @pytest.mark.clause("1.docker.tries", "4.events.error")
 def test_while_it_is_away_it_is_tried_with_back_off_and_that_is_said_once() -> None:
     drive = Drive(Docker(containers=containers(2)))

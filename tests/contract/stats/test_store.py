@@ -151,6 +151,29 @@ def test_only_what_changed_is_read_again(store: Store) -> None:
     assert changed == {(Span.MINUTE, NOW + 7), (Span.HOUR, (NOW + 7) // 60 * 60)}
 
 
+def test_a_clock_that_was_days_ahead_for_a_moment_hides_nothing(store: Store) -> None:
+    store.fold("live", 1, {(NOW, A): Histogram([5]), (NOW + 20 * DAY_MINUTES, A): Histogram([6])}, NOW)
+    store.sum_up(NOW + 1)
+    history = store.read(Wanted(history=True)).history
+    assert history is not None
+    assert (Span.MINUTE, NOW) in history.rows
+    assert (Span.HOUR, NOW // 60 * 60) in history.rows
+
+
+@pytest.mark.clause("7.query.quick")
+def test_as_much_is_kept_in_memory_as_in_the_database(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rgate.stats.reading.SUMS_KEPT", {Span.MINUTE: 5, Span.HOUR: 120})
+    known = Known()
+    for minute in range(200):
+        store.fold("live", minute + 1, {(NOW + minute, A): Histogram([5])}, NOW + minute)
+        store.sum_up(NOW + minute + 1)
+        known = store.read(Wanted(history=True), known)
+    assert known.history is not None
+    spans = [span for span, _ in known.history.rows]
+    assert (spans.count(Span.MINUTE), spans.count(Span.HOUR)) == (6, 3)
+    assert (Span.MINUTE, NOW + 199) in known.history.rows
+
+
 def test_a_database_that_was_made_anew_is_another(store: Store) -> None:
     store.fold("live", 1, {(NOW, A): Histogram([5])}, NOW)
     store.sum_up(NOW + 1)
