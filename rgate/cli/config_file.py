@@ -1,6 +1,9 @@
 """Reads the files that people write: the I/O around core/config_file.py and core/case_file.py."""
 
+import errno
 import os
+import select
+import time
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Final
@@ -10,6 +13,9 @@ from rgate.core.config_errors import ConfigError, ConfigErrors
 from rgate.core.config_file import parse_config
 
 _MOST_BYTES: Final = 4 << 20
+
+_WITHIN_S: Final = 1.0
+"""What is no plain file may have a writer that says nothing: a signal would be heeded only behind it."""
 
 
 def load_config(path: str, *, is_used: bool = False) -> Config:
@@ -25,8 +31,7 @@ def load_config(path: str, *, is_used: bool = False) -> Config:
 def unreadable(path: str) -> str:
     """Return why the file *path* cannot be read; "" where it can."""
     try:
-        with open(path, "rb", opener=_not_waiting) as file:
-            file.read(1)
+        _read(path, 1)
     except (OSError, ValueError) as error:
         return getattr(error, "strerror", None) or "no file can be called so"
     return ""
@@ -43,24 +48,43 @@ def lacking() -> Mapping[str, str]:
     )
 
 
-def _not_waiting(path: str, flags: int) -> int:
-    """Open the file *path*. A pipe that nobody writes to is empty: to wait for somebody would keep signals
-    waiting.
-    """
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
-    os.set_blocking(descriptor, True)
-    return descriptor
-
-
 def read_file(path: str, remedy: str = "") -> bytes:
     """Return what the file *path* holds. Raises ConfigErrors, with *remedy*, where it cannot be read."""
     try:
-        with open(path, "rb", opener=_not_waiting) as file:
-            text = file.read(_MOST_BYTES + 1)
-        if len(text) > _MOST_BYTES:
-            message = f"has more than {_MOST_BYTES} bytes, which nobody writes{remedy}"
-            raise ConfigErrors((ConfigError(path, 0, "", message),))
-        return text
+        text = _read(path, _MOST_BYTES + 1)
     except OSError as error:
         message = f"cannot be read: {error.strerror}{remedy}"
         raise ConfigErrors((ConfigError(path, 0, "", message),)) from error
+    if len(text) > _MOST_BYTES:
+        message = f"has more than {_MOST_BYTES} bytes, which nobody writes{remedy}"
+        raise ConfigErrors((ConfigError(path, 0, "", message),))
+    return text
+
+
+def _read(path: str, most: int) -> bytes:
+    """Return what the file *path* holds, and *most* bytes of it. A pipe that nobody writes to is empty.
+
+    Raises OSError, also where its end does not come within `_WITHIN_S`.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        until_s = time.monotonic() + _WITHIN_S
+        text = b""
+        while piece := _next_piece(descriptor, most - len(text), until_s):
+            text += piece
+        return text
+    finally:
+        os.close(descriptor)
+
+
+def _next_piece(descriptor: int, most: int, until_s: float) -> bytes:
+    """Return what comes next; nothing at the end. Raises OSError."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    while True:
+        try:
+            return os.read(descriptor, most)
+        except BlockingIOError as error:
+            if not poll.poll(max(0.0, until_s - time.monotonic()) * 1000):
+                why = f"its end did not come within {_WITHIN_S:g} s: write it to a file"
+                raise TimeoutError(errno.ETIMEDOUT, why) from error

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from rgate.core.doctor import DatabaseFacts
 from rgate.core.url_secrets import url_without_secrets
-from rgate.stats.database import StatsError, advice_on, engine_of, sqlite_path
+from rgate.stats.database import StatsError, advice_on, engine_of, resolved, sqlite_path
 from rgate.stats.schema import STATE, VERSION, ForeignError, version_in
 
 _MOVE_AWAY: Final = "move the file away, or name another with --db or `stats.database`"
@@ -33,7 +33,7 @@ def place_of(database_url: str) -> Place:
     except (SQLAlchemyError, ValueError):
         return Place(None, "")
     if url.get_backend_name() == "sqlite":
-        return Place(Path(url.database or "").parent, "")
+        return Place(resolved(url.database or "").parent, "")
     return Place(None, url.host or "")
 
 

@@ -1,5 +1,6 @@
 """Connections to the figures' database: SQLite or PostgreSQL, by SQLAlchemy."""
 
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -66,12 +67,17 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise StatsError("stats.database: figures must last, so SQLite needs a file: use sqlite:///rgate.db.")
     # SQLite is never to make the file: it would for everybody to read, and in place of one that was removed.
-    path = quote(str(Path(url.database).absolute()))
+    path = quote(str(resolved(url.database)))
     url = url.set(database=f"file:{path}", query={**url.query, "mode": "rw", "uri": "true"})
     engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
     sa.event.listen(engine, "connect", _set_up_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def resolved(database: str) -> Path:
+    """Return the file of a SQLite database, behind all links: SQLite puts its log beside that one."""
+    return Path(os.path.realpath(database))
 
 
 def _set_up_sqlite(connection: object, _record: object) -> None:

@@ -90,10 +90,12 @@ _DESCRIPTORS: Final = _Descriptors()
 
 
 class DatabaseFile:
-    """The file at *path*, and those that SQLite puts beside it. Used by one thread at a time."""
+    """The file at *path*, an absolute one without links, and those that SQLite puts beside it. Used by one
+    thread at a time.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
+        self.path = path
         self._known: Seen | None = None
         self._mark = EMPTY  # the one that the database says it has; it may be in the log only
         self._beside: dict[str, int] = {}  # the inodes of what belongs to the known file
@@ -107,7 +109,7 @@ class DatabaseFile:
     def look(self) -> Seen | None:
         """Return what is at the path now; None: nothing, or nothing that can be looked at."""
         try:
-            status = self.path.stat()
+            status = _status(self.path)
             key = (status.st_dev, status.st_ino)
             if not stat.S_ISREG(status.st_mode):
                 return Seen(*key, NO_DATABASE)
@@ -167,6 +169,14 @@ class DatabaseFile:
     def _note_beside(self) -> None:
         found = {name: _inode(self.path.with_name(self.path.name + name)) for name in _BESIDE}
         self._beside |= {name: inode for name, inode in found.items() if inode is not None}
+
+
+def _status(path: Path) -> os.stat_result:
+    """Return the status of the file at *path*, or of a link there that leads nowhere. Raises OSError."""
+    try:
+        return path.stat()
+    except OSError:
+        return path.lstat()
 
 
 def _inode(path: Path) -> int | None:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from rgate.core.lately import Lately
 from rgate.core.record import Counter, Record, RecordLog
 from rgate.core.stats_query import Grouping
-from rgate.stats.database import StatsError
+from rgate.stats.database import StatsError, resolved
 from rgate.stats.figures import Counted, Label, grouped_figures
 from rgate.stats.histogram import Histogram
 from rgate.stats.lifetime import Journal, Lifetime, Part, Told, lifetime_of, part_of
@@ -136,7 +136,7 @@ def rest_s(every_s: float, took_s: float) -> float:
 def live_prefix(url: sa.URL, state_dir: Path | None) -> Path:
     """Return what the names of live files begin with: one prefix a database. Raises OSError."""
     if url.get_backend_name() == "sqlite":
-        return Path(url.database or "").absolute()
+        return resolved(url.database or "")
     directory = (state_dir or _state_dir()).absolute()
     directory.mkdir(parents=True, exist_ok=True)
     database = url.set(password=None).render_as_string()

@@ -233,7 +233,20 @@ class Arena:
             if start + length > used or zlib.crc32(text) != checksum:
                 raise TornError("a label does not match its checksum")
             start += length
-            yield Label(*json.loads(text))
+            yield _label(text)
+
+
+def _label(text: bytes) -> Label:
+    """Return the label that *text* holds. Raises TornError."""
+    try:
+        label = Label(*json.loads(text))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise TornError("a label is none") from error
+    if any(
+        type(value) is not kind for value, kind in zip(label, Label.__annotations__.values(), strict=True)
+    ):
+        raise TornError("a label has values of other types")
+    return label
 
 
 class LiveFile:
@@ -409,14 +422,21 @@ def _leftover(path: Path, live_id: str) -> LiveFile | Odd | None:
         return None
     except (TornError, ValueError) as error:
         kept = False
-        set_aside(path, str(error))
-        return None
+        return _odd_unless_set_aside(path, str(error))
     except OSError as error:
         kept = False
         return Odd(path, error.strerror or str(error))
     finally:
         if not kept:
             os.close(descriptor)
+
+
+def _odd_unless_set_aside(path: Path, why: str) -> Odd | None:
+    try:
+        set_aside(path, why)
+    except OSError as error:  # as where it is another user's, or its new name is taken
+        return Odd(path, error.strerror or str(error))
+    return None
 
 
 def set_aside(path: Path, why: str) -> None:

@@ -170,6 +170,22 @@ def test_sighup_with_a_wrong_config_reports_it_and_keeps_the_old_one(tmp_path: P
         assert default_body(gateway) == b"This is not reachable"
 
 
+@pytest.mark.clause("8.reload.wrong", "8.check.soon", "8.stop.drain")
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one process", "workers"])
+def test_a_config_that_is_a_silent_pipe_holds_up_no_signal(tmp_path: Path, options: tuple[str, ...]) -> None:
+    with running(tmp_path, CONFIG, *options, environment=NO_DOCKER) as gateway:
+        config = tmp_path / "config.yml"
+        config.unlink()
+        os.mkfifo(config)
+        writer = os.open(config, os.O_RDWR)
+        gateway.send_signal(signal.SIGHUP)
+        wait_until(gateway.errors, lambda errors: "not reloaded" in errors, within_s=5)
+        assert "its end did not come within 1 s" in gateway.errors()
+        assert default_body(gateway) == b"This is not reachable"
+        assert gateway.stop() == 0
+        os.close(writer)
+
+
 @pytest.mark.clause("1.options.db", "1.exit.database")
 def test_a_database_that_cannot_be_used_ends_it_with_1(tmp_path: Path) -> None:
     write_config(tmp_path, CONFIG)

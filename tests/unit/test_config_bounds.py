@@ -1,13 +1,15 @@
 """A configuration of any kind is refused soon, in few words, and in little memory (behaviour 2 and 8)."""
 
 import os
+import select
 from argparse import Namespace
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from rgate.cli.check import check
-from rgate.cli.config_file import load_config, read_file
+from rgate.cli.config_file import load_config, read_file, unreadable
 from rgate.core.config_errors import MOST_TOLD, ConfigErrors, shown
 from rgate.core.config_file import parse_config
 from rgate.core.nearest import did_you_mean
@@ -123,6 +125,36 @@ def test_a_file_that_is_too_large_or_has_no_end_is_not_read(tmp_path: Path) -> N
 def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "c.yml")
     assert read_file(str(tmp_path / "c.yml")) == b""
+
+
+@pytest.mark.clause("8.check.soon")
+def test_a_pipe_whose_writer_says_nothing_or_comes_to_no_end_is_not_waited_for_for_long(
+    tmp_path: Path,
+) -> None:
+    pipe = tmp_path / "c.yml"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    try:
+        for said in (b"", b"routes: []"):
+            os.write(writer, said)
+            with pytest.raises(ConfigErrors, match=r"c\.yml: cannot be read: its end did not come within"):
+                read_file(str(pipe))
+        assert unreadable(str(pipe)).startswith("its end did not come within")
+    finally:
+        os.close(writer)
+
+
+def test_what_comes_through_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    pipe = tmp_path / "c.yml"
+    os.mkfifo(pipe)
+    text = b"#" * 200_000  # more than a pipe holds
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(pipe.write_bytes, text)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # so that the writer is there
+        select.select([reader], [], [])
+        assert read_file(str(pipe)) == text
+        os.close(reader)
+        assert written.result() == len(text)
 
 
 @pytest.mark.clause("1.exit.secrets")

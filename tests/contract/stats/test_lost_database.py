@@ -4,6 +4,7 @@ import contextlib
 import os
 import sqlite3
 import stat
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from rgate.core.record import Record
 from rgate.stats import LastingStats, StatsError, open_stats
 from rgate.stats.lasting import rest_s
+from rgate.stats.live_file import _LABEL_BYTES_USED, _LABEL_HEAD, FILE_BYTES, Arena, TornError
 
 NOW_S = 1_700_000_040.0
 GARBAGE = b"a letter to my aunt\n" * 2000
@@ -140,6 +142,43 @@ def test_a_file_that_is_deleted_is_made_anew_and_what_was_in_its_log_is_not_brou
     other.close()
     stats.close()
     assert found(path) == 3
+
+
+@pytest.mark.clause("7.last.lost")
+@pytest.mark.parametrize("lost", ["overwritten", "copied over", "deleted"])
+def test_a_file_behind_a_link_is_looked_after_as_any_other(tmp_path: Path, lost: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    path, link = tmp_path / "elsewhere/rgate.db", tmp_path / "link.db"
+    link.symlink_to(path)
+    with contextlib.closing(at(link)) as stats:
+        count(stats, 4)
+        assert stats.fold()
+        written = None if lost == "deleted" else LOST[lost](path)
+        if written is None:
+            path.unlink()
+        count(stats, 2)
+        assert stats.fold()
+    assert [aside.read_bytes() for aside in path.parent.glob("rgate.db.aside-*")] == [written] * (
+        written is not None
+    )
+    assert link.is_symlink()
+    assert found(link) == found(path) == 2
+
+
+@pytest.mark.clause("7.last.lost")
+@pytest.mark.parametrize("target", ["nowhere", "rgate.db"], ids=["dangling", "a loop"])
+def test_a_link_that_leads_nowhere_in_its_place_is_set_aside(tmp_path: Path, target: str) -> None:
+    path = tmp_path / "rgate.db"
+    with contextlib.closing(at(path)) as stats:
+        count(stats, 4)
+        assert stats.fold()
+        path.unlink()
+        path.symlink_to(target)
+        count(stats, 2)
+        assert stats.fold()
+    (aside,) = tmp_path.glob("rgate.db.aside-*")
+    assert aside.is_symlink()
+    assert found(path) == 2
 
 
 @pytest.mark.clause("1.exit.database_away")
@@ -350,6 +389,9 @@ def test_what_is_no_live_file_hides_no_good_one_and_is_waited_for_by_nobody(
     odd("3").write_bytes(GARBAGE)
     odd("4").symlink_to("/nowhere")
     odd("5").symlink_to("/dev/zero")
+    odd("9").write_bytes(GARBAGE)
+    (tmp_path / f"rgate.db.live-{'9' * 16}.torn").mkdir()  # so that it cannot be set aside
+    (tmp_path / f"rgate.db.live-{'9' * 16}.torn" / "x").touch()
     good = tmp_path / "rgate.db.live-8888888888888888x"
     content = bytearray(good.read_bytes())
     good.unlink()
@@ -358,8 +400,28 @@ def test_what_is_no_live_file_hides_no_good_one_and_is_waited_for_by_nobody(
     odd("8").write_bytes(content)
     with contextlib.closing(at(path)) as stats:
         assert stats.counted().totals().success == 3
-    assert caplog.text.count("stats_leftover_odd") == 3
+    assert caplog.text.count("stats_leftover_odd") == 4
     assert found(path) == 3
     assert sorted(left.name[14:] for left in tmp_path.iterdir() if ".live-" in left.name) == [
-        *("0" * 16, "1" * 16, "3" * 16 + ".torn", "4" * 16, "5" * 16)
+        *("0" * 16, "1" * 16, "3" * 16 + ".torn", "4" * 16, "5" * 16, "9" * 16, "9" * 16 + ".torn")
     ]
+
+
+@pytest.mark.clause("7.last.odd")
+@pytest.mark.parametrize(
+    "label",
+    [
+        *("5", "{}", '["a"]', "[[], 1, 2, 3, 4]", '["a", "b", "c", "200", false]', "null", "nonsense"),
+        '["a", "b", "c", 200, false, "d", "e"]',
+        "[" * 200_000,
+    ],
+)
+def test_a_label_that_is_none_is_no_more_than_a_torn_file(label: str) -> None:
+    text = label.encode()
+    buffer = memoryview(bytearray(FILE_BYTES))
+    written = Arena("a" * 16, buffer, 1)
+    end = _LABEL_HEAD.size + len(text)
+    written._labels[:end] = _LABEL_HEAD.pack(len(text), zlib.crc32(text)) + text
+    written._head[_LABEL_BYTES_USED] = end
+    with pytest.raises(TornError, match="a label"):
+        Arena("a" * 16, buffer)
