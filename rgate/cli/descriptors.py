@@ -30,6 +30,6 @@ def raise_limit() -> int:
 
 def tell_room(config: Config, workers: int, descriptors: int) -> None:
     """Tell of the room that there is, where it is less than *config* asks for."""
-    said = told_of_room(config.limits.connections, workers, descriptors)
+    said = told_of_room(config.limits.connections, workers, descriptors, len(config.asked_sources))
     if said:
         log.warning("%s", said)

@@ -6,6 +6,7 @@
 import contextlib
 import json
 import logging
+import queue
 import signal
 import socket
 import sys
@@ -45,6 +46,10 @@ from rgate.telling.timeline import Timeline
 log = logging.getLogger("rgate")
 
 _FIRST_LOOK_S: Final = 15.0
+
+_CLOSE_WITHIN_S: Final = 1.0
+"""The database and the access log have so long together for what is left, and the log a moment at least."""
+_LAST_LINES_S: Final = 0.2
 
 
 class Owner(Protocol):
@@ -100,10 +105,11 @@ def run(
     if access_log is not None:
         wired.metrics.lost["access"] = lambda: access_log.lost
     obey = partial(_obey, wired, access_log, orders, owner.reload)
+    beside = _Beside(orders)
     first_look = partial(wired.sources.wait_first_look, _FIRST_LOOK_S)
     wired.watch_if_needed()
     status = 0
-    goes_on = not config.needs_docker or _beside(first_look, orders, obey)
+    goes_on = not config.needs_docker or beside.wait(first_look, obey)
     if goes_on and owner.takes_over and config.needs_docker and (unheard := wired.sources.unheard):
         who = f"Docker {in_words(unheard)}" if len(config.asked_sources) > 1 else "Docker"
         log.error(
@@ -117,12 +123,13 @@ def run(
         listeners_then = owner.ending(obey() if goes_on else signal.SIGTERM)
         wired.gateway.is_draining = True
         # Let what is under way end, for a while; a second signal ends it at once.
-        has_drained = _beside(partial(engine.drain, options.drain, listeners_then), orders, obey)
+        has_drained = beside.wait(partial(engine.drain, options.drain, listeners_then), obey)
         status = 0 if goes_on and has_drained else 1
         engine.stop()
+    closes_until_s = time.monotonic() + _CLOSE_WITHIN_S
     wired.close()
     if access_log is not None:
-        access_log.close()
+        access_log.close(max(_LAST_LINES_S, closes_until_s - time.monotonic()))
     return status
 
 
@@ -219,17 +226,27 @@ def _obey(
     return number
 
 
-def _beside(wait: Callable[[], object], orders: Orders, obey: Callable[[], int]) -> bool:
-    """Whether *wait* came to its end, in a thread of its own, before an order to stop."""
+class _Beside:
+    """A thread that waits for one thing after another while orders are obeyed: made before there is any need,
+    as the system may give none just when rgate is to end.
+    """
 
-    def wait_and_tell() -> None:
-        wait()
-        orders.tell_done()
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self._waits: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="rgate-wait", daemon=True).start()
 
-    threading.Thread(target=wait_and_tell, name="rgate-wait", daemon=True).start()
-    while (order := obey()) == REPLACED:
-        pass  # that another serves on is no second order to stop
-    return order == 0
+    def _run(self) -> None:
+        while True:
+            self._waits.get()()
+            self._orders.tell_done()
+
+    def wait(self, wait: Callable[[], object], obey: Callable[[], int]) -> bool:
+        """Whether *wait* came to its end before an order to stop."""
+        self._waits.put(wait)
+        while (order := obey()) == REPLACED:
+            pass  # that another serves on is no second order to stop
+        return order == 0
 
 
 def reloaded(file: str, tell: Callable[[TimelineEvent], object], old: Config) -> Config | None:

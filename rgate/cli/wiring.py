@@ -129,9 +129,9 @@ class Wired:
     def close(self) -> None:
         """End what runs beside the requests, and store the figures."""
         self.sources.stop()
+        traces_sent = self.traces.closing() if self.traces is not None else lambda: None
         self.stats.close()
-        if self.traces is not None:
-            self.traces.close()
+        traces_sent()
 
 
 def wire(

@@ -47,7 +47,9 @@ _ORDERS: Final = {
 _LISTENERS_AFTER: Final = {order: listeners for listeners, order in _ORDERS.items()}
 # What a worker has behind its drain, to store its figures: with the default of 8 s all have ended before
 # `docker stop` kills, which is after 10 s.
-_AFTER_DRAIN_S: Final = 1.5
+_AFTER_DRAIN_S: Final = 1.8
+_AT_ONCE_S: Final = 1.5
+"""Who was told to end at once, and has not by then, hangs."""
 # A worker that dies at once would otherwise be started some hundred times a second.
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
@@ -114,6 +116,7 @@ class _Supervisor:
         self._config = config
         self._workers = workers
         self._stopping = False  # it was told to stop before all workers were ready
+        self._kept: list[int] = []  # what else it was told then
         self._signals = signals
         # What happened to all: a worker that starts later knows it by the fork, the others are told.
         self._timeline = Timeline()
@@ -121,16 +124,19 @@ class _Supervisor:
 
     def run(self) -> int:
         text = ""
-        for worker in self._workers:
+        # What ends all shows in the first; the others need not wait for each other.
+        for together in (self._workers[:1], self._workers[1:]):
             try:
-                self._start(worker)
+                for worker in together:
+                    self._start(worker)
             except OSError as error:
                 self._end_all()
                 raise Stop(_no_process(error)) from error
-            said = self._wait_ready(worker)
-            if said is None:
-                return self._stop() if self._stopping else self._give_up(worker)
-            text = text or said
+            for worker in together:
+                said = self._wait_ready(worker)
+                if said is None:
+                    return self._stop() if self._stopping else self._give_up(worker)
+                text = text or said
         try:
             self._succession.begin()
         except Stop as stop:
@@ -217,6 +223,8 @@ class _Supervisor:
             if number in _STOPS:
                 self._stopping = True
                 return None
+            if number in (signal.SIGHUP, signal.SIGUSR1):
+                self._kept.append(number)
             if number is None:
                 received = worker.control.recv(65536)
                 if not received:
@@ -233,15 +241,31 @@ class _Supervisor:
         return 1
 
     def _end_all(self) -> dict[int, int]:
-        """End all workers at once; returns their exit statuses by their pids."""
+        """End all workers at once, and those that do not by force; returns their exit statuses by their
+        pids.
+        """
         for worker in self._workers:
             self._close_control(worker)
-        return {worker.pid: _status(worker.pid) for worker in self._workers if worker.pid}
+        running = {worker.pid for worker in self._workers if worker.pid}
+        statuses: dict[int, int] = {}
+        until_s = time.monotonic() + _AT_ONCE_S
+        while True:
+            statuses |= {pid: status for pid in running if (status := _status(pid)) is not None}
+            running -= statuses.keys()
+            if not running:
+                return statuses
+            if (left_s := until_s - time.monotonic()) > 0:
+                self._signals.wait([], left_s)
+                continue
+            for pid in running:
+                os.kill(pid, signal.SIGKILL)
+                statuses[pid] = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            return statuses
 
     def _look_after(self) -> int:
         while True:
             asking = self._succession.sockets
-            number = self._signals.wait(asking, self._next_look_s())
+            number = self._kept.pop(0) if self._kept else self._signals.wait(asking, self._next_look_s())
             is_replaced = number is None and readable(asking, 0) and self._succession.answer()
             if is_replaced:
                 return self._stop()
@@ -319,7 +343,7 @@ class _Supervisor:
                     os.waitpid(worker.pid, 0)
                 return 1
             if self._signals.wait([], max(0.0, until_s - time.monotonic())) in _STOPS and not status:
-                status = 1
+                status, until_s = 1, min(until_s, time.monotonic() + _AT_ONCE_S)
                 self._order_all(signal.SIGTERM)
         return status
 
@@ -416,13 +440,13 @@ def _no_process(error: OSError) -> str:
 
 def _ended(pid: int) -> str:
     """Return how the process *pid* ended; "" while it runs."""
-    found, status = os.waitpid(pid, os.WNOHANG)
-    if not found:
+    status = _status(pid)
+    if status is None:
         return ""
-    code = os.waitstatus_to_exitcode(status)
-    return f"exit status {code}" if code >= 0 else signal.Signals(-code).name
+    return f"exit status {status}" if status >= 0 else signal.Signals(-status).name
 
 
-def _status(pid: int) -> int:
-    """Wait for the process *pid*; return its exit status."""
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+def _status(pid: int) -> int | None:
+    """Return the exit status of the process *pid*; None while it runs."""
+    found, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if found else None

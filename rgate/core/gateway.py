@@ -149,7 +149,9 @@ class Gateway:
     @property
     def most_connections(self) -> int:
         """How many connections of clients this process may have open, and how many to containers."""
-        return most_clients(self.config.limits.connections, self._workers, self._descriptors)
+        config = self.config
+        sources = len(config.asked_sources)
+        return most_clients(config.limits.connections, self._workers, self._descriptors, sources)
 
     @property
     def views(self) -> Mapping[str, BackendView]:

@@ -48,7 +48,7 @@ ANSWERS: Final[Mapping[Reason, tuple[int, str]]] = MappingProxyType(
         Reason.CLOSED_EARLY: (503, "The container closed the connection without a response"),
         Reason.BAD_RESPONSE: (502, "The container's response is not valid HTTP"),
         Reason.TIMEOUT: (504, "The container did not respond in time"),
-        Reason.OVERLOADED: (503, "The gateway has no descriptor left"),
+        Reason.OVERLOADED: (503, "The gateway itself has no room left"),
         Reason.BAD_REQUEST: (400, "Bad request"),
         Reason.PATH_NOT_NORMALIZED: (400, "Path not normalized"),
         Reason.REQUEST_TIMEOUT: (408, "Request timeout"),

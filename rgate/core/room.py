@@ -2,16 +2,19 @@
 allow.
 
 A client's connection takes one descriptor, and one to a container takes another while a request is under way:
-two for each that is active, and all may be. `RESERVED` are kept back for all else.
+two for each that is active, and all may be. What `reserved` says is kept back for all else.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-RESERVED: Final = 64
+_RESERVED: Final = 64
 """Descriptors of a process that no connection takes: a gateway at rest has some 25 open (logs, live files,
 the database, Docker, its loop); pages, Docker's answers and the looking up of names need some for a moment.
 """
+
+_OF_A_SOURCE: Final = 4
+"""A further source has some 3 open: its events, what was asked last, and who wakes its watcher."""
 
 FEWEST: Final = 8
 """So many connections of clients there may be at least, whatever is left then for all else."""
@@ -23,20 +26,28 @@ QUIET_S: Final = 10.0
 _WORTH_TELLING: Final = 0.9
 
 
-def most_clients(connections: int, workers: int, descriptors: int) -> int:
+def reserved(workers: int, sources: int) -> int:
+    """Return how many descriptors one of *workers* processes that asks *sources* keeps back: pages ask all
+    others at once.
+    """
+    return _RESERVED + _OF_A_SOURCE * max(0, sources - 1) + workers - 1
+
+
+def most_clients(connections: int, workers: int, descriptors: int, sources: int = 1) -> int:
     """Return how many connections of clients one of *workers* processes may have open, and how many to
     containers: its share of *connections* (`limits.connections`), or fewer.
 
     *descriptors*: how many each process may have open.
     """
-    return min(-(-connections // workers), max((descriptors - RESERVED) // 2, FEWEST))
+    left = descriptors - reserved(workers, sources)
+    return min(-(-connections // workers), max(left // 2, FEWEST))
 
 
-def told_of_room(connections: int, workers: int, descriptors: int) -> str:
+def told_of_room(connections: int, workers: int, descriptors: int, sources: int = 1) -> str:
     """Return what is to be said at the start of the room that there is: "" where it is what was asked for, or
     so little less that nobody would change anything.
     """
-    most = most_clients(connections, workers, descriptors) * workers
+    most = most_clients(connections, workers, descriptors, sources) * workers
     if most >= connections * _WORTH_TELLING:
         return ""
     where = f"{workers} processes" if workers > 1 else "a process"

@@ -9,17 +9,26 @@ HIDDEN: Final = "***"
 
 # As SQLAlchemy finds it: all up to an `@`, and people do not encode those of their passwords.
 _PASSWORD: Final = re.compile(r"(?<=://)([^:/]*:)[^@]*(?:@[^@/?]*)*(?=@)")
+# Of what was meant as a URL and is none, as a slash was lost.
+_OF_NO_URL: Final = re.compile(r":[^@\s'\"]*(?:@[^@/?\s'\"]*)*(?=@)")
 _PARAMETER: Final = re.compile(r"([?&])([^?&=]*)=([^&]*)")
-_SECRET: Final = re.compile(r"pass|pwd|secret|token|credential|private|api_?key|auth", re.IGNORECASE)
+_SECRET: Final = re.compile(r"pass|pwd|\bpw\b|secret|token|credential|private|api_?key|auth", re.IGNORECASE)
 # In the value of another: of one that is a list of parameters itself (`odbc_connect=…;PWD%3D…`).
 _SECRET_WITHIN: Final = re.compile(rf"(?:{_SECRET.pattern})[^=]*=", re.IGNORECASE)
 
 
 def url_without_secrets(url: str) -> str:
     """Return *url* with `***` for each secret: the password, and parameters of a secret name."""
-    return _PARAMETER.sub(_parameter_without_secret, _PASSWORD.sub(rf"\1{HIDDEN}", url))
+    if "://" in url:
+        return _PARAMETER.sub(_parameter_without_secret, _without_password(url))
+    return _PARAMETER.sub(_parameter_without_secret, _OF_NO_URL.sub(f":{HIDDEN}", url))
+
+
+def _without_password(url: str) -> str:
+    return _PASSWORD.sub(rf"\1{HIDDEN}", url)
 
 
 def _parameter_without_secret(found: re.Match[str]) -> str:
-    is_secret = _SECRET.search(unquote_plus(found[2])) or _SECRET_WITHIN.search(unquote_plus(found[3]))
+    name, value = unquote_plus(found[2]), unquote_plus(found[3])
+    is_secret = _SECRET.search(name) or _SECRET_WITHIN.search(value) or _without_password(value) != value
     return f"{found[1]}{found[2]}={HIDDEN}" if is_secret else found[0]

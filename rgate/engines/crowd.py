@@ -2,6 +2,8 @@
 
 import errno
 import logging
+import os
+import socket
 import time
 from collections.abc import Callable
 from typing import Final
@@ -25,6 +27,18 @@ _OVER: Final = {
 def is_lack(error: OSError) -> bool:
     """Whether *error* tells that this process, or its machine, has no descriptor or memory left."""
     return error.errno in _LACKS
+
+
+def _lack_behind(error: BaseException) -> OSError | None:
+    """Return the lack that *error* is due to, if any. A name that could not be looked up may be one: the
+    resolver does not say that it got no descriptor.
+    """
+    if isinstance(error, socket.gaierror):
+        try:
+            os.close(os.open(os.devnull, os.O_RDONLY))
+        except OSError as lack:
+            error = lack
+    return error if isinstance(error, OSError) and is_lack(error) else None
 
 
 class Crowd:
@@ -78,9 +92,10 @@ class Crowd:
 
     def refused(self, error: BaseException) -> Failure:
         """Return what a connection to a container that could not be made for *error* comes to."""
-        if not isinstance(error, OSError) or not is_lack(error):
+        lack = _lack_behind(error)
+        if lack is None:
             return Failure.REFUSED
-        self.lacks(error)
+        self.lacks(lack)
         return Failure.OVERLOADED
 
     def look(self) -> None:

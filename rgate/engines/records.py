@@ -113,3 +113,9 @@ def date() -> bytes:
 
 DEFECT = Problem(Reason.INTERNAL_ERROR, "rgate failed on this request: its log says how; please report it.")
 """Where rgate itself failed; what failed is in the log."""
+
+THREADLESS = Problem(
+    Reason.OVERLOADED,
+    "the system gives rgate no thread for this page: raise the limit on processes, or lower "
+    "`limits.connections`.",
+)

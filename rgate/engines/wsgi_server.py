@@ -13,7 +13,7 @@ import selectors
 import socket
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -136,9 +136,12 @@ class WsgiServer:
             elif is_registered and not accepts:
                 self._selector.unregister(listener)
 
-    def _accept(self, listener: socket.socket) -> bool:
-        """Accept one connection, for which another is closed if need be; whether there may be one more."""
-        if not self._is_room_left and not self._make_room():
+    def _accept(self, listener: socket.socket, *, is_last: bool = False) -> bool:
+        """Accept one connection, for which another is closed if need be; whether there may be one more.
+
+        *is_last*: whoever is not accepted now is reset.
+        """
+        if not self._is_room_left and not self._make_room() and not is_last:
             return False
         try:
             accepted, address = listener.accept()
@@ -209,6 +212,7 @@ class WsgiServer:
         """End what waited for too long, and the accepting once it is time."""
         if self._beat is not None:
             self._beat()
+        self._threads.run_late()
         for connection in [one for one, until_s in self._waiting.items() if until_s <= now_s]:
             if connection.is_lingering:
                 self._end(connection)
@@ -259,7 +263,7 @@ class WsgiServer:
             listener = self._listeners.pop()
             with contextlib.suppress(KeyError):
                 self._selector.unregister(listener)
-            while accepting and self._accept(listener):
+            while accepting and self._accept(listener, is_last=True):
                 pass
             listener.close()  # at once: who is let in meanwhile, unless nobody is, is reset
 
@@ -274,12 +278,9 @@ class WsgiServer:
         self._tell_if_drained()
 
     def _begin(self, connection: Connection) -> None:
-        """Let a thread serve *connection*, or end it where there is none."""
-        try:
-            self._threads.run(partial(self._serve, connection))
-        except RuntimeError:
+        """Let a thread serve *connection*, or have it wait for one where the system gives none."""
+        if not self._threads.run(partial(self._serve, connection)):
             self._crowd.threadless()
-            self._end(connection)
 
     def _serve(self, connection: Connection) -> None:
         """Serve what *connection* asks for, in a thread of its own, and give it back."""
@@ -302,19 +303,35 @@ class _Threads:
     def __init__(self) -> None:
         # Where each that rests waits for work. To append, to pop and to remove are one operation each.
         self._resting: list[queue.SimpleQueue[Callable[[], None]]] = []
+        self._late: deque[Callable[[], None]] = deque()  # what waits for a thread
 
-    def run(self, work: Callable[[], None]) -> None:
-        """Have *work* done. Raises RuntimeError where the system gives no more threads."""
+    def run(self, work: Callable[[], None]) -> bool:
+        """Have *work* done, now; False: once a thread is free, as the system gives no more."""
         try:
             self._resting.pop().put(work)
         except IndexError:
-            threading.Thread(target=self._run, args=(work,), name="rgate-request", daemon=True).start()
+            try:
+                threading.Thread(target=self._run, args=(work,), name="rgate-request", daemon=True).start()
+            except RuntimeError:
+                self._late.append(work)
+                return False
+        return True
+
+    def run_late(self) -> None:
+        """Have that done for which there was no thread. To be called now and then: all may have ended."""
+        with contextlib.suppress(IndexError):
+            while self.run(self._late.popleft()):
+                pass
 
     def _run(self, work: Callable[[], None]) -> None:
         given: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         while True:
             work()
             del work  # and with it the connection
+            if self._late:
+                with contextlib.suppress(IndexError):
+                    work = self._late.popleft()
+                    continue
             self._resting.append(given)
             try:
                 work = given.get(timeout=_RESTS_S)

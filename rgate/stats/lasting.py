@@ -444,12 +444,16 @@ class LastingStats:
         self._stop.set()
         # In a thread, as nothing bounds what a database takes that hangs: the process ends all the same.
         ending = threading.Thread(target=self._end, name="rgate-stats-end", daemon=True)
-        ending.start()
-        ending.join(CLOSE_WITHIN_S)
+        why = "the_database_does_not_answer"
+        try:
+            ending.start()
+            ending.join(CLOSE_WITHIN_S)
+        except RuntimeError:
+            why = "the_system_gives_no_thread"
         self._queries.close()  # not before: the last fold may ask
-        if ending.is_alive():
+        if ending.is_alive() or not ending.ident:
             kept = "in_the_live_file" if self._live_file is not None else "nowhere"
-            _log.warning("stats_not_stored why=the_database_does_not_answer what_is_new_waits=%s", kept)
+            _log.warning("stats_not_stored why=%s what_is_new_waits=%s", why, kept)
 
     def _end(self) -> None:
         if self._thread is not None:

@@ -387,7 +387,8 @@ def _read(descriptor: int) -> memoryview:
     size = os.fstat(descriptor).st_size
     if size != FILE_BYTES:
         raise TornError(f"it has {size} bytes, not {FILE_BYTES}")
-    buffer = memoryview(bytearray(FILE_BYTES))
+    # In pages of its own: only what is used takes room, and goes back to the system at once.
+    buffer = memoryview(mmap.mmap(-1, FILE_BYTES))
     os.preadv(descriptor, [buffer[:_HEAD_BYTES]], 0)
     for start in (_HEAD_BYTES, _HEAD_BYTES + _ARENA_BYTES):
         head = buffer[start : start + _ARENA_HEAD_BYTES]

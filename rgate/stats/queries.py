@@ -126,13 +126,19 @@ class Queries:
         return answer
 
     def _want(self, wanted: Wanted) -> _Query:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="rgate-stats-query", daemon=True)
-            self._thread.start()
         if not self._is_running and not self._wanted:
             self._alive_s = time.monotonic()  # it begins now
         query = self._wanted.setdefault(wanted, _Query())
         query.waiting += 1
+        if self._thread is None:
+            asking = threading.Thread(target=self._run, name="rgate-stats-query", daemon=True)
+            try:
+                asking.start()
+                self._thread = asking
+            except RuntimeError as error:  # the system gives no thread just now
+                query.error = str(error)
+                query.done.set()
+                del self._wanted[wanted]
         self._lock.notify()
         return query
 

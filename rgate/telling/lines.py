@@ -10,6 +10,7 @@ import select
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -135,11 +136,12 @@ class LineWriter(Generic[Item]):
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Write what waits, for *timeout_s* at most."""
+        until_s = time.monotonic() + timeout_s
         try:
             self._items.put(None, timeout=timeout_s)
         except queue.Full:
             return
-        self._thread.join(timeout_s)
+        self._thread.join(max(0.0, until_s - time.monotonic()))
 
     def _lose(self, number: int) -> None:
         self._lost += number

@@ -4,13 +4,15 @@ A request leaves its record, in a microsecond; the processor's thread makes a sp
 that is not done by the SDK's `Tracer`: docs/decisions/010-traces.md.
 """
 
+import contextlib
 import logging
 import os
 import socket
 import ssl
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -70,13 +72,22 @@ class Traces:
     def counter(self, route: str, backend: str, container: str) -> None:
         """Return None: a span is made of a record."""
 
-    def close(self) -> None:
-        """Send what waits, for a second at most: what is left then is lost."""
+    def closing(self) -> Callable[[], None]:
+        """Begin to send what waits; return what waits for that, until a second from now at most: what is left
+        then is lost.
+        """
         last = threading.Thread(target=self._processor.shutdown, name="rgate-last-traces", daemon=True)
-        last.start()
-        last.join(_END_S)
-        if last.is_alive():
-            self._sending.give_up()
+        until_s = time.monotonic() + _END_S
+        with contextlib.suppress(RuntimeError):  # the system gives no thread
+            last.start()
+
+        def wait() -> None:
+            if last.ident:
+                last.join(max(0.0, until_s - time.monotonic()))
+            if last.is_alive() or not last.ident:
+                self._sending.give_up()
+
+        return wait
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 from rgate.core.heartbeat import LATE_S, SILENT_S
 from tests.integration.backend import Backend
 from tests.integration.gateway import ROOT, Gateway, running, wait_until
-from tests.integration.test_workers import NO_DOCKER, workers_of
+from tests.integration.test_workers import NO_DOCKER, is_gone, workers_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.both_engines]
 
@@ -56,6 +56,19 @@ def stop(pid: int) -> None:
 def send_all(pids: Sequence[int], number: signal.Signals) -> None:
     for pid in pids:
         os.kill(pid, number)
+
+
+@pytest.mark.clause("8.stop.second")
+def test_a_second_signal_ends_a_worker_that_hangs_too(backend: Backend, tmp_path: Path) -> None:
+    options = ("--workers", "2", "--drain", "30")
+    with running(tmp_path, backend.config(), *options, environment=NO_DOCKER) as gateway:
+        stopped, other = workers_of(gateway.process.pid)
+        stop(stopped)
+        gateway.send_signal(signal.SIGTERM)
+        wait_until(lambda: workers_of(gateway.process.pid), lambda left: other not in left, within_s=10)
+        gateway.send_signal(signal.SIGTERM)
+        assert gateway.exit_status(5) == 1
+        assert is_gone(stopped)
 
 
 @pytest.mark.clause("8.restart.hangs")

@@ -1,13 +1,17 @@
 """What rgate says while it runs, and that nobody waits for who reads it (behaviour 10)."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.integration.backend import Backend
 from tests.integration.gateway import backend_config, finished, running, wait_until, write_config
 
 pytestmark = [pytest.mark.integration, pytest.mark.any_engine]
@@ -15,6 +19,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.any_engine]
 NO_DOCKER = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
 CONFIG = backend_config("app_name=rgate-nothing")
 JSON = ("--log-format", "json")
+
+
+def fill(pipe: int) -> None:
+    """Write to *pipe* until it takes no more."""
+    os.set_blocking(pipe, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(pipe, b"x" * 4096)
 
 
 @pytest.mark.clause("10.logs.line")
@@ -100,6 +112,28 @@ def test_a_full_disk_under_the_access_log_is_told_of_once_and_requests_go_on(tmp
     assert " GET /x 403 " in (tmp_path / "access.log").read_text()
 
 
+@pytest.mark.clause("10.logs.lost", "1.options.drain")
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one process", "workers"])
+def test_a_reader_of_the_access_log_that_stalls_holds_up_no_end(
+    backend: Backend, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    fifo = tmp_path / "access.log"
+    os.mkfifo(fifo)
+    keeper = os.open(fifo, os.O_RDWR)  # somebody who could read, and does not
+    fill(keeper)
+    options = ("--access-log", "access.log", "--drain", "1", *options)
+    with running(tmp_path, backend.config(), *options, environment=NO_DOCKER) as gateway:
+        assert gateway.get("/api/x").status == 200
+        with socket.create_connection(("127.0.0.1", gateway.port)) as client:
+            client.sendall(b"GET /api/slow HTTP/1.1\r\nHost: a\r\n\r\n")  # for longer than the drain
+            assert backend.entered.wait(10)
+            began_s = time.monotonic()
+            gateway.send_signal(signal.SIGTERM)
+            assert gateway.exit_status() == 0
+            assert time.monotonic() - began_s < 1 + 2
+    os.close(keeper)
+
+
 @pytest.mark.slow
 @pytest.mark.clause("10.logs.lost")
 def test_standard_error_that_nobody_reads_holds_up_nothing(tmp_path: Path) -> None:
@@ -107,12 +141,7 @@ def test_standard_error_that_nobody_reads_holds_up_nothing(tmp_path: Path) -> No
     fifo = tmp_path / "stderr.txt"
     os.mkfifo(fifo)
     keeper = os.open(fifo, os.O_RDWR)  # somebody who could read, and does not
-    os.set_blocking(keeper, False)
-    while True:  # fill it
-        try:
-            os.write(keeper, b"x" * 4096)
-        except BlockingIOError:
-            break
+    fill(keeper)
     with running(tmp_path, CONFIG, environment=NO_DOCKER) as gateway:
         for _ in range(20):
             gateway.send_signal(signal.SIGHUP)

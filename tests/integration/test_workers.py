@@ -190,6 +190,51 @@ def test_a_worker_that_is_killed_before_it_is_ready_ends_all_with_1(
     assert errors == "rgate: a worker was ended by SIGKILL before it was ready; see what did that\n"
 
 
+@pytest.mark.slow
+def test_where_one_cannot_start_and_another_hangs_all_end(
+    backend: Backend, tmp_path: Path, engine: str
+) -> None:
+    config = backend.config()
+    config["backends"] = [{"name": "api", "match_labels": ["app_name=none"]}]
+    write_config(tmp_path, config)
+    options = ("--engine", engine, "--workers", "2")
+    with (
+        frozen_docker() as docker,
+        started(*options, cwd=tmp_path, environment=docker.environment) as process,
+    ):
+        docker.wait_until_asked()
+        first, second = wait_until(
+            lambda: workers_of(process.pid), lambda workers: len(workers) == 2, within_s=20
+        )
+        os.kill(first, signal.SIGSTOP)
+        os.kill(second, signal.SIGKILL)
+        _, errors = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert errors.endswith("rgate: a worker was ended by SIGKILL before it was ready; see what did that\n")
+
+
+@pytest.mark.slow
+@pytest.mark.clause("8.reload.whole")
+def test_a_reload_that_is_asked_for_as_workers_start_is_done_once_they_have(
+    backend: Backend, tmp_path: Path, engine: str
+) -> None:
+    config = backend.config()
+    config["backends"] = [{"name": "api", "match_labels": ["app_name=none"]}]
+    write_config(tmp_path, config)
+    options = ("--engine", engine, "--workers", "2")
+    with (
+        frozen_docker() as docker,
+        started(*options, cwd=tmp_path, environment=docker.environment) as process,
+    ):
+        docker.wait_until_asked()
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        assert any("reloaded config.yml" in line for line in process.stderr)  # as far as it has come
+        process.terminate()
+        process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
 def few_processes(directory: Path, error_at: int) -> dict[str, str]:
     """Return the environment of a command to which the system gives no process when it asks for that one."""
     (directory / "sitecustomize.py").write_text(

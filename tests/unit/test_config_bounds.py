@@ -166,6 +166,11 @@ def test_what_comes_through_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
         "{database: 'postgresql://u@h/d ?password=hush'}",
         "{path: 'postgresql://u:hush@h/d'}",
         "{path: 'postgresql://u@h/d?password=hush'}",
+        "postgresql:/u:hush@h/d",
+        "{path: 'postgresql+psycopg//u:hush@h/d'}",
+        "{path: 'u:x@hush@h/d'}",
+        "{path: 'x://h/d?pw=hush'}",
+        "{path: 'x://h/d?dbname=postgresql%3A%2F%2Fu%3Ahush%40h%2Fd'}",
     ],
 )
 def test_a_url_in_a_wrong_place_is_quoted_without_its_password(stats: str) -> None:

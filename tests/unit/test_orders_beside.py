@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rgate.cli.running import _beside
+from rgate.cli.running import _Beside
 from rgate.cli.signals import REPLACED
 
 
@@ -23,6 +23,11 @@ class Told:
         self.done.set()
 
 
+def gives_none(_thread: threading.Thread) -> None:
+    """Start no thread, as the system refuses one."""
+    raise RuntimeError("can't start new thread")
+
+
 @pytest.mark.clause("8.stop.second", "8.restart.replace")
 @pytest.mark.parametrize(
     ("orders", "is_done"),
@@ -31,6 +36,19 @@ class Told:
 def test_that_another_serves_on_is_no_second_order_to_stop(orders: list[int], is_done: bool) -> None:
     coming: Iterator[int] = iter(orders)
     told = Told()
-    assert _beside(lambda: None, told, lambda: next(coming)) == is_done
+    assert _Beside(told).wait(lambda: None, lambda: next(coming)) == is_done
     assert next(coming, None) is None
     assert told.done.wait(5)
+
+
+@pytest.mark.clause("8.stop.drain")
+def test_to_wait_for_something_needs_no_thread_that_the_system_may_not_give(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = Told()
+    beside = _Beside(told)
+    monkeypatch.setattr(threading.Thread, "start", gives_none)
+    for _ in range(2):
+        assert beside.wait(lambda: None, lambda: 0)
+        assert told.done.wait(5)
+        told.done.clear()

@@ -211,6 +211,24 @@ def test_one_that_takes_long_but_shows_signs_of_life_is_waited_for() -> None:
         assert queries.ask(EVER_WANTED).silent_s is None
 
 
+def test_one_that_the_system_gave_no_thread_for_is_asked_once_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def gives_none(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    database = Database()
+    database.folds = [("live", 1, NOW, A)]
+    with queries_of(database.read) as queries:
+        with monkeypatch.context() as threadless:
+            threadless.setattr(threading.Thread, "start", gives_none)
+            assert queries.ask(EVER_WANTED).silent_s is not None
+            assert queries.known(EVER_WANTED) is None
+        answer = queries.ask(EVER_WANTED)
+        assert answer.silent_s is None
+        assert told(answer, None).keys() == {(NOW, A)}
+
+
 def test_a_defect_is_told_and_the_next_query_is_asked(caplog: pytest.LogCaptureFixture) -> None:
     database = Database()
     failing = iter([True, False])

@@ -2,6 +2,8 @@
 
 import errno
 import logging
+import os
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rgate.core.reasons import Failure
-from rgate.core.room import FEWEST, QUIET_S, RESERVED, Spell, most_clients, told_of_room
+from rgate.core.room import FEWEST, QUIET_S, Spell, most_clients, reserved, told_of_room
 from rgate.engines.crowd import Crowd, is_lack
 
 
@@ -17,21 +19,29 @@ from rgate.engines.crowd import Crowd, is_lack
 @given(
     connections=st.integers(1, 12) | st.integers(1, 1_000_000),
     workers=st.integers(1, 4),
-    descriptors=st.integers(0, RESERVED + 30) | st.integers(0, 1 << 30),
+    descriptors=st.integers(0, reserved(4, 40) + 30) | st.integers(0, 1 << 30),
+    sources=st.sampled_from([0, 1, 2, 40]),
 )
-@example(connections=10_000, workers=1, descriptors=1024)
-@example(connections=10_000, workers=1, descriptors=20)
-@example(connections=1, workers=4, descriptors=1024)
+@example(connections=10_000, workers=1, descriptors=1024, sources=1)
+@example(connections=10_000, workers=1, descriptors=20, sources=1)
+@example(connections=1, workers=4, descriptors=1024, sources=1)
+@example(connections=10_000, workers=1, descriptors=256, sources=40)
 def test_all_that_find_room_may_be_active_with_the_reserve_untouched(
-    connections: int, workers: int, descriptors: int
+    connections: int, workers: int, descriptors: int, sources: int
 ) -> None:
-    most = most_clients(connections, workers, descriptors)
+    kept = reserved(workers, sources)
+    assert kept >= 25 + 3 * sources + workers, (
+        "what a gateway at rest has open, and one question to each worker"
+    )
+    most = most_clients(connections, workers, descriptors, sources)
     share = -(-connections // workers)
     assert 1 <= most <= share
-    assert 2 * most + RESERVED <= descriptors or most <= FEWEST
-    fits = 2 * share + RESERVED <= descriptors
+    assert 2 * most + kept <= descriptors or most <= FEWEST
+    fits = 2 * share + kept <= descriptors
     assert most == share or not fits
-    assert not (fits and told_of_room(connections, workers, descriptors)), "what was asked for needs no word"
+    assert not (fits and told_of_room(connections, workers, descriptors, sources)), (
+        "what was asked for needs no word"
+    )
     assert most == share or most >= FEWEST
 
 
@@ -43,7 +53,7 @@ def test_what_there_is_room_for_is_told_with_what_to_do() -> None:
         "room for 96 connections of clients, not for the 10000 of limits.connections: a process"
     )
     assert "256 descriptors; raise the hard limit" in one
-    assert two.startswith("room for 4032 connections of clients")
+    assert two.startswith("room for 4030 connections of clients")
     assert "2 processes may have 4096 descriptors each" in two
 
 
@@ -109,3 +119,19 @@ def test_what_rgate_lacks_is_no_refusal(caplog: pytest.LogCaptureFixture, number
     for other in (ConnectionRefusedError(errno.ECONNREFUSED, ""), OSError(0, ""), OSError(), ValueError()):
         assert told.crowd.refused(other) is Failure.REFUSED
     assert not told.lines()
+
+
+@pytest.mark.clause("2.limits.overloaded")
+def test_a_name_that_cannot_be_looked_up_for_want_of_a_descriptor_is_no_refusal(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, unknown = Told(caplog), socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    assert told.crowd.refused(unknown) is Failure.REFUSED
+
+    def lacking(*_: object) -> int:
+        raise OSError(errno.EMFILE, "none left")
+
+    with monkeypatch.context() as few:
+        few.setattr(os, "open", lacking)
+        assert told.crowd.refused(unknown) is Failure.OVERLOADED
+    assert "none left" in told.lines()[0]

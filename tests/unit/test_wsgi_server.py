@@ -179,22 +179,53 @@ def test_work_that_comes_as_a_thread_ends_is_done(monkeypatch: pytest.MonkeyPatc
     assert all(done.acquire(timeout=5) for _ in range(2000))
 
 
-def test_where_the_system_gives_no_thread_a_connection_ends_and_the_next_is_served(
+def test_where_the_system_gives_no_thread_requests_wait_for_one(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    served, starts = serve(echo), threading.Thread.start
+    is_asked, goes_on = threading.Event(), threading.Event()
+
+    def app(environment: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        is_asked.set()
+        assert goes_on.wait(5)
+        return echo(environment, start_response)
+
+    served, starts, refused = serve(app), threading.Thread.start, threading.Semaphore(0)
 
     def start(thread: threading.Thread) -> None:
         if thread.name == "rgate-request":
+            refused.release()
+            raise RuntimeError("can't start new thread")
+        starts(thread)
+
+    first = served.client()
+    first.sendall(LENGTH)
+    assert is_asked.wait(5)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    others = [served.client() for _ in range(2)]
+    for other in others:
+        other.sendall(LENGTH)
+        assert refused.acquire(timeout=5)
+    goes_on.set()
+    assert [to_end(client)[1] for client in (first, *others)] == [b"hello"] * 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "the system gives no more threads: raise the limit on processes, or lower limits.connections"
+    ]
+
+
+def test_where_no_thread_is_left_at_all_requests_wait_until_the_system_gives_one(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, starts, refused = serve(echo), threading.Thread.start, threading.Event()
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "rgate-request":
+            refused.set()
             raise RuntimeError("can't start new thread")
         starts(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    for _ in range(2):
-        with contextlib.suppress(ConnectionResetError):
-            assert served.ask(LENGTH) == (b"", b"")
-    assert [record.getMessage() for record in caplog.records] == [
-        "the system gives no more threads: raise the limit on processes, or lower limits.connections"
-    ]
+    client = served.client()
+    client.sendall(LENGTH)
+    assert refused.wait(5)
     monkeypatch.setattr(threading.Thread, "start", starts)
-    assert served.ask(LENGTH)[1] == b"hello"
+    assert to_end(client)[1] == b"hello"

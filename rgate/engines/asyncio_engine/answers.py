@@ -22,7 +22,7 @@ from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.ports import NEVER_NS
 from rgate.engines.asyncio_engine.shared import Shared
 from rgate.engines.asyncio_engine.streaming import Streaming
-from rgate.engines.records import DEFECT, answer_to_no_request, date, record_of
+from rgate.engines.records import DEFECT, THREADLESS, answer_to_no_request, date, record_of
 
 log = logging.getLogger("rgate")
 
@@ -107,7 +107,11 @@ class Pages:
         client.work = work
         client.deadline_ns = NEVER_NS
         threads = self._asking_database if asks_database(own, request.target) else self._asking_others
-        threads.run(partial(self._make, work, request, client.connection))
+        try:
+            threads.run(partial(self._make, work, request, client.connection))
+        except RuntimeError:
+            self._shared.crowd.threadless()
+            work.made(THREADLESS)
 
     def _make(self, work: "_Page", request: Request, connection: ClientConnection) -> None:
         """Make a page, in a thread, and have it written in the loop."""
@@ -133,11 +137,18 @@ class _Threads:
         self._spare = threading.Semaphore(0)
 
     def run(self, work: Callable[[], None]) -> None:
-        """Have *work* done, behind what is waiting. For one thread to call."""
-        self._work.put(work)
+        """Have *work* done, behind what is waiting. For one thread to call.
+
+        Raises RuntimeError where the system gives no thread, and there is none yet.
+        """
         if not self._spare.acquire(blocking=False) and self._made < self._most:
-            self._made += 1
-            threading.Thread(target=self._run, name="rgate-page", daemon=True).start()
+            try:
+                threading.Thread(target=self._run, name="rgate-page", daemon=True).start()
+                self._made += 1
+            except RuntimeError:
+                if not self._made:
+                    raise
+        self._work.put(work)
 
     def _run(self) -> None:
         while True:
