@@ -1,5 +1,6 @@
 """What clients, labels and containers say, made harmless for a terminal and a line, and for a database."""
 
+import json
 from typing import Final
 
 _LONGEST_STORED: Final = 1000  # characters
@@ -12,6 +13,21 @@ def in_one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def json_in_one_line(document: object) -> str:
+    """Return *document* as JSON that is read by people too: what is not printable is escaped, all else is
+    not.
+    """
+    text = json.dumps(document, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _json_escape(c) for c in text)
+
+
+def _json_escape(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 65536 else json.dumps(character)[1:-1]
 
 
 def escaped(character: str) -> str:

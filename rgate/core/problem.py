@@ -1,6 +1,5 @@
 """rgate's own answers: status and title of each reason, as problem documents (RFC 9457) or pages."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -9,6 +8,7 @@ from typing import Final
 
 from rgate.core.accept import prefers_html
 from rgate.core.config import DefaultResponse
+from rgate.core.escape import json_in_one_line
 from rgate.core.message import Fields
 from rgate.core.reasons import Reason
 
@@ -204,7 +204,7 @@ def _document(told: ToldProblem) -> bytes:
         **({"backend": told.backend} if told.backend else {}),
         "request_id": told.request_id,
     }
-    return json.dumps(document, ensure_ascii=False).encode() + b"\n"
+    return json_in_one_line(document).encode() + b"\n"
 
 
 def page_problem(problem: Problem, *, request_id: str, accept: bytes, page: PageOf) -> OwnResponse:

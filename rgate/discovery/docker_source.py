@@ -23,6 +23,7 @@ from rgate.core.containers import (
     PublishedPort,
     State,
 )
+from rgate.core.escape import in_one_line
 from rgate.discovery.daemon import Daemon, which_daemon
 from rgate.discovery.docker_client import (
     INSPECT_TIMEOUT_S,
@@ -171,7 +172,7 @@ def _of_row(row: Mapping[str, Any]) -> Container:
     }
     return Container(
         id=row["Id"],
-        name=name.lstrip("/"),
+        name=in_one_line(name.lstrip("/")),
         labels=labels_of(row.get("Labels")),
         state=_state(row["State"]),
         health=_health_of_row(row),
@@ -194,7 +195,7 @@ def _of_inspect(found: Mapping[str, Any]) -> Details:
     config, state, network = found["Config"], found["State"], found.get("NetworkSettings") or {}
     container = Container(
         id=found["Id"],
-        name=(found.get("Name") or found["Id"][:12]).lstrip("/"),
+        name=in_one_line((found.get("Name") or found["Id"][:12]).lstrip("/")),
         labels=labels_of(config.get("Labels")),
         state=_state("paused" if state.get("Paused") else state["Status"]),
         health=_health((state.get("Health") or {}).get("Status") or "none"),

@@ -5,6 +5,7 @@ said on a connection is core's, to the byte (conversation.py): `requests` by its
 fields, and reads responses leniently; a gateway may do none of it.
 """
 
+import contextlib
 import logging
 import select
 import socket
@@ -45,6 +46,7 @@ class RequestsUpstream:
     def __init__(self, crowd: Crowd | None = None, most: Callable[[], int] = lambda: 1 << 30) -> None:
         self._adapter = _Adapter(pool_connections=_MOST_POOLS, pool_maxsize=MOST_POOLED)
         self._connections = _Made(crowd or Crowd(), most)
+        self._looks_again_s = 0.0  # when pools are looked at that nobody uses any more
 
     def connections(self) -> Connections:
         """Return how many connections there are to containers, and how many were made."""
@@ -52,6 +54,7 @@ class RequestsUpstream:
 
     def send(self, sending: Sending) -> UpstreamResponse:
         """Return the response once its head is there; see `Upstream.send`."""
+        self._forget_unused(time.monotonic())
         try:
             response = self._adapter.send(_prepared(sending, self._connections), stream=True, proxies={})
         except requests.exceptions.ReadTimeout as error:
@@ -61,6 +64,18 @@ class RequestsUpstream:
                 log.exception("connecting to %s failed", sending.address)
             raise UpstreamFailed(Failure.REFUSED, sent=False, text=type(error).__name__) from error
         return _answered(sending, response)
+
+    def _forget_unused(self, now_s: float) -> None:
+        """Let go of pools whose connections are too old to be used: the most of containers that went."""
+        if now_s < self._looks_again_s:
+            return
+        self._looks_again_s = now_s + IDLE_S
+        pools = self._adapter.poolmanager.pools
+        for key in pools.keys():  # noqa: SIM118 - it cannot be iterated over
+            pool = pools.get(key)
+            if isinstance(pool, _Pool) and pool.used_s + IDLE_S < now_s:
+                with contextlib.suppress(KeyError):  # another thread does the same
+                    del pools[key]
 
 
 def _prepared(sending: Sending, connections: "_Made") -> requests.PreparedRequest:
@@ -216,6 +231,11 @@ class _Connections(LifoQueue[Any]):
 class _Pool(HTTPConnectionPool):
     ConnectionCls = _Connection
     QueueCls = _Connections
+    used_s = 0.0
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        self.used_s = time.monotonic()
+        return super()._get_conn(timeout)
 
 
 class _Adapter(HTTPAdapter):

@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from rgate.core.accept import prefers_html
 from rgate.core.config import DefaultResponse
@@ -102,6 +104,14 @@ def test_what_the_client_did_is_told_to_anybody() -> None:
 
 def test_a_document_is_utf_8() -> None:
     assert "ü".encode() in problem_response(Problem(Reason.BAD_REQUEST, "ü"), request_id="i").body
+
+
+@given(st.text() | st.text(st.sampled_from('a\x1b\x7f\x9b\u202e\ud800\U0001f600\U000e0001"\\')))
+@example("\x1b[31m\x9b\u202e\x07\ud800\U000e0001")
+def test_a_document_steers_no_terminal_and_says_what_was_said(detail: str) -> None:
+    body = problem_response(Problem(Reason.BAD_REQUEST, detail), request_id="i").body.decode()
+    assert body.removesuffix("\n").isprintable()
+    assert json.loads(body)["detail"] == detail
 
 
 @pytest.mark.clause("6.own.page", "8.pages.policy", "10.page.policy")

@@ -18,7 +18,7 @@ from rgate.core.patience import IDLE_S
 from rgate.engines.conversation import Conversation
 from rgate.engines.crowd import Crowd
 from rgate.engines.flask_engine import create_flask_app
-from rgate.engines.requests_upstream import _Connection, _Connections, _Made
+from rgate.engines.requests_upstream import RequestsUpstream, _Connection, _Connections, _Made
 from rgate.stats import MemoryStats
 from rgate.web.pages import Web
 from tests.engine_here import engine_of
@@ -146,6 +146,23 @@ def test_a_connection_that_nobody_used_for_a_minute_is_made_anew() -> None:
         assert pooled.get() is connection
         assert connection.sock is None
         assert other.recv(1) == b""
+
+
+def test_a_pool_that_nobody_used_for_a_minute_is_forgotten() -> None:
+    upstream = RequestsUpstream()
+    manager = upstream._adapter.poolmanager
+    old, used = (manager.connection_from_host("127.0.0.1", port) for port in (1, 2))
+    now_s = time.monotonic()
+    for pool in (old, used):
+        pool._put_conn(pool._get_conn())
+    upstream._forget_unused(now_s)
+    old.used_s -= IDLE_S + 1
+    upstream._forget_unused(now_s + 1)  # so soon nobody looks again
+    assert len(manager.pools) == 2
+    used.used_s += 1
+    upstream._forget_unused(now_s + IDLE_S)
+    assert manager.connection_from_host("127.0.0.1", 2) is used
+    assert manager.connection_from_host("127.0.0.1", 1) is not old
 
 
 def test_a_connection_that_another_thread_closes_just_now_is_not_connected() -> None:

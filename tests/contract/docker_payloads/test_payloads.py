@@ -130,6 +130,17 @@ def test_the_newest_list_and_inspect_tell_the_same() -> None:
     assert str(answer.address) == "127.0.0.1:40002"
 
 
+def test_a_name_that_no_docker_gives_steers_no_terminal() -> None:
+    inspected = json.loads((HERE / "newest_inspect.json").read_text()) | {"Name": "/a\x1b[31m\x9b\u202e"}
+    row = json.loads((HERE / "newest_row.json").read_text()) | {"Names": [inspected["Name"]]}
+    for found in (inspected, row):
+        source = DockerSource(make=lambda *_, found=found: _Api(found))  # type: ignore[arg-type]  # a stand-in
+        one = source.container(found["Id"]) if found is inspected else source.containers()[0]
+        assert one is not None
+        assert one.container is not None
+        assert one.container.name == "a\\x1b[31m\\x9b\\u202e"
+
+
 def test_podmans_list_and_inspect_tell_the_same() -> None:
     details = details_of("podman_inspect")
     assert listed("podman_row") == details.container
