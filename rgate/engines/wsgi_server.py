@@ -29,6 +29,7 @@ from rgate.core.succession import Listeners
 from rgate.engines.conversation import poll
 from rgate.engines.crowd import Crowd, is_lack
 from rgate.engines.last_clients import let_nobody_in
+from rgate.engines.memory import GIVE_BACK_S, give_back
 from rgate.engines.wsgi_connection import Connection, Service, Then
 
 log = logging.getLogger("rgate")
@@ -61,6 +62,7 @@ class WsgiServer:
         self._waiting: OrderedDict[Connection, float] = OrderedDict()
         self._accepts_again_s = 0.0
         self._next_sweep_s = 0.0
+        self._gives_back_s = time.monotonic() + GIVE_BACK_S
         self._nobody_in_s = float("inf")  # when nobody new is let in
         self._last_moment_s = float("inf")  # when nothing more is accepted
         self._beat: Callable[[], object] | None = None
@@ -213,6 +215,9 @@ class WsgiServer:
         if self._beat is not None:
             self._beat()
         self._threads.run_late()
+        if now_s >= self._gives_back_s:
+            self._gives_back_s = now_s + GIVE_BACK_S
+            give_back()
         for connection in [one for one, until_s in self._waiting.items() if until_s <= now_s]:
             if connection.is_lingering:
                 self._end(connection)

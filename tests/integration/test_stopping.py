@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.backend import Backend
-from tests.integration.gateway import Gateway, running
+from tests.integration.gateway import Gateway, running, wait_until
+from tests.refusing import refuses
 
 pytestmark = pytest.mark.integration
 NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere"}
@@ -117,3 +118,35 @@ def test_what_ends_within_the_drain_ends_well(
         assert request.gateway.exit_status() == 0
     (line,) = (tmp_path / "access.log").read_text().splitlines()
     assert (json.loads(line)["status"], json.loads(line)["reason"]) == (200, "")
+
+
+THREADLESS = """
+import pathlib, threading
+start = threading.Thread.start
+def few(thread):
+    if pathlib.Path("threadless").exists():
+        raise RuntimeError("can't start new thread")
+    start(thread)
+threading.Thread.start = few
+"""
+
+
+@pytest.mark.clause("8.stop.drain", "1.exit.signal")
+@pytest.mark.both_engines
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one process", "workers"])
+def test_what_is_under_way_is_finished_though_the_system_gives_no_more_threads(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(THREADLESS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with endless(backend, tmp_path, "/api/slow", *options) as request:
+        (tmp_path / "threadless").touch()
+        request.gateway.send_signal(signal.SIGTERM)
+        wait_until(lambda: refuses(request.gateway.port), bool, within_s=5)
+        backend.let_go.set()
+        assert request.received().endswith(b"ok")
+        assert request.gateway.exit_status() == 0
+        assert "Traceback" not in request.gateway.errors()
+    (tmp_path / "threadless").unlink()
+    with running(tmp_path, backend.config(), environment=NO_DOCKER) as gateway:
+        assert gateway.stats()["requests_count"] == {"success": 1, "error": 0}

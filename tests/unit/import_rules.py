@@ -98,6 +98,7 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.engines": ENGINES,
     "rgate.engines.crowd": ENGINES,
     "rgate.engines.last_clients": STANDARD,
+    "rgate.engines.memory": STANDARD,
     "rgate.engines.underway": FLASK,
     "rgate.engines.plain_wsgi": SERVER | {"flask", "rgate.engines.live_stream"},
     "rgate.engines.conversation": FLASK,
@@ -105,7 +106,8 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.engines.requests_upstream": FLASK | {"requests", "rgate.engines.conversation", "urllib3"},
     "rgate.engines.wsgi_connection": SERVER
     | {"rgate.engines.conversation", "rgate.engines.live_stream", "rgate.web.environ"},
-    "rgate.engines.wsgi_server": SERVER | {"rgate.engines.conversation", "rgate.engines.wsgi_connection"},
+    "rgate.engines.wsgi_server": SERVER
+    | {"rgate.engines.conversation", "rgate.engines.memory", "rgate.engines.wsgi_connection"},
     "rgate.engines.flask_engine": SERVER
     | {
         "flask",
