@@ -31,7 +31,7 @@ from rgate.core.patience import (
 )
 from rgate.core.problem import OwnResponse, OwnStream
 from rgate.core.succession import Listeners
-from rgate.engines.asyncio_engine import tunnel
+from rgate.engines.asyncio_engine import answering, tunnel
 from rgate.engines.asyncio_engine.client import Client
 from rgate.engines.asyncio_engine.engine import Acceptor
 from rgate.engines.asyncio_engine.ports import NS
@@ -344,6 +344,18 @@ def test_an_envelope_is_made_of_the_whole_and_what_is_too_large_goes_raw(pairs: 
     assert arrived.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n")
     assert arrived.count(b"a" * 2**18) == 5
     assert arrived.endswith(b"0\r\n\r\n")
+
+
+def test_a_large_envelope_that_stalls_is_cut(pairs: Pairs) -> None:
+    # It once hung for good, as the time-out of what goes raw failed.
+    pair = pairs(envelope=True)
+    pair.ask(GET)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert pair.answer(head, chunk(b"a" * (1 << 20)), chunk(b"a")).startswith(b"HTTP/1.1 200 OK\r\n")
+    pair.client.expired()
+    assert pair.to_upstream.was_aborted
+    assert pair.to_client.closed
+    assert outcomes(pair) == [(200, "", True)]
 
 
 PIPELINED = [
@@ -880,6 +892,28 @@ def test_an_upstream_that_does_not_go_on_with_its_response_is_cut(pair: Pair) ->
     pair.client.expired()
     assert pair.to_upstream.was_aborted
     assert outcomes(pair) == [(200, "", True)]
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_a_defect_of_a_time_out_costs_one_connection_and_no_other_its_time_out(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, version: bytes
+) -> None:
+    def broken(_: object) -> NoReturn:
+        raise RuntimeError("a defect")
+
+    pair.ask(GET.replace(b"1.1", version))
+    pair.answer(b"HTTP/1.1 200 OK\r\n\r\nabc")
+    monkeypatch.setattr(answering.Answering, "expired", broken)
+    late = [pair.connected() for _ in range(2)]
+    for client in (pair.client, *(client for client, _ in late)):
+        client.deadline_ns = 0
+    pair.acceptor._sweep()
+    assert [transport.at_end for _, transport in late] == [True, True]
+    pair.turns.end_turn()
+    assert pair.to_client.was_aborted
+    assert pair.to_upstream.was_aborted
+    assert len(pair.log) == 1
+    assert caplog.text.count("a defect") == 2, "its message, within one traceback"
 
 
 @pytest.mark.parametrize("listeners", Listeners)

@@ -32,6 +32,7 @@ class Receiving:
         self._rest = b""  # came, and is left for a later turn
         self._bytes_sent = 0  # of the content
         self._framed = False  # the client can tell that what it got is not all
+        self._unwritten = 0  # bytes that the client has not taken, when that was looked at last
 
     @property
     def underway(self) -> Underway:
@@ -237,6 +238,7 @@ class Enveloping(Receiving):
         if answering._rest:
             underway.shared.loop.call_soon(answering._take_the_rest)
         answering._came(content)
+        answering._wait()
 
     def _completed(self) -> None:
         response, content = self._envelope.enveloped()

@@ -269,7 +269,11 @@ class Client(asyncio.Protocol):
         if framed:
             self.deadline_ns = time.monotonic_ns() + NS  # for what is still to be written
             self.transport.close()
-            return
+        else:
+            self.reset()
+
+    def reset(self) -> None:
+        """End the connection at once, by a reset: nobody takes what came for all of a response."""
         descriptor = self.transport.get_extra_info("socket")
         if descriptor is not None:
             descriptor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

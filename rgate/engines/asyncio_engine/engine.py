@@ -155,10 +155,17 @@ class Acceptor:
         now_ns = time.monotonic_ns()
         for client in [client for client in self._clients if client.deadline_ns < now_ns]:
             client.deadline_ns = NEVER_NS
-            client.expired()
+            self._expire(client)
         self._shared.pools.sweep(now_ns)
         self._accepting.go_on()
         self._shared.crowd.look()
+
+    def _expire(self, client: Client) -> None:
+        try:
+            client.expired()
+        except Exception:  # a defect of ours costs one connection, and not the time-outs of all others
+            log.exception("a time-out failed")
+            client.reset()
 
     def drain(self, listeners: Listeners = Listeners.CLOSED) -> None:
         """End what is idle and accept no more, a moment later: what is on its way is served. Tell when all

@@ -9,7 +9,7 @@ from tests.contract.http.clauses import clause
 from tests.contract.http.gateways import Gateway, wait_until
 from tests.contract.http.script import Pouring, answer, chunked, exchange, get
 from tests.contract.http.site import DEFAULT_BODY, Lane
-from tests.contract.http.wire import DEADLINE_S, Message, Wire, readable
+from tests.contract.http.wire import DEADLINE_S, Cut, Message, Wire, readable
 
 MOST = 1 << 20
 ENVELOPES = "envelopes are rgate's own"
@@ -347,6 +347,16 @@ def test_a_response_that_stalls_is_502_bad_response(
     _broken(client, hasty_enveloped, b"Content-Length: 70\r\n\r\nabcdefg", "")
 
     gateway.check_answer(client.read_response(), 502, "bad_response")
+
+
+@pytest.mark.slow
+@clause("2.timeouts.idle", "6.broken.cut", own_choice=ENVELOPES)
+def test_one_that_is_too_large_for_an_envelope_and_stalls_is_cut(client: Wire, hasty_enveloped: Lane) -> None:
+    content = chunked(b"x" * MOST, b"x").removesuffix(b"0\r\n\r\n")
+    _broken(client, hasty_enveloped, b"Transfer-Encoding: chunked\r\n\r\n" + content, "")
+
+    with pytest.raises(Cut):
+        client.read_response()
 
 
 @clause("1.log.line", "6.broken.envelope", own_choice=ENVELOPES)
