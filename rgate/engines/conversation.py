@@ -22,6 +22,7 @@ from rgate.core.reading import ResponseReader
 from rgate.core.reasons import Failure
 from rgate.engines.crowd import Crowd
 from rgate.engines.records import late_to_accept, why_refused
+from rgate.engines.simultaneous import is_itself
 from rgate.engines.upstream import ClientGone, Sending, UpstreamCut, UpstreamFailed
 
 log = logging.getLogger("rgate")
@@ -59,6 +60,8 @@ def connect(sending: Sending, crowd: Crowd) -> socket.socket:
                     sock.close()
                     raise ClientGone
                 error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if ready else errno.ETIMEDOUT
+            if not error and is_itself(sock.getsockname(), address):
+                error = errno.ECONNREFUSED
             text = (
                 late_to_accept(sending.connect_within_s) if error == errno.ETIMEDOUT else os.strerror(error)
             )

@@ -34,6 +34,7 @@ ENGINES: Final = STANDARD | {
     "rgate.engines.crowd",
     "rgate.engines.last_clients",
     "rgate.engines.records",
+    "rgate.engines.simultaneous",
     "rgate.telling.live",
 }
 FLASK: Final = ENGINES | {"rgate.engines.upstream"}

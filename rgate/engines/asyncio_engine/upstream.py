@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import select
 import time
@@ -15,6 +16,7 @@ from rgate.core.onward import AFTER_A_REST, AT_ONCE, Reuse
 from rgate.core.patience import IDLE_S, MOST_RESTING, REST_S
 from rgate.core.reading import ResponseReader
 from rgate.engines.asyncio_engine.ports import NS, Owner
+from rgate.engines.simultaneous import is_itself
 
 _IDLE_NS: Final = int(IDLE_S * NS)
 _REST_NS: Final = int(REST_S * NS)
@@ -116,6 +118,14 @@ def is_quiet(transport: asyncio.Transport) -> bool:
     poll = select.poll()
     poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
     return not poll.poll(0)
+
+
+def _refuse_itself(upstream: Upstream) -> None:
+    """Raise ConnectionRefusedError where nobody is at the other end but *upstream* itself."""
+    transport = upstream.transport
+    if is_itself(transport.get_extra_info("sockname"), transport.get_extra_info("peername")):
+        upstream.discard()
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
 def pause_reading(transport: asyncio.Transport, *, paused: bool) -> None:
@@ -253,6 +263,7 @@ class Pools:
             if self._tally.open + self._coming > self._most() and self._close_longest_idle():
                 await asyncio.sleep(0)  # what is closed gives its descriptor back in the next turn
             await self._loop.create_connection(lambda: upstream, pool.address.host, pool.address.port)
+            _refuse_itself(upstream)
         except BaseException:
             # Where nobody waits any more, uvloop closes what it has just made, and tells no protocol.
             upstream.uncount()
