@@ -91,6 +91,14 @@ NO_CONTENT = Upload(0, None)
 """That of requests without any: complete from the start, and never changed."""
 
 
+def is_sent_once(request: Request) -> bool:
+    """Whether it may turn out that *request* cannot be sent again once it was: its method is not idempotent,
+    or its content may be more than is kept.
+    """
+    framing = request.framing
+    return request.method not in IDEMPOTENT or framing is CHUNKED or framing > REPLAYABLE_BYTES
+
+
 def may_be_repeated(request: Request, upload: Upload) -> bool:
     """Whether *request*, with the content *upload*, may be sent again after it was (RFC 9110 9.2.2)."""
     return request.method in IDEMPOTENT and upload.replayable

@@ -17,7 +17,7 @@ from rgate.core.reading import is_unasked
 from rgate.core.reasons import Failure, Reason
 from rgate.core.record import SHORT_HEAD_BYTES
 from rgate.core.trace import Trace
-from rgate.core.upload import NO_CONTENT, may_be_repeated
+from rgate.core.upload import NO_CONTENT, is_sent_once, may_be_repeated
 from rgate.engines.asyncio_engine.answering import Answering, Enveloping, Receiving
 from rgate.engines.asyncio_engine.ports import NEVER_NS, Work
 from rgate.engines.asyncio_engine.tunnel import Tunnel
@@ -57,7 +57,7 @@ class Asking(Underway):
         if route.counts_inflight:
             route.exchange.started(attempt)
         idle = destination.pool.idle
-        if idle and self.request.method in IDEMPOTENT:
+        if idle and not self.request.framing and self.request.method in IDEMPOTENT:
             self.send(idle.pop())
         else:
             self._ask()
@@ -89,9 +89,8 @@ class Asking(Underway):
 
     def _ask(self) -> None:
         """Ask the candidate of the attempt, over a pooled connection or a new one."""
-        certainly_open = self.request.method not in IDEMPOTENT
         pool = self.destination.pool
-        upstream = None if self.attempt.fresh else pool.take(certainly_open=certainly_open)
+        upstream = None if self.attempt.fresh else pool.take(certainly_open=is_sent_once(self.request))
         if upstream is None:
             Connecting(self).start()
         else:
