@@ -886,6 +886,27 @@ def test_an_upload_that_goes_on_is_no_time_out(pair: Pair) -> None:
     assert outcomes(pair) == []
 
 
+def test_an_upload_that_goes_on_behind_the_beginning_of_its_response_is_no_time_out(pair: Pair) -> None:
+    # It was cut, as only what the client took was looked at.
+    pair.ask(POST[:-1])
+    pair.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+    for left in (9, 5, 0):
+        pair.to_upstream.unwritten = left
+        pair.client.expired()
+    assert outcomes(pair) == []
+    pair.client.expired()
+    assert outcomes(pair) == [(200, "", True)]
+
+
+def test_the_time_for_the_rest_of_a_response_begins_anew_when_the_upstream_has_taken_all(pair: Pair) -> None:
+    pair.ask(POST[:-1])
+    pair.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+    pair.upstream.pause_writing()
+    pair.client.deadline_ns = 0
+    pair.upstream.resume_writing()
+    assert pair.client.deadline_ns > time.monotonic_ns()
+
+
 def test_a_client_that_does_not_read_its_response_any_more_has_left(pair: Pair) -> None:
     pair.ask(GET)
     pair.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")

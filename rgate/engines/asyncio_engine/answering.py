@@ -32,7 +32,7 @@ class Receiving:
         self._rest = b""  # came, and is left for a later turn
         self._bytes_sent = 0  # of the content
         self._framed = False  # the client can tell that what it got is not all
-        self._unwritten = 0  # bytes that the client has not taken, when that was looked at last
+        self._unwritten = (0, 0)  # bytes that client and upstream had not taken, when that was looked at last
 
     @property
     def underway(self) -> Underway:
@@ -115,6 +115,7 @@ class Receiving:
         if paused:
             client.pause()
         else:
+            self._wait()
             client.resume()
 
     # The client.
@@ -146,14 +147,18 @@ class Receiving:
 
     def _wait(self) -> None:
         client = self._underway.client
-        self._unwritten = client.transport.get_write_buffer_size()
+        self._unwritten = self._not_taken()
         client.deadline_ns = time.monotonic_ns() + self._underway.route.idle_ns
+
+    def _not_taken(self) -> tuple[int, int]:
+        to_client, to_upstream = self._underway.client.transport, self._underway.upstream.transport
+        return to_client.get_write_buffer_size(), to_upstream.get_write_buffer_size()
 
     def expired(self) -> None:
         """Take it that nothing was read or written for `idle` seconds: who reads no more has left."""
         client = self._underway.client
-        if client.transport.get_write_buffer_size() != self._unwritten:
-            self._wait()  # it reads, though slowly
+        if self._not_taken() != self._unwritten:
+            self._wait()  # one of them reads, though slowly
         elif client.is_write_paused:
             self.client_gone()
             client.transport.abort()
