@@ -5,6 +5,8 @@ import contextlib
 import errno
 import itertools
 import json
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -915,6 +917,27 @@ def test_a_client_that_does_not_read_its_response_any_more_has_left(pair: Pair) 
     assert pair.to_client.was_aborted
     pair.turns.end_turn()
     assert outcomes(pair) == [(499, "client_closed", False)]
+
+
+@pytest.mark.parametrize("then", ["it waits", "it asks again", "it is closed"])
+def test_a_client_that_reads_the_last_of_its_response_slowly_gets_it_whole(pair: Pair, then: str) -> None:
+    # It was thrown away a minute after it was written, however its client read.
+    closes = b"\r\nConnection: close" if then == "it is closed" else b""
+    pair.ask(GET.replace(b"\r\n\r\n", closes + b"\r\n\r\n"))
+    pair.to_client.unwritten = 100_000
+    pair.answer(ANSWER)
+    pair.client.pause_writing()
+    if then == "it asks again":
+        pair.ask(GET)
+    for pair.to_client.unwritten in (90_000, 80_000, 10):
+        pair.client.deadline_ns = 0
+        pair.client.expired()
+        assert pair.client.deadline_ns > time.monotonic_ns()
+    assert not pair.to_client.was_aborted
+    pair.client.expired()
+    assert pair.to_client.was_aborted
+    linger = pair.to_client.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+    assert linger == struct.pack("ii", 1, 0), "by a reset, as it may have no other way to tell"
 
 
 def test_an_upstream_that_does_not_go_on_with_its_response_is_cut(pair: Pair) -> None:

@@ -161,7 +161,7 @@ class Receiving:
             self._wait()  # one of them reads, though slowly
         elif client.is_write_paused:
             self.client_gone()
-            client.transport.abort()
+            client.reset()
         else:
             self._underway.upstream.discard()
             self._broken()

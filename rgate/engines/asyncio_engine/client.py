@@ -29,6 +29,7 @@ log = logging.getLogger("rgate")
 _HEAD_NS: Final = int(HEAD_S * NS)
 IDLE_NS: Final = int(IDLE_S * NS)
 _LAST_MOMENT_NS: Final = int(LAST_MOMENT_S * NS)
+_CUT_S: Final = 1.0  # for what is still to be written where a response is cut
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
@@ -49,8 +50,8 @@ class Client(asyncio.Protocol):
     """One connection of a client's. *work* is what is under way; None between requests."""
 
     __slots__ = (
-        "_answers", "_is_reading", "began_ns", "connection", "deadline_ns", "is_open", "is_write_paused",
-        "reader", "shared", "transport", "work",
+        "_answers", "_is_reading", "_unwritten", "began_ns", "connection", "deadline_ns", "is_open",
+        "is_write_paused", "reader", "shared", "transport", "work",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -66,6 +67,7 @@ class Client(asyncio.Protocol):
         self.is_open = False
         self.is_write_paused = False
         self._is_reading = True
+        self._unwritten = 0  # bytes that it had not taken, when that was looked at last
 
     # What the event loop calls.
 
@@ -93,11 +95,13 @@ class Client(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.is_write_paused = True
+        self._unwritten = self.transport.get_write_buffer_size()
         if self.work is not None:
             self.work.client_pausing(paused=True)
 
     def resume_writing(self) -> None:
         self.is_write_paused = False
+        self._unwritten = 0
         if self.work is not None:
             self.work.client_pausing(paused=False)
 
@@ -139,9 +143,17 @@ class Client(asyncio.Protocol):
         elif not self.reader.is_empty:
             self.refuse(late_head())
         elif self.transport.get_write_buffer_size():
-            self.transport.abort()  # it does not read its last response
+            self.let_read()
         else:
             self._end_idle()
+
+    def let_read(self) -> None:
+        """Wait on for a client that reads its last response, though slowly; who reads no more has left."""
+        before, self._unwritten = self._unwritten, self.transport.get_write_buffer_size()
+        if self._unwritten != before:
+            self.deadline_ns = time.monotonic_ns() + IDLE_NS
+        else:
+            self.reset()
 
     # What a request's work asks for.
 
@@ -201,6 +213,7 @@ class Client(asyncio.Protocol):
             self.linger()
         else:
             self.transport.close()
+            self._unwritten = self.transport.get_write_buffer_size()
             self.deadline_ns = time.monotonic_ns() + IDLE_NS  # while the rest is written
 
     @property
@@ -267,7 +280,9 @@ class Client(asyncio.Protocol):
         self.work = None
         self.reader.take_all()
         if framed:
-            self.deadline_ns = time.monotonic_ns() + NS  # for what is still to be written
+            self.deadline_ns = NEVER_NS
+            if self.transport.get_write_buffer_size():
+                self.shared.loop.call_later(_CUT_S, self.transport.abort)
             self.transport.close()
         else:
             self.reset()
@@ -317,7 +332,7 @@ class Waiting:
             self._client.shared.loop.call_soon(self._go_on)
 
     def expired(self) -> None:
-        self._client.transport.abort()  # it does not read its last response
+        self._client.let_read()
 
     def stopped(self) -> None:
         self._client.transport.abort()
