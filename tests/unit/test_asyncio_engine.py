@@ -543,6 +543,26 @@ def test_what_an_upstream_says_before_it_was_asked_is_no_answer(pair: Pair, requ
     assert pair.pool.idle == []
 
 
+@pytest.mark.clause("6.answers.bad_response")
+def test_what_a_new_connection_says_before_it_was_asked_is_no_response(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As of a server of another protocol: it was told to have closed without a byte.
+    connect = pair.turns.create_connection
+
+    async def to_one_that_speaks(*arguments: Any) -> object:
+        transport, upstream = await connect(*arguments)
+        upstream.data_received(b"SSH-2.0-x\r\n")
+        return transport, upstream
+
+    monkeypatch.setattr(pair.turns, "create_connection", to_one_that_speaks)
+    pair.turns.network[1] = None
+    pair.pool.idle.clear()
+    pair.ask(GET)
+    assert pair.to_client.data.startswith(b"HTTP/1.1 502 ")
+    assert outcomes(pair) == [(502, "bad_response", False)]
+
+
 @pytest.mark.parametrize("said", [b"x", ANSWER, b""])
 def test_whatever_an_idle_connection_says_ends_it(pair: Pair, said: bytes) -> None:
     if said:

@@ -392,6 +392,8 @@ class Connecting:
             await self._stays_open(upstream, exchange.stays_open_s(attempt, repeatable=asking.repeatable))
             if upstream.is_open:
                 asking.send(upstream)
+            elif upstream.spoke_first:
+                asking.failed(Failure.BAD_RESPONSE, sent=False)
             else:
                 asking.failed(Failure.CLOSED_EARLY, sent=False, text=CLOSED_UNASKED)
         finally:

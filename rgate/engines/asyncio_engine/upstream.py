@@ -28,7 +28,7 @@ class Upstream(asyncio.Protocol):
 
     __slots__ = (
         "idle_since_ns", "is_counted", "is_open", "is_read_paused", "is_write_paused", "owner", "pool",
-        "reader", "reused", "transport",
+        "reader", "reused", "spoke_first", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -42,6 +42,7 @@ class Upstream(asyncio.Protocol):
         self.is_read_paused = False
         self.is_write_paused = False
         self.reused = False
+        self.spoke_first = False  # before it was asked
         self.idle_since_ns = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -60,6 +61,7 @@ class Upstream(asyncio.Protocol):
         if owner is not None:
             owner.upstream_data(data)
         else:  # nobody asked: whatever it is, it is no answer to the next request
+            self.spoke_first = True
             self.discard()
 
     def eof_received(self) -> bool:
