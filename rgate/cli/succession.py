@@ -100,7 +100,10 @@ class Predecessor:
             except (FileNotFoundError, ConnectionRefusedError):
                 raise _NobodyError from None
             except OSError as error:
-                raise Stop(self._goes_on(f"takes no questions: {error.strerror or error}")) from error
+                raise Stop(
+                    f"cannot ask for an rgate to replace at {self._place}: {error.strerror or error}; let "
+                    "TMPDIR name a directory with a short path that this user may enter"
+                ) from error
             if not is_ours(connection):
                 raise Stop(self._goes_on(f"is of user {peer(connection).user}; start this one as that user"))
             try:

@@ -233,6 +233,15 @@ def test_a_directory_that_others_may_enter_is_not_used(
         predecessor([shown(listener)])
 
 
+def test_a_place_whose_path_is_too_long_is_told_of_as_that(
+    listener: socket.socket, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (directory / ("x" * 100)).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(directory / ("x" * 100)))
+    with pytest.raises(Stop, match=r"cannot ask for an rgate to replace at .* let TMPDIR name a directory"):
+        predecessor([shown(listener)])
+
+
 @pytest.mark.clause("8.restart.replace")
 @pytest.mark.parametrize(
     ("asked", "listeners_then"),
