@@ -148,7 +148,9 @@ class Exchange:
                 other = self._another(closed, now_s) if may_go_on else None
                 return other or self._nobody_accepted(closed)
             case Failure.NOISE | Failure.BAD_RESPONSE:
-                return self._problem(
+                # What spoke before it was asked has seen nothing of the request.
+                other = None if sent else self._another(attempt, now_s)
+                return other or self._problem(
                     Reason.BAD_RESPONSE,
                     f"{_who(attempt)} sent something that is no HTTP response, or whose framing is in doubt: "
                     "check that its port speaks plain HTTP/1.1.",

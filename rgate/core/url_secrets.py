@@ -12,7 +12,9 @@ _PASSWORD: Final = re.compile(r"(?<=://)([^:/]*:)[^@]*(?:@[^@/?]*)*(?=@)")
 # Of what was meant as a URL and is none, as a slash was lost.
 _OF_NO_URL: Final = re.compile(r":[^@\s'\"]*(?:@[^@/?\s'\"]*)*(?=@)")
 _PARAMETER: Final = re.compile(r"([?&])([^?&=]*)=([^&]*)")
-_SECRET: Final = re.compile(r"pass|pwd|\bpw\b|secret|token|credential|private|api_?key|auth", re.IGNORECASE)
+_SECRET: Final = re.compile(
+    r"pass|pwd|(?:\b|_)pw\b|secret|token|credential|private|api_?key|auth", re.IGNORECASE
+)
 # In the value of another: of one that is a list of parameters itself (`odbc_connect=…;PWD%3D…`).
 _SECRET_WITHIN: Final = re.compile(rf"(?:{_SECRET.pattern})[^=]*=", re.IGNORECASE)
 

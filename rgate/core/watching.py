@@ -289,6 +289,7 @@ class Watching:
             self.known.unanswered(identity)
         self._unsure.clear()
         self._pending.clear()
+        self._unexplained = None
         self._commands.append(Close())
         reached = self.knowledge.docker is not Connection.NEVER
         self.error = error

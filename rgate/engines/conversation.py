@@ -60,7 +60,7 @@ def connect(sending: Sending, crowd: Crowd) -> socket.socket:
                     sock.close()
                     raise ClientGone
                 error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if ready else errno.ETIMEDOUT
-            if not error and is_itself(sock.getsockname(), address):
+            if not error and is_itself(sock.getsockname(), _peer(sock)):
                 error = errno.ECONNREFUSED
             text = (
                 late_to_accept(sending.connect_within_s) if error == errno.ETIMEDOUT else os.strerror(error)
@@ -78,6 +78,14 @@ def connect(sending: Sending, crowd: Crowd) -> socket.socket:
         log.exception("connecting to %s failed", sending.address)
         text = why_refused(defect)
     raise UpstreamFailed(failure, sent=False, waited_s=time.monotonic() - began_s, text=text)
+
+
+def _peer(sock: socket.socket) -> object:
+    """Return the address at the other end; None where it has gone already."""
+    try:
+        return sock.getpeername()
+    except OSError:
+        return None
 
 
 class Conversation:

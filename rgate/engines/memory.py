@@ -1,7 +1,6 @@
 """Memory that nobody uses any more, given back to the system."""
 
 import contextlib
-import ctypes
 from typing import Final
 
 GIVE_BACK_S: Final = 60.0
@@ -14,5 +13,7 @@ def give_back() -> None:
     By itself glibc gives back only what is free at the end of a heap. What threads leave free in between adds
     up over hours: 26 MiB beside 24 that were used, after ten minutes of mixed traffic.
     """
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
         ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(0))

@@ -126,7 +126,10 @@ class _Connection(HTTPConnection):
             self.sock = self.counted.made(self, sending)
             sending.accepted(time.monotonic() - began_s)
             if sending.stays_open_s and poll({self.sock.fileno(): select.POLLIN}, sending.stays_open_s):
+                spoke = _has_spoken(self.sock)
                 self.close()
+                if spoke:
+                    raise UpstreamFailed(Failure.BAD_RESPONSE, sent=False)
                 raise UpstreamFailed(Failure.CLOSED_EARLY, sent=False, text=CLOSED_UNASKED)
         self.conversation = Conversation(self.sock, sending, reused=reused)
 
@@ -146,6 +149,14 @@ class _Connection(HTTPConnection):
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]
         """Return what the pool takes for a response: ours is read from the conversation."""
         return HTTPResponse(preload_content=False)
+
+
+def _has_spoken(sock: socket.socket) -> bool:
+    """Whether anything came on *sock*, of which it is known that it came or that the connection ended."""
+    try:
+        return bool(sock.recv(1, socket.MSG_PEEK))
+    except OSError:  # a reset
+        return False
 
 
 class _Made:
@@ -236,6 +247,10 @@ class _Pool(HTTPConnectionPool):
     def _get_conn(self, timeout: float | None = None) -> Any:
         self.used_s = time.monotonic()
         return super()._get_conn(timeout)
+
+    def _put_conn(self, conn: Any) -> None:
+        self.used_s = time.monotonic()
+        super()._put_conn(conn)
 
 
 class _Adapter(HTTPAdapter):

@@ -310,22 +310,27 @@ class _Threads:
         self._resting: list[queue.SimpleQueue[Callable[[], None]]] = []
         self._late: deque[Callable[[], None]] = deque()  # what waits for a thread
 
-    def run(self, work: Callable[[], None]) -> bool:
-        """Have *work* done, now; False: once a thread is free, as the system gives no more."""
+    def run(self, work: Callable[[], None], *, is_late: bool = False) -> bool:
+        """Have *work* done, now; False: once a thread is free, as the system gives no more. *is_late*: before
+        all that waits for that.
+        """
         try:
             self._resting.pop().put(work)
         except IndexError:
             try:
                 threading.Thread(target=self._run, args=(work,), name="rgate-request", daemon=True).start()
             except RuntimeError:
-                self._late.append(work)
+                if is_late:
+                    self._late.appendleft(work)
+                else:
+                    self._late.append(work)
                 return False
         return True
 
     def run_late(self) -> None:
         """Have that done for which there was no thread. To be called now and then: all may have ended."""
         with contextlib.suppress(IndexError):
-            while self.run(self._late.popleft()):
+            while self.run(self._late.popleft(), is_late=True):
                 pass
 
     def _run(self, work: Callable[[], None]) -> None:

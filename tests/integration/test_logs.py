@@ -130,7 +130,7 @@ def test_a_reader_of_the_access_log_that_stalls_holds_up_no_end(
             began_s = time.monotonic()
             gateway.send_signal(signal.SIGTERM)
             assert gateway.exit_status() == 0
-            assert time.monotonic() - began_s < 1 + 2
+            assert time.monotonic() - began_s < 1 + 5
     os.close(keeper)
 
 

@@ -33,8 +33,8 @@ from rgate.core.patience import (
 )
 from rgate.core.problem import OwnResponse, OwnStream
 from rgate.core.succession import Listeners
-from rgate.engines.asyncio_engine import answering, tunnel
-from rgate.engines.asyncio_engine.client import Client
+from rgate.engines.asyncio_engine import answering, answers, tunnel
+from rgate.engines.asyncio_engine.client import Client, Lingering
 from rgate.engines.asyncio_engine.engine import Acceptor
 from rgate.engines.asyncio_engine.ports import NS
 from rgate.engines.asyncio_engine.shared import request_ids
@@ -960,6 +960,32 @@ def test_a_client_that_reads_the_last_of_its_response_slowly_gets_it_whole(pair:
     assert linger == struct.pack("ii", 1, 0), "by a reset, as it may have no other way to tell"
 
 
+def test_a_client_that_reads_slowly_is_let_read_behind_the_last_answer_too(pair: Pair) -> None:
+    pair.ask(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n\r\n"))  # something is left unread
+    pair.to_client.unwritten = 100_000
+    pair.answer(ANSWER)
+    assert isinstance(pair.client.work, Lingering)
+    pair.client.work._until_ns = 0
+    for pair.to_client.unwritten in (90_000, 80_000, 10):
+        pair.client.expired()
+    assert not pair.to_client.was_aborted
+    pair.client.expired()
+    assert pair.to_client.was_aborted
+    linger = pair.to_client.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+    assert linger == struct.pack("ii", 1, 0), "by a reset, so that it does not look whole"
+
+
+def test_a_client_that_read_its_last_response_a_moment_late_holds_up_no_drain(pair: Pair) -> None:
+    pair.ask(GET)
+    pair.answer(ANSWER)
+    pair.client.shared.draining = True
+    for pair.to_client.unwritten in (90_000, 10):
+        pair.client.deadline_ns = 0
+        pair.client.expired()
+    assert isinstance(pair.client.work, Lingering)
+    assert pair.to_client.at_end
+
+
 def test_an_upstream_that_does_not_go_on_with_its_response_is_cut(pair: Pair) -> None:
     pair.ask(GET)
     pair.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
@@ -1180,3 +1206,31 @@ def test_an_empty_line_is_not_the_beginning_of_the_request_behind_it(pair: Pair)
     before_ns = time.monotonic_ns()
     pair.client.data_received(b"GET")
     assert pair.client.began_ns >= before_ns
+
+
+def test_pages_have_their_threads_again_after_a_moment_in_which_the_system_gave_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def gives_none(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    threads, done = answers._Threads(4), threading.Semaphore(0)
+    with monkeypatch.context() as threadless:
+        threadless.setattr(threading.Thread, "start", gives_none)
+        with pytest.raises(RuntimeError):
+            threads.run(done.release)
+    threads.run(done.release)
+    assert done.acquire(timeout=5)
+    with monkeypatch.context() as threadless:
+        threadless.setattr(threading.Thread, "start", gives_none)
+        for _ in range(6):
+            threads.run(done.release)
+    assert all(done.acquire(timeout=5) for _ in range(6))
+    together = threading.Barrier(5)  # four that work at once, and this one
+
+    def meet() -> None:
+        together.wait(5)
+
+    for _ in range(4):
+        threads.run(meet)
+    together.wait(5)

@@ -144,6 +144,7 @@ def test_a_pipe_whose_writer_says_nothing_or_comes_to_no_end_is_not_waited_for_f
         os.close(writer)
 
 
+@pytest.mark.clause("8.check.pipe")
 def test_what_comes_through_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     pipe = tmp_path / "c.yml"
     os.mkfifo(pipe)
@@ -169,7 +170,7 @@ def test_what_comes_through_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
         "postgresql:/u:hush@h/d",
         "{path: 'postgresql+psycopg//u:hush@h/d'}",
         "{path: 'u:x@hush@h/d'}",
-        "{path: 'x://h/d?pw=hush'}",
+        "{path: 'x://h/d?db_pw=hush'}",
         "{path: 'x://h/d?dbname=postgresql%3A%2F%2Fu%3Ahush%40h%2Fd'}",
     ],
 )

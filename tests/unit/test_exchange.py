@@ -129,7 +129,10 @@ class Exchanges(RuleBasedStateMachine):
             assert (step.candidate, step.tried) == (asked.attempt.candidate, asked.attempt.tried)
             assert not asked.attempt.fresh, "a stale connection is replaced once"
         else:
-            assert failure in (Failure.REFUSED, Failure.CLOSED_EARLY), "nothing else is tried again"
+            unasked = failure is Failure.BAD_RESPONSE and asked.attempt.candidate not in asked.was_sent_to
+            assert unasked or failure in (Failure.REFUSED, Failure.CLOSED_EARLY), (
+                "nothing else is tried again"
+            )
             assert step.tried == (*asked.attempt.tried, step.candidate)
             assert len(set(step.tried)) == len(step.tried), "no candidate is tried twice"
         if asked.was_sent_to:
@@ -355,6 +358,18 @@ def test_a_post_that_was_sent_is_not_repeated(failure: Failure, reason: Reason, 
 def test_a_time_out_or_a_bad_response_is_final(failure: Failure) -> None:
     exchange = exchange_of(3)
     assert isinstance(exchange.after(first(exchange), failure, 0.0, repeatable=True), Problem)
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_one_that_spoke_before_it_was_asked_is_followed_by_another(repeatable: bool) -> None:
+    exchange = exchange_of(2)
+    step: Attempt | Problem = first(exchange)
+    for number in (1, 2):
+        assert isinstance(step, Attempt)
+        assert step.number == number
+        step = exchange.after(step, Failure.BAD_RESPONSE, 0.0, repeatable=repeatable, sent=False)
+    assert isinstance(step, Problem)
+    assert step.reason is Reason.BAD_RESPONSE
 
 
 @pytest.mark.parametrize("number", [3, 4])

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -210,6 +211,30 @@ def test_where_the_system_gives_no_thread_requests_wait_for_one(
     assert [record.getMessage() for record in caplog.records] == [
         "the system gives no more threads: raise the limit on processes, or lower limits.connections"
     ]
+
+
+def test_who_waits_for_a_thread_is_served_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts, order, done = threading.Thread.start, list[int](), threading.Semaphore(0)
+
+    def work(number: int) -> None:
+        order.append(number)
+        done.release()
+
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    threads = wsgi_server._Threads()
+    monkeypatch.setattr(threading.Thread, "start", start)
+    for number in range(4):
+        assert not threads.run(partial(work, number))
+    for _ in range(3):
+        threads.run_late()
+    monkeypatch.setattr(threading.Thread, "start", starts)
+    goes_on = threading.Event()
+    assert threads.run(goes_on.wait)  # type: ignore[arg-type]  # what it returns is not looked at
+    goes_on.set()
+    assert all(done.acquire(timeout=5) for _ in range(4))
+    assert order == [0, 1, 2, 3]
 
 
 def test_where_no_thread_is_left_at_all_requests_wait_until_the_system_gives_one(

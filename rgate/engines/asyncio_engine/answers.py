@@ -135,6 +135,8 @@ class _Threads:
         self._made = 0
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._spare = threading.Semaphore(0)
+        self._owed = 0  # pieces of work that wait though no thread was spare or made for them
+        self._owing = threading.Lock()
 
     def run(self, work: Callable[[], None]) -> None:
         """Have *work* done, behind what is waiting. For one thread to call.
@@ -148,12 +150,17 @@ class _Threads:
             except RuntimeError:
                 if not self._made:
                     raise
+                with self._owing:
+                    self._owed += 1
         self._work.put(work)
 
     def _run(self) -> None:
         while True:
             self._work.get()()
-            self._spare.release()
+            with self._owing:
+                is_owed, self._owed = self._owed > 0, max(0, self._owed - 1)
+            if not is_owed:
+                self._spare.release()
 
 
 class _Page:

@@ -149,11 +149,17 @@ class Client(asyncio.Protocol):
 
     def let_read(self) -> None:
         """Wait on for a client that reads its last response, though slowly; who reads no more has left."""
-        before, self._unwritten = self._unwritten, self.transport.get_write_buffer_size()
-        if self._unwritten != before:
-            self.deadline_ns = time.monotonic_ns() + IDLE_NS
-        else:
+        if not self.reads():
             self.reset()
+        elif self.work is None and self.shared.draining and not self.transport.is_closing():
+            self.linger()
+        else:
+            self.deadline_ns = time.monotonic_ns() + IDLE_NS
+
+    def reads(self) -> bool:
+        """Whether it has taken anything of what is unwritten since this was asked last."""
+        before, self._unwritten = self._unwritten, self.transport.get_write_buffer_size()
+        return self._unwritten != before
 
     # What a request's work asks for.
 
@@ -368,12 +374,15 @@ class Lingering:
         """End the connection, but for a client that has not read its last response yet: that has as long as
         any.
         """
-        unwritten = self._client.transport.get_write_buffer_size()
-        now_ns = time.monotonic_ns()
-        if unwritten and now_ns < self._until_ns:
-            self._client.deadline_ns = min(now_ns + self._between_ns, self._until_ns)
+        client, now_ns = self._client, time.monotonic_ns()
+        if not client.transport.get_write_buffer_size():
+            client.transport.abort()
+        elif client.reads():
+            client.deadline_ns = now_ns + self._between_ns
+        elif now_ns < self._until_ns:
+            client.deadline_ns = min(now_ns + self._between_ns, self._until_ns)
         else:
-            self._client.transport.abort()
+            client.reset()
 
     def stopped(self) -> None:
         self._client.transport.abort()
