@@ -35,6 +35,9 @@ class Transport:
     def close(self) -> None:
         pass
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
 
 @pytest.fixture
 def broken() -> Gateway:
