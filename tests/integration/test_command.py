@@ -142,7 +142,7 @@ def test_a_signal_ends_it_with_0_before_it_has_read_its_configuration(
     ):
         # A signal right before it begins to read would be noticed behind that.
         asleep = Path(f"/proc/{process.pid}/wchan")
-        wait_until(asleep.read_text, lambda where: "pipe_read" in where, within_s=10)
+        wait_until(asleep.read_text, lambda where: "poll" in where, within_s=10)
         process.send_signal(number)
         _, errors = process.communicate(timeout=CALL_TIMEOUT_S)
     assert process.returncode == 0
