@@ -113,7 +113,11 @@ def test_a_full_disk_under_the_access_log_is_told_of_once_and_requests_go_on(tmp
 
 
 @pytest.mark.clause("10.logs.lost", "1.options.drain")
-@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one process", "workers"])
+@pytest.mark.parametrize(
+    "options",
+    [(), pytest.param(("--workers", "2"), marks=pytest.mark.slow)],
+    ids=["one process", "workers"],
+)
 def test_a_reader_of_the_access_log_that_stalls_holds_up_no_end(
     backend: Backend, tmp_path: Path, options: tuple[str, ...]
 ) -> None:

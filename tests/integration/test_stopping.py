@@ -133,7 +133,7 @@ threading.Thread.start = few
 
 @pytest.mark.clause("8.stop.drain", "1.exit.signal")
 @pytest.mark.both_engines
-@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one process", "workers"])
+@workers
 def test_what_is_under_way_is_finished_though_the_system_gives_no_more_threads(
     backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
