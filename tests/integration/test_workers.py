@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,18 +172,27 @@ def test_a_database_that_cannot_be_used_is_told_of_once(backend: Backend, tmp_pa
     assert ended.stderr.count("rgate:") == 1
 
 
-def test_a_worker_that_is_killed_before_it_is_ready_ends_all_with_1(
-    backend: Backend, tmp_path: Path, engine: str
-) -> None:
+@contextlib.contextmanager
+def starting(backend: Backend, directory: Path, engine: str) -> Iterator[subprocess.Popen[str]]:
+    """Start two workers for a Docker that never answers; the first has asked it, the second is started when
+    that is ready.
+    """
     config = backend.config()
     config["backends"] = [{"name": "api", "match_labels": ["app_name=none"]}]
-    write_config(tmp_path, config)
+    write_config(directory, config)
     options = ("--engine", engine, "--workers", "2")
     with (
         frozen_docker() as docker,
-        started(*options, cwd=tmp_path, environment=docker.environment) as process,
+        started(*options, cwd=directory, environment=docker.environment) as process,
     ):
-        docker.wait_until_asked()  # by the first worker; the second is started when that is ready
+        docker.wait_until_asked()
+        yield process
+
+
+def test_a_worker_that_is_killed_before_it_is_ready_ends_all_with_1(
+    backend: Backend, tmp_path: Path, engine: str
+) -> None:
+    with starting(backend, tmp_path, engine) as process:
         (worker,) = workers_of(process.pid)
         os.kill(worker, signal.SIGKILL)
         _, errors = process.communicate(timeout=10)
@@ -194,15 +204,7 @@ def test_a_worker_that_is_killed_before_it_is_ready_ends_all_with_1(
 def test_where_one_cannot_start_and_another_hangs_all_end(
     backend: Backend, tmp_path: Path, engine: str
 ) -> None:
-    config = backend.config()
-    config["backends"] = [{"name": "api", "match_labels": ["app_name=none"]}]
-    write_config(tmp_path, config)
-    options = ("--engine", engine, "--workers", "2")
-    with (
-        frozen_docker() as docker,
-        started(*options, cwd=tmp_path, environment=docker.environment) as process,
-    ):
-        docker.wait_until_asked()
+    with starting(backend, tmp_path, engine) as process:
         first, second = wait_until(
             lambda: workers_of(process.pid), lambda workers: len(workers) == 2, within_s=20
         )
@@ -218,15 +220,7 @@ def test_where_one_cannot_start_and_another_hangs_all_end(
 def test_a_reload_that_is_asked_for_as_workers_start_is_done_once_they_have(
     backend: Backend, tmp_path: Path, engine: str
 ) -> None:
-    config = backend.config()
-    config["backends"] = [{"name": "api", "match_labels": ["app_name=none"]}]
-    write_config(tmp_path, config)
-    options = ("--engine", engine, "--workers", "2")
-    with (
-        frozen_docker() as docker,
-        started(*options, cwd=tmp_path, environment=docker.environment) as process,
-    ):
-        docker.wait_until_asked()
+    with starting(backend, tmp_path, engine) as process:
         process.send_signal(signal.SIGHUP)
         assert process.stderr is not None
         assert any("reloaded config.yml" in line for line in process.stderr)  # as far as it has come

@@ -39,6 +39,7 @@ from rgate.engines.asyncio_engine.engine import Acceptor
 from rgate.engines.asyncio_engine.ports import NS
 from rgate.engines.asyncio_engine.shared import request_ids
 from rgate.web.pages import Web
+from tests.threadless import gives_none
 from tests.unit.asyncio_pair import (
     ANSWER,
     CANDIDATE,
@@ -939,6 +940,13 @@ def test_a_client_that_does_not_read_its_response_any_more_has_left(pair: Pair) 
     assert outcomes(pair) == [(499, "client_closed", False)]
 
 
+def ends_by_a_reset(pair: Pair) -> bool:
+    """Whether the end of the client's connection is a reset."""
+    to_client = pair.to_client.get_extra_info("socket")
+    linger: bytes = to_client.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+    return linger == struct.pack("ii", 1, 0)
+
+
 @pytest.mark.parametrize("then", ["it waits", "it asks again", "it is closed"])
 def test_a_client_that_reads_the_last_of_its_response_slowly_gets_it_whole(pair: Pair, then: str) -> None:
     # It was thrown away a minute after it was written, however its client read.
@@ -956,8 +964,7 @@ def test_a_client_that_reads_the_last_of_its_response_slowly_gets_it_whole(pair:
     assert not pair.to_client.was_aborted
     pair.client.expired()
     assert pair.to_client.was_aborted
-    linger = pair.to_client.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
-    assert linger == struct.pack("ii", 1, 0), "by a reset, as it may have no other way to tell"
+    assert ends_by_a_reset(pair), "as it may have no other way to tell"
 
 
 def test_a_client_that_reads_slowly_is_let_read_behind_the_last_answer_too(pair: Pair) -> None:
@@ -971,8 +978,7 @@ def test_a_client_that_reads_slowly_is_let_read_behind_the_last_answer_too(pair:
     assert not pair.to_client.was_aborted
     pair.client.expired()
     assert pair.to_client.was_aborted
-    linger = pair.to_client.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
-    assert linger == struct.pack("ii", 1, 0), "by a reset, so that it does not look whole"
+    assert ends_by_a_reset(pair), "so that it does not look whole"
 
 
 def test_a_client_that_read_its_last_response_a_moment_late_holds_up_no_drain(pair: Pair) -> None:
@@ -1211,9 +1217,6 @@ def test_an_empty_line_is_not_the_beginning_of_the_request_behind_it(pair: Pair)
 def test_pages_have_their_threads_again_after_a_moment_in_which_the_system_gave_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def gives_none(_thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
     threads, done = answers._Threads(4), threading.Semaphore(0)
     with monkeypatch.context() as threadless:
         threadless.setattr(threading.Thread, "start", gives_none)

@@ -8,6 +8,7 @@ import pytest
 
 from rgate.cli.running import _Beside
 from rgate.cli.signals import REPLACED
+from tests.threadless import gives_none
 
 
 class Told:
@@ -21,11 +22,6 @@ class Told:
 
     def tell_done(self) -> None:
         self.done.set()
-
-
-def gives_none(_thread: threading.Thread) -> None:
-    """Start no thread, as the system refuses one."""
-    raise RuntimeError("can't start new thread")
 
 
 @pytest.mark.clause("8.stop.second", "8.restart.replace")

@@ -15,6 +15,7 @@ from rgate.stats.live_file import Counts
 from rgate.stats.queries import Answer, Queries, Read
 from rgate.stats.reading import EVER, Known, Moment, State, Wanted, Window
 from rgate.stats.store import StoreUnavailableError
+from tests.threadless import gives_none
 
 A, B = Label("/a", "a", "a-1", 200, False), Label("/b", "b", "b-1", 503, True)
 NOW = 1000
@@ -214,9 +215,6 @@ def test_one_that_takes_long_but_shows_signs_of_life_is_waited_for() -> None:
 def test_one_that_the_system_gave_no_thread_for_is_asked_once_it_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def gives_none(_thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
     database = Database()
     database.folds = [("live", 1, NOW, A)]
     with queries_of(database.read) as queries:

@@ -21,6 +21,7 @@ from rgate.engines.crowd import Crowd
 from rgate.engines.wsgi_connection import Service
 from rgate.engines.wsgi_server import WsgiServer
 from tests.kept_records import KeptRecords
+from tests.threadless import gives_none
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], list[bytes]]
 Serve = Callable[[Application], "Served"]
@@ -195,7 +196,7 @@ def test_where_the_system_gives_no_thread_requests_wait_for_one(
     def start(thread: threading.Thread) -> None:
         if thread.name == "rgate-request":
             refused.release()
-            raise RuntimeError("can't start new thread")
+            gives_none(thread)
         starts(thread)
 
     first = served.client()
@@ -220,11 +221,8 @@ def test_who_waits_for_a_thread_is_served_in_order(monkeypatch: pytest.MonkeyPat
         order.append(number)
         done.release()
 
-    def start(_thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
     threads = wsgi_server._Threads()
-    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(threading.Thread, "start", gives_none)
     for number in range(4):
         assert not threads.run(partial(work, number))
     for _ in range(3):
@@ -245,7 +243,7 @@ def test_where_no_thread_is_left_at_all_requests_wait_until_the_system_gives_one
     def start(thread: threading.Thread) -> None:
         if thread.name == "rgate-request":
             refused.set()
-            raise RuntimeError("can't start new thread")
+            gives_none(thread)
         starts(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start)
