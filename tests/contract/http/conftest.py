@@ -92,23 +92,35 @@ def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="session")
-def limited(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """Return a second one, with limits on bodies and connections, and peers that it trusts and allows."""
+def with_limits(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     directory = tmp_path_factory.mktemp(gateway.name)
-    limited = _started(_gateway(gateway.name, Site(limited=True), directory))
-    yield limited
-    limited.stop()
+    with_limits = _started(_gateway(gateway.name, Site(limited=True), directory))
+    yield with_limits
+    with_limits.stop()
+
+
+@pytest.fixture
+def limited(with_limits: Gateway) -> Iterator[Gateway]:
+    """Return a second one, with limits on bodies and connections, and peers that it trusts and allows."""
+    yield with_limits
+    with_limits.close_clients()
 
 
 @pytest.fixture(scope="session")
-def hosting(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """Return a third one, whose routes are for some hosts and not for others."""
+def with_hosts(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     if gateway.lacks & HOST_KINDS.keys():
         pytest.skip(f"{gateway.name} cannot be set to have such routes")
     directory = tmp_path_factory.mktemp(gateway.name)
-    hosting = _started(_gateway(gateway.name, Site(HOST_KINDS), directory))
-    yield hosting
-    hosting.stop()
+    with_hosts = _started(_gateway(gateway.name, Site(HOST_KINDS), directory))
+    yield with_hosts
+    with_hosts.stop()
+
+
+@pytest.fixture
+def hosting(with_hosts: Gateway) -> Iterator[Gateway]:
+    """Return a third one, whose routes are for some hosts and not for others."""
+    yield with_hosts
+    with_hosts.close_clients()
 
 
 class Launch(Protocol):

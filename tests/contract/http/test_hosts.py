@@ -16,10 +16,9 @@ Lanes = dict[str, Lane]
 
 
 @pytest.fixture
-def guest(hosting: Gateway) -> Iterator[Wire]:
+def guest(hosting: Gateway) -> Wire:
     """Return a connection to the gateway whose routes are for some hosts."""
-    yield hosting.client()
-    hosting.close_clients()
+    return hosting.client()
 
 
 @pytest.fixture
@@ -29,7 +28,6 @@ def lanes(hosting: Gateway) -> Iterator[Lanes]:
     yield taken
     for lane in taken.values():
         lane.close()
-    hosting.close_clients()
 
 
 def _taken_by(client: Wire, lanes: Lanes, request: bytes) -> str:

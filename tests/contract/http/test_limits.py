@@ -139,7 +139,6 @@ def test_while_all_have_a_request_under_way_no_connection_is_accepted(limited: G
         answer(clients[0], upstreams[0], b"GET")
 
     assert answer(late, lane.accept(), b"GET").response.content == b"ok"
-    limited.close_clients()
 
 
 def _all_clients(gateway: Gateway) -> tuple[list[Wire], Wire]:
@@ -172,6 +171,7 @@ def test_at_the_limit_the_connections_idle_longest_are_closed_for_new_ones(
     limited: Gateway, sent: str
 ) -> None:
     clients, used_last = _all_clients(limited)
+    everyone = [*clients, used_last]
     for client in clients:
         client.send({"nothing": b"", "half a head": b"GET / HT", "a request": get(b"/nowhere")}[sent])
         if sent == "a request":
@@ -182,12 +182,13 @@ def test_at_the_limit_the_connections_idle_longest_are_closed_for_new_ones(
         late = limited.client()
         late.send(get(b"/nowhere"))
         assert late.read_response(within_s=DEADLINE_S).content
-    closed = [client for client in clients if client.is_readable()]
+        everyone.append(late)
+    closed = [client for client in everyone if client.is_readable()]
     assert [client.outlast() for client in closed] == ["a FIN"] * 3
-    # Threads take half a head, and give back a connection that they answered, in nearly any order.
-    oldest = {"nothing": clients[:3], "half a head": clients, "a request": clients[:6]}[sent]
+    # Threads give back what they answered in nearly the order of that, and take half a head when they can.
+    in_threads = {"half a head": everyone, "a request": clients[:6]} if limited.name == "flask" else {}
+    oldest = in_threads.get(sent, clients[:3])
     assert [client for client in closed if client not in oldest] == []
-    limited.close_clients()
 
 
 @clause("2.limits.idle", own_choice="others refuse or close connections over the limit")
@@ -202,7 +203,6 @@ def test_a_connection_that_was_busy_last_outlives_those_that_were_not(limited: G
     [closed] = [client for client in (another, *clients) if client.is_readable()]
     assert closed in clients[1:4]  # threads give connections back in nearly the order of their answers
     assert closed.outlast() == "a FIN"
-    limited.close_clients()
 
 
 @clause("2.limits.header_bytes", "6.answers.bad_response")
