@@ -17,7 +17,7 @@ import pytest
 from tests.contract.http.clauses import CLAUSE, LACKING, Capability
 from tests.contract.http.gateways import PLAIN_ASYNCIO, Gateway, Rgate
 from tests.contract.http.peers import PEERS
-from tests.contract.http.site import HOST_KINDS, KINDS, Lane, Site
+from tests.contract.http.site import FEW, HOST_KINDS, KINDS, Kind, Lane, Site
 from tests.contract.http.wire import Wire
 
 DESCRIPTORS = 8192  # each lane listens
@@ -91,12 +91,15 @@ def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     gateway.stop()
 
 
+def _another(gateway: Gateway, site: Site, directories: pytest.TempPathFactory) -> Iterator[Gateway]:
+    another = _started(_gateway(gateway.name, site, directories.mktemp(gateway.name)))
+    yield another
+    another.stop()
+
+
 @pytest.fixture(scope="session")
 def with_limits(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    directory = tmp_path_factory.mktemp(gateway.name)
-    with_limits = _started(_gateway(gateway.name, Site(limited=True), directory))
-    yield with_limits
-    with_limits.stop()
+    yield from _another(gateway, Site(limited=True), tmp_path_factory)
 
 
 @pytest.fixture
@@ -110,10 +113,7 @@ def limited(with_limits: Gateway) -> Iterator[Gateway]:
 def with_hosts(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     if gateway.lacks & HOST_KINDS.keys():
         pytest.skip(f"{gateway.name} cannot be set to have such routes")
-    directory = tmp_path_factory.mktemp(gateway.name)
-    with_hosts = _started(_gateway(gateway.name, Site(HOST_KINDS), directory))
-    yield with_hosts
-    with_hosts.stop()
+    yield from _another(gateway, Site(HOST_KINDS), tmp_path_factory)
 
 
 @pytest.fixture
@@ -121,6 +121,25 @@ def hosting(with_hosts: Gateway) -> Iterator[Gateway]:
     """Return a third one, whose routes are for some hosts and not for others."""
     yield with_hosts
     with_hosts.close_clients()
+
+
+@pytest.fixture(scope="session")
+def with_few_routes(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    yield from _another(gateway, Site(_few_of("single", "enveloped")), tmp_path_factory)
+
+
+@pytest.fixture
+def counted(with_few_routes: Gateway) -> Iterator[Gateway]:
+    """Return a fourth one, whose figures tell of each route, however many cases the others have a minute.
+
+    Each case waits until its requests are in the figures: they are in no later one's.
+    """
+    yield with_few_routes
+    with_few_routes.close_clients()
+
+
+def _few_of(*kinds: str) -> dict[str, Kind]:
+    return {name: replace(KINDS[name], number=FEW) for name in kinds}
 
 
 class Launch(Protocol):

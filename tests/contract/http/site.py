@@ -84,7 +84,7 @@ HOST_KINDS = {
     "one_host": Kind(16, host="only.example"),
     "root": Kind(4, strip_prefix=True, prefix="/", host="root-{}.example"),
 }
-_FEW = 100  # the most lanes of one kind that a gateway has which serves few cases
+FEW = 100  # the most lanes of one kind that a gateway has which serves few cases
 
 
 class Lane:
@@ -161,7 +161,7 @@ class Site:
     ) -> None:
         self.limited = limited
         self.settings = settings
-        most = _FEW if limited else 1 << 16
+        most = FEW if limited else 1 << 16
         self._free = {
             name: [_lane(name, kind, number) for number in range(min(kind.number, most))]
             for name, kind in kinds.items()

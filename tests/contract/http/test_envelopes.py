@@ -310,19 +310,18 @@ def _broken(client: Wire, lane: Lane, rest: bytes, how: str) -> None:
 
 @clause("6.broken.envelope", own_choice=ENVELOPES)
 @pytest.mark.parametrize(("rest", "how"), BROKEN.values(), ids=BROKEN)
-def test_a_response_that_breaks_off_is_502_bad_response(
-    gateway: Gateway, client: Wire, enveloped: Lane, rest: bytes, how: str
-) -> None:
+def test_a_response_that_breaks_off_is_502_bad_response(counted: Gateway, rest: bytes, how: str) -> None:
+    client, enveloped = counted.client(), counted.lane("enveloped")
     _broken(client, enveloped, rest, how)
 
     response = client.read_response()
-    gateway.check_answer(response, 502, "bad_response")
+    counted.check_answer(response, 502, "bad_response")
     assert response.values(b"content-type") == [b"application/problem+json"]
     # The connection goes on, and the request is counted once, as what the client saw.
     assert _embedded(_answered(client, enveloped, _response(b"abc", b"text/plain"))) == "abc"
     route = enveloped.path.decode()
-    wait_until(lambda: gateway.figures("route")[route]["success"] == 1, DEADLINE_S, "the second request")
-    assert gateway.figures("route")[route] == {"success": 1, "error": 1}
+    wait_until(lambda: counted.figures("route")[route]["success"] == 1, DEADLINE_S, "the second request")
+    assert counted.figures("route")[route] == {"success": 1, "error": 1}
 
 
 @clause("6.client.malformed", "6.client.closed", own_choice=ENVELOPES)

@@ -443,8 +443,12 @@ def test_a_backends_own_error_is_no_failure(client: Wire, pair: Lane, status: by
     assert pair.is_unvisited()
 
 
+def _figures(gateway: Gateway, lane: Lane) -> dict[str, int]:
+    return gateway.figures("route").get(lane.path.decode(), {"success": 0, "error": 0})
+
+
 def _errors(gateway: Gateway, lane: Lane) -> int:
-    return gateway.figures("route").get(lane.path.decode(), {}).get("error", 0)
+    return _figures(gateway, lane)["error"]
 
 
 @clause(
@@ -452,27 +456,25 @@ def _errors(gateway: Gateway, lane: Lane) -> int:
 )
 @pytest.mark.parametrize("how", ["a FIN", "a RST"])
 @pytest.mark.parametrize("content", [b"", b"abc"], ids=["GET", "POST"])
-def test_a_client_that_goes_away_counts_as_499(
-    gateway: Gateway, client: Wire, backend: Lane, how: str, content: bytes
-) -> None:
-    before = gateway.figures("status").get("499", {"error": 0})["error"]
+def test_a_client_that_goes_away_counts_as_499(counted: Gateway, how: str, content: bytes) -> None:
+    client, backend = counted.client(), counted.lane()
+    before = counted.figures("status").get("499", {"error": 0})["error"]
     upstream = _asked(client, backend, post(backend.path, content) if content else get(backend.path))
     client.end_writing() if how == "a FIN" else client.reset()
     upstream.outlast()
 
-    assert wait_until(lambda: _errors(gateway, backend), DEADLINE_S, "the request in the figures") == 1
-    assert gateway.figures("status")["499"] == {"success": 0, "error": before + 1}
+    assert wait_until(lambda: _errors(counted, backend), DEADLINE_S, "the request in the figures") == 1
+    assert counted.figures("status")["499"] == {"success": 0, "error": before + 1}
 
 
 @clause("6.gone.pipelined", own_choice="the figures are rgate's")
-def test_requests_behind_the_one_that_a_client_left_are_not_counted(
-    gateway: Gateway, client: Wire, backend: Lane
-) -> None:
+def test_requests_behind_the_one_that_a_client_left_are_not_counted(counted: Gateway) -> None:
+    client, backend = counted.client(), counted.lane()
     upstream = _asked(client, backend, get(backend.path) * 5)
     client.close()
     upstream.outlast()
 
-    assert wait_until(lambda: _errors(gateway, backend), DEADLINE_S, "the request in the figures") == 1
-    with gateway.client() as other:
-        exchange(other, backend, get(backend.path))
-    assert gateway.figures("route")[backend.path.decode()] == {"success": 1, "error": 1}
+    assert wait_until(lambda: _errors(counted, backend), DEADLINE_S, "the request in the figures") == 1
+    exchange(counted.client(), backend, get(backend.path))
+    wait_until(lambda: _figures(counted, backend)["success"], DEADLINE_S, "the next one in the figures")
+    assert _figures(counted, backend) == {"success": 1, "error": 1}

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.http.clauses import clause
-from tests.contract.http.gateways import Gateway
+from tests.contract.http.gateways import Gateway, wait_until
 from tests.contract.http.script import answer, exchange, get
 from tests.contract.http.site import DEFAULT_BODY, DEFAULT_STATUS, HOST_KINDS, Lane, first_of
-from tests.contract.http.wire import Wire
+from tests.contract.http.wire import DEADLINE_S, Wire
 
 SHARING = [kind for kind in HOST_KINDS if kind.startswith("hosts")]
 
@@ -193,6 +193,6 @@ def test_the_figures_call_a_route_by_its_host_and_prefix(hosting: Gateway, guest
     lane = hosting.lane("one_host")
     exchange(guest, lane, get(lane.path + b"/x", host=b"ONLY.example"))
 
-    figures = hosting.figures("route")
-
-    assert figures["only.example" + lane.path.decode()] == {"success": 1, "error": 0}
+    name = "only.example" + lane.path.decode()
+    figures = wait_until(lambda: hosting.figures("route").get(name), DEADLINE_S, "the request in the figures")
+    assert figures == {"success": 1, "error": 0}

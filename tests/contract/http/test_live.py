@@ -329,10 +329,10 @@ def test_a_page_that_does_not_read_does_not_hold_the_end(launch: Launch) -> None
 
 
 @clause("9.http.own", own_choice=OWN)
-def test_a_stream_is_neither_counted_nor_among_the_requests(gateway: Gateway) -> None:
-    before = gateway.figures("status")
-    with page_of(gateway) as page:
+def test_a_stream_is_neither_counted_nor_among_the_requests(counted: Gateway) -> None:
+    before = counted.figures("status")
+    with page_of(counted) as page:
         page.next("tick")
         identity = page.head.values(b"x-request-id")[0].decode()
-    assert gateway.figures("status") == before
-    assert gateway.requests(f"id={identity}") == []
+    assert counted.figures("status") == before
+    assert counted.requests(f"id={identity}") == []
