@@ -36,13 +36,15 @@ _NEVER_FORWARDED: Final = frozenset({b"proxy", b"http2-settings"})
 # Single-valued, and rgate's word counts: so that a user can always tell who said it.
 _OURS_IN_RESPONSES: Final = frozenset({b"x-request-id", b"x-rgate-reason"})
 _REQUEST_ID = re.compile(REQUEST_ID)
+_REQUEST_ID_FIELD: Final = frozenset({b"x-request-id"})
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ClientConnection:
-    """What a connection tells of every request on it. *trusted*: the peer is in `trusted_proxies`.
+    """What a connection tells of every request on it. *trusted*: the peer is in `trusted_proxies`, of which
+    *judged_by* are those that were in force.
 
     *before_host* and *behind_host* are the lines that every ordinary request gets, around its host.
     """
@@ -51,6 +53,7 @@ class ClientConnection:
     local_port: int
     trusted: bool = False
     peer_port: int = 0  # 0: not known
+    judged_by: Networks = field(default=(), repr=False, compare=False)
     before_host: bytes = field(init=False, repr=False)
     behind_host: bytes = field(init=False, repr=False)
 
@@ -125,8 +128,8 @@ def request_fields(head: RequestHead, client: ClientConnection, *, upgrading: bo
     made stands behind it. *upgrading*: the engine can tunnel what the client offers to switch to.
     """
     dropped = (HOP_BY_HOP | head.connection_options | _NEVER_FORWARDED) - _NEVER_DROPPED
-    if not given_request_id(head):
-        dropped |= {b"x-request-id"}
+    # Every request goes with one id, the given or a made one, whatever its Connection says.
+    dropped = dropped - _REQUEST_ID_FIELD if given_request_id(head) else dropped | _REQUEST_ID_FIELD
     kept = []
     for name, value in head.fields:
         lower = name.lower()

@@ -182,8 +182,14 @@ class Gateway:
 
     def client(self, peer: str, local_port: int, peer_port: int = 0) -> ClientConnection:
         """Return what rgate holds of a connection from the address *peer*."""
-        trusted = is_in(peer, self.config.trusted_proxies)
-        return ClientConnection(unmapped(peer), local_port, trusted, peer_port)
+        proxies = self.config.trusted_proxies
+        return ClientConnection(unmapped(peer), local_port, is_in(peer, proxies), peer_port, proxies)
+
+    def judged(self, client: ClientConnection) -> ClientConnection:
+        """Return *client* as the configuration in force has it, for a reload may change whom it trusts."""
+        if client.judged_by is self.config.trusted_proxies:
+            return client
+        return self.client(client.peer, client.local_port, client.peer_port)
 
     def own_response(
         self,
@@ -229,7 +235,7 @@ class Gateway:
 
     def stranger(self, head: RequestHead, client: ClientConnection) -> Stranger | None:
         """Return why who sent *head* may not know of them; None: it may."""
-        return why_a_stranger(head, client, self.config.admin, self._machine_name)
+        return why_a_stranger(head, self.judged(client), self.config.admin, self._machine_name)
 
 
 def _refused(request: Request) -> Problem:

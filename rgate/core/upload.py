@@ -31,6 +31,11 @@ class Upload:
         self._sent = False
 
     @property
+    def kept_bytes(self) -> int:
+        """How much of it came, framed."""
+        return self._kept_bytes
+
+    @property
     def replayable(self) -> bool:
         """Whether all that came is kept, and can be sent from its start."""
         return not self._sent or self._kept_bytes <= REPLAYABLE_BYTES

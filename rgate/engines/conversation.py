@@ -12,7 +12,6 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import Final
 
 from rgate.core.content import content_of
 from rgate.core.message import UNTIL_CLOSE, BadResponse, Fields, Refused
@@ -22,22 +21,10 @@ from rgate.core.reading import ResponseReader
 from rgate.core.reasons import Failure
 from rgate.engines.crowd import Crowd
 from rgate.engines.records import late_to_accept, why_refused
-from rgate.engines.simultaneous import is_itself
+from rgate.engines.sockets import BROKEN, ENDED, is_itself, poll, untaken_bytes
 from rgate.engines.upstream import ClientGone, Sending, UpstreamCut, UpstreamFailed
 
 log = logging.getLogger("rgate")
-
-_BROKEN: Final = select.POLLHUP | select.POLLERR
-CLIENT_ENDED: Final = getattr(select, "POLLRDHUP", 0) | _BROKEN
-
-
-def poll(wanted: dict[int, int], within_s: float) -> dict[int, int]:
-    """Return the events on descriptors, of those *wanted* and of their ends, as soon as there is any."""
-    looked_at = select.poll()
-    for descriptor, events in wanted.items():
-        if events and descriptor >= 0:
-            looked_at.register(descriptor, events)
-    return dict(looked_at.poll(max(within_s, 0) * 1000))
 
 
 def connect(sending: Sending, crowd: Crowd) -> socket.socket:
@@ -54,7 +41,7 @@ def connect(sending: Sending, crowd: Crowd) -> socket.socket:
             sock.setblocking(False)
             error = sock.connect_ex(address)
             if error == errno.EINPROGRESS:
-                wanted = {sock.fileno(): select.POLLOUT, client: CLIENT_ENDED}
+                wanted = {sock.fileno(): select.POLLOUT, client: ENDED}
                 ready = poll(wanted, until_s - time.monotonic())
                 if client in ready:
                     sock.close()
@@ -102,6 +89,7 @@ class Conversation:
         self._unsent = memoryview(b"".join((sending.request.onward, *self._content.upload.from_its_start())))
         self._is_taken = True  # by the upstream, as far as one knows
         self._moved_s = time.monotonic()
+        self._is_late = False  # what was waited for last, if it came at all
         self._send()
 
     @property
@@ -122,28 +110,38 @@ class Conversation:
         """Wait for *event* on *descriptor*; False where nothing moved in time. Raises ClientGone, Refused."""
         if self.is_answered:
             self._moved_s = time.monotonic()
+        untaken = self._untaken(descriptor, event)
         while True:
             if self._wants_content and (self._content.rest or self._client < 0):
                 self._take_content()
             is_asked = self.is_sent and not self.is_answered
             patience_s = self._timeouts.response if is_asked else self._timeouts.idle
             left_s = self._moved_s + patience_s - time.monotonic()
-            if left_s <= 0:
-                return False
             wanted = {
-                self._client: CLIENT_ENDED | (select.POLLIN if self._wants_content else 0),
+                self._client: ENDED | (select.POLLIN if self._wants_content else 0),
                 self._socket.fileno(): select.POLLOUT if self._unsent else 0,
             }
             wanted[descriptor] |= event
             ready = poll(wanted, left_s)
-            if ready.get(self._client, 0) & CLIENT_ENDED:
+            was_late, self._is_late = self._is_late, left_s <= 0
+            if self._is_late and (was_late or not ready):  # what came in time is taken, however late that is
+                before, untaken = untaken, self._untaken(descriptor, event)
+                if untaken == before:
+                    return False
+                self._moved_s = time.monotonic()  # one of them reads, though slowly
+            if ready.get(self._client, 0) & ENDED:
                 raise ClientGone
-            if ready.get(descriptor, 0) & (event | _BROKEN):
+            if ready.get(descriptor, 0) & (event | BROKEN):
                 return True
             if self._client in ready:
                 self._take_content()
             elif ready:
                 self._send()
+
+    def _untaken(self, descriptor: int, event: int) -> tuple[int, int]:
+        """Return how much those two have not taken to whom more is to be sent."""
+        to_client = untaken_bytes(descriptor) if event & select.POLLOUT else 0
+        return to_client, untaken_bytes(self._socket.fileno()) if self._unsent else 0
 
     @property
     def _wants_content(self) -> bool:

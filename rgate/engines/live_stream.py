@@ -7,7 +7,7 @@ from typing import Final
 
 from rgate.core.patience import IDLE_S
 from rgate.core.problem import OwnStream
-from rgate.engines.conversation import CLIENT_ENDED, poll
+from rgate.engines.sockets import ENDED, poll
 from rgate.telling.live import Live
 
 _LOOK_S: Final = 0.1
@@ -61,7 +61,7 @@ class StreamAnswer:
         """Wait for *event* on the client's *descriptor*; whether it came in time, and before rgate ends."""
         until_s = time.monotonic() + IDLE_S
         while not self._has_ended and time.monotonic() < until_s:
-            if ready := poll({descriptor: event | CLIENT_ENDED}, _LOOK_S):
+            if ready := poll({descriptor: event | ENDED}, _LOOK_S):
                 return bool(ready.get(descriptor, 0) & event)
         return False
 

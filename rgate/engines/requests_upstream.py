@@ -30,9 +30,10 @@ from rgate.core.message import Fields, parse_fields
 from rgate.core.onward import AFTER_A_REST, LINE_END, NEVER, Reuse, response_lines
 from rgate.core.patience import IDLE_S, MOST_POOLED, PIECE_BYTES, REST_S
 from rgate.core.reasons import Failure
-from rgate.engines.conversation import Answered, Conversation, connect, poll
+from rgate.engines.conversation import Answered, Conversation, connect
 from rgate.engines.crowd import Crowd
 from rgate.engines.records import CLOSED_UNASKED
+from rgate.engines.sockets import poll
 from rgate.engines.upstream import Sending, UpstreamFailed, UpstreamResponse
 
 log = logging.getLogger("rgate")

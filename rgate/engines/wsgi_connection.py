@@ -24,9 +24,9 @@ from rgate.core.patience import HEAD_S, IDLE_S, LAST_MOMENT_S, LINGER_S, PIECE_B
 from rgate.core.problem import OwnResponse
 from rgate.core.reading import late_head
 from rgate.core.record import RequestLog
-from rgate.engines.conversation import CLIENT_ENDED, poll
 from rgate.engines.live_stream import StreamAnswer
 from rgate.engines.records import answer_to_no_request, date
+from rgate.engines.sockets import ENDED, poll, untaken_bytes
 from rgate.engines.underway import Answer, OwnAnswer, ServedRequest
 from rgate.engines.upstream import ClientGone, RequestContent, UpstreamCut
 from rgate.web.environ import environ, own_response_of
@@ -80,8 +80,10 @@ class Connection:
             while then is Then.WAIT and not self._is_begun and not self._reader.is_empty:
                 then = self._serve_one()
             return then
-        except (ClientGone, UpstreamCut):
+        except ClientGone:
             return Then.END
+        except UpstreamCut:  # what was answered before may be under way, and a reset would overtake it
+            return Then.END if self._is_broken else Then.LINGER
         except Exception:
             log.exception("request failed")  # a defect of ours ends one connection, not the server
             return Then.END
@@ -111,6 +113,7 @@ class Connection:
         What is to be waited for is waited for without a thread: there may be many that send half a head.
         """
         reading = self._service.gateway.snapshot.reading
+        self._client = self._service.gateway.judged(self._client)
         if not self._is_begun:
             self._began_ns = time.monotonic_ns()
         data = b""
@@ -196,7 +199,7 @@ class Connection:
         for piece in stream:
             self._send(waiting + delivery.content(piece), stream.wait)
             waiting = b""
-            if poll({self.socket.fileno(): CLIENT_ENDED}, 0):
+            if poll({self.socket.fileno(): ENDED}, 0):
                 raise ClientGone
         self._send(delivery.end(()), stream.wait)
         return delivery.closes or self._service.is_draining
@@ -242,7 +245,12 @@ class Connection:
                 raise ClientGone from error
 
     def _wait(self, descriptor: int, event: int) -> bool:
-        return bool(poll({descriptor: event | CLIENT_ENDED}, IDLE_S).get(descriptor, 0) & event)
+        untaken = untaken_bytes(descriptor)
+        while not (ready := poll({descriptor: event | ENDED}, IDLE_S)):
+            before, untaken = untaken, untaken_bytes(descriptor)
+            if untaken == before:
+                return False
+        return bool(ready[descriptor] & event)
 
     # The end.
 

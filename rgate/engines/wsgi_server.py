@@ -26,10 +26,10 @@ from rgate.core.patience import (
     SUCCEEDED_MOMENT_S,
 )
 from rgate.core.succession import Listeners
-from rgate.engines.conversation import poll
 from rgate.engines.crowd import Crowd, is_lack
 from rgate.engines.last_clients import let_nobody_in
 from rgate.engines.memory import GIVE_BACK_S, give_back
+from rgate.engines.sockets import poll
 from rgate.engines.wsgi_connection import Connection, Service, Then
 
 log = logging.getLogger("rgate")

@@ -34,7 +34,7 @@ ENGINES: Final = STANDARD | {
     "rgate.engines.crowd",
     "rgate.engines.last_clients",
     "rgate.engines.records",
-    "rgate.engines.simultaneous",
+    "rgate.engines.sockets",
     "rgate.telling.live",
 }
 FLASK: Final = ENGINES | {"rgate.engines.upstream"}
@@ -103,7 +103,7 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "rgate.engines.underway": FLASK,
     "rgate.engines.plain_wsgi": SERVER | {"flask", "rgate.engines.live_stream"},
     "rgate.engines.conversation": FLASK,
-    "rgate.engines.live_stream": FLASK | {"rgate.engines.conversation"},
+    "rgate.engines.live_stream": FLASK,
     "rgate.engines.requests_upstream": FLASK | {"requests", "rgate.engines.conversation", "urllib3"},
     "rgate.engines.wsgi_connection": SERVER
     | {"rgate.engines.conversation", "rgate.engines.live_stream", "rgate.web.environ"},

@@ -744,7 +744,21 @@ def test_an_upstream_that_is_slow_with_many_small_chunks_slows_their_sender(
     assert pair.to_client.reads
 
 
-@pytest.mark.parametrize("chunks", [b"1\r\nx\r\n", CHUNKS_OF_TWO_TURNS])
+A_LARGE_CHUNK = b"%x\r\n%b\r\n" % (MOST_AHEAD + 1, b"x" * (MOST_AHEAD + 1))
+
+
+def test_a_client_that_sent_little_content_is_read_from_while_a_connection_is_made(pair: Pair) -> None:
+    # It was not seen to leave: the container was asked for nobody, and blamed.
+    pair.pool.idle.clear()
+    pair.turns.network[1] = None
+    pair.client.data_received(CHUNKED_PUT)
+    pair.client.data_received(CHUNKS_OF_TWO_TURNS)
+    assert pair.to_client.reads
+    pair.client.eof_received()
+    assert outcomes(pair) == [(499, "client_closed", False)]
+
+
+@pytest.mark.parametrize("chunks", [A_LARGE_CHUNK, A_LARGE_CHUNK + CHUNKS_OF_TWO_TURNS])
 def test_a_client_is_read_from_again_once_there_is_somebody_to_take_more(pair: Pair, chunks: bytes) -> None:
     # One whose content was whole by then was not seen to leave.
     pair.pool.idle.clear()

@@ -277,8 +277,11 @@ def test_a_request_that_somebody_forwarded_is_known(lines: tuple[bytes, ...], fi
     ],
 )
 @pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
-def test_a_request_id_is_kept_where_it_is_good(ids: list[bytes], kept: bytes | None, version: bytes) -> None:
-    asked = request(b"GET / " + version, *(b"X-Request-ID: " + one for one in ids))
+@pytest.mark.parametrize("options", [(), (b"Connection: X-Request-ID",)], ids=["", "meant for the hop"])
+def test_a_request_id_is_kept_where_it_is_good(
+    ids: list[bytes], kept: bytes | None, version: bytes, options: tuple[bytes, ...]
+) -> None:
+    asked = request(b"GET / " + version, *options, *(b"X-Request-ID: " + one for one in ids))
     found = [value for name, value in fields_of(asked.onward) if name.lower() == b"x-request-id"]
     assert found == [asked.identity]
     assert asked.identity == kept or (kept is None and asked.identity.startswith(b"id"))

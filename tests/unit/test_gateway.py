@@ -32,6 +32,19 @@ def test_an_ipv4_mapped_peer_is_written_as_ipv4(peer: str, written: str) -> None
     assert gateway.client(peer, 8080).peer == written
 
 
+def test_a_connection_is_trusted_as_the_configuration_in_force_has_it() -> None:
+    trusting = Config((), (), trusted_proxies=(ip_network("10.0.0.0/8"),))
+    gateway = Gateway(Config((), ()), {}, lambda: 0.0)
+    client = gateway.client("10.0.0.1", 8080, 1234)
+    assert gateway.judged(client) is client
+    gateway.swap(trusting, {})
+    trusted = gateway.judged(client)
+    assert trusted == ClientConnection("10.0.0.1", 8080, trusted=True, peer_port=1234)
+    assert gateway.judged(trusted) is trusted
+    gateway.swap(Config((), ()), {})
+    assert gateway.judged(trusted) == client
+
+
 def test_an_ipv4_mapped_peer_is_trusted_as_ipv4() -> None:
     config = Config((), (), trusted_proxies=(ip_network("10.0.0.0/8"),))
     gateway = Gateway(config, dict[str, BackendView](), lambda: 0.0)

@@ -148,6 +148,7 @@ class Accepting:
             self._put_off()
 
     def _close_longest_idle(self) -> bool:
+        self._shared.outbox.flush()  # a client whose response waits there counts as idle
         for _ in range(2):
             while self._longest_idle:
                 since_ns, client = self._longest_idle.popleft()

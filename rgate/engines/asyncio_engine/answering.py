@@ -10,6 +10,7 @@ from rgate.core.onward import NEVER, Response, Reuse
 from rgate.core.problem import Problem
 from rgate.core.reasons import Failure, Reason
 from rgate.engines.asyncio_engine.underway import Underway
+from rgate.engines.asyncio_engine.upstream import unwritten_bytes
 from rgate.engines.records import BROKE_OFF
 
 # Larger pieces are not copied behind the head: the kernel takes both from where they are.
@@ -152,7 +153,7 @@ class Receiving:
 
     def _not_taken(self) -> tuple[int, int]:
         to_client, to_upstream = self._underway.client.transport, self._underway.upstream.transport
-        return to_client.get_write_buffer_size(), to_upstream.get_write_buffer_size()
+        return unwritten_bytes(to_client), unwritten_bytes(to_upstream)
 
     def expired(self) -> None:
         """Take it that nothing was read or written for `idle` seconds: who reads no more has left."""

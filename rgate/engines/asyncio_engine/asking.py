@@ -12,6 +12,7 @@ from rgate.core.exchange import Attempt
 from rgate.core.fields import SWITCHING_PROTOCOLS
 from rgate.core.message import BadResponse, Refused
 from rgate.core.onward import IDEMPOTENT, ORDINARY, Interim, Response, with_host
+from rgate.core.patience import MOST_AHEAD
 from rgate.core.problem import CLIENT_CLOSED_REQUEST, Problem
 from rgate.core.reading import is_unasked
 from rgate.core.reasons import Failure, Reason
@@ -22,7 +23,7 @@ from rgate.engines.asyncio_engine.answering import Answering, Enveloping, Receiv
 from rgate.engines.asyncio_engine.ports import NEVER_NS, Work
 from rgate.engines.asyncio_engine.tunnel import Tunnel
 from rgate.engines.asyncio_engine.underway import Underway
-from rgate.engines.asyncio_engine.upstream import Upstream
+from rgate.engines.asyncio_engine.upstream import Upstream, unwritten_bytes
 from rgate.engines.records import CLOSED_UNASKED, SAID_408, late_to_accept, why_refused
 
 log = logging.getLogger("rgate")
@@ -145,7 +146,7 @@ class Asking(Underway):
 
     def _wait(self) -> None:
         """Set the time until which something has to happen: a response, or progress of the request."""
-        self._unwritten = self.upstream.transport.get_write_buffer_size()
+        self._unwritten = unwritten_bytes(self.upstream.transport)
         is_sent = self.upload.complete and not self._unwritten
         wait_ns = self.route.response_ns if is_sent else self.route.idle_ns
         self.client.deadline_ns = time.monotonic_ns() + wait_ns
@@ -181,7 +182,7 @@ class Asking(Underway):
     def expired(self) -> None:
         """Take the passing of the deadline: who is to blame depends on how far it all came."""
         before = self._unwritten
-        unwritten = self.upstream.transport.get_write_buffer_size()
+        unwritten = unwritten_bytes(self.upstream.transport)
         if unwritten != before:
             self._wait()  # some of the request was taken meanwhile
             return
@@ -336,10 +337,9 @@ class Asking(Underway):
         self.route.exchange.answered(self.attempt)
         delivery = deliver(self.request, response, closing=False)
         self.answered_ns = time.monotonic_ns()
-        self.record(response.status, 0)
+        self.record(response.status, 0, goes_on=True)
         client.write(response_bytes(response, delivery))
-        tunnel = Tunnel(client, self.upstream, self.route.idle_ns)
-        tunnel.start(client.reader.take_all(), response.received[response.end :])
+        Tunnel(self).start(client.reader.take_all(), response.received[response.end :])
 
 
 class Connecting:
@@ -422,7 +422,8 @@ class Connecting:
             self._task.cancel()
             asking.refuse_content(refused)
             return
-        asking.client.pause()
+        if asking.upload.kept_bytes > MOST_AHEAD:
+            asking.client.pause()
 
     def client_at_end(self) -> bool:
         self.client_gone()
@@ -448,7 +449,13 @@ def underway_of(work: Work | None) -> Underway | None:
     match work:
         case Underway():
             return work
-        case Connecting() | Receiving():
+        case Connecting() | Receiving() | Tunnel():
             return work.underway
         case _:
             return None
+
+
+def is_uploading(work: Work | None) -> bool:
+    """Whether content is still to come of the request that *work* is for, so that the client is to stay."""
+    underway = underway_of(work)
+    return underway is not None and not underway.upload.complete

@@ -22,7 +22,13 @@ from rgate.core.patience import (
 from rgate.core.reading import late_head
 from rgate.engines.asyncio_engine.ports import NEVER_NS, NS, Work
 from rgate.engines.asyncio_engine.shared import Shared
-from rgate.engines.asyncio_engine.upstream import end_writing, is_quiet, pause_reading
+from rgate.engines.asyncio_engine.upstream import (
+    end_writing,
+    has_ended,
+    is_quiet,
+    pause_reading,
+    unwritten_bytes,
+)
 
 log = logging.getLogger("rgate")
 
@@ -34,7 +40,11 @@ _RESET: Final = struct.pack("ii", 1, 0)
 
 
 class Answers(Protocol):
-    """Who takes a client's requests, and the end of its connection."""
+    """Who takes a client's requests, and the end of its connection. *unread*: clients that are not read from
+    for now.
+    """
+
+    unread: set["Client"]
 
     def closed(self, client: "Client") -> None:
         """Take a connection's end."""
@@ -82,6 +92,7 @@ class Client(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self.is_open = False
+        self._answers.unread.discard(self)
         self.shared.outbox.flush()
         work, self.work = self.work, None
         if work is not None:
@@ -95,7 +106,7 @@ class Client(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.is_write_paused = True
-        self._unwritten = self.transport.get_write_buffer_size()
+        self._unwritten = unwritten_bytes(self.transport)
         if self.work is not None:
             self.work.client_pausing(paused=True)
 
@@ -124,6 +135,8 @@ class Client(asyncio.Protocol):
         routes = shared.routes
         if routes.snapshot is not shared.gateway.snapshot:
             routes = shared.renew_routes()
+        if routes.proxies is not self.connection.judged_by:
+            self.connection = shared.gateway.judged(self.connection)
         try:
             request = self.reader.read(data, routes.reading, self.connection, shared.next_id)
         except Refused as refused:
@@ -158,7 +171,7 @@ class Client(asyncio.Protocol):
 
     def reads(self) -> bool:
         """Whether it has taken anything of what is unwritten since this was asked last."""
-        before, self._unwritten = self._unwritten, self.transport.get_write_buffer_size()
+        before, self._unwritten = self._unwritten, unwritten_bytes(self.transport)
         return self._unwritten != before
 
     # What a request's work asks for.
@@ -173,6 +186,7 @@ class Client(asyncio.Protocol):
         """Read no more for now."""
         if self._is_reading:
             self._is_reading = False
+            self._answers.unread.add(self)
             pause_reading(self.transport, paused=True)
 
     def resume(self) -> None:
@@ -183,6 +197,7 @@ class Client(asyncio.Protocol):
     def _read_on(self) -> None:
         if not self._is_reading:
             self._is_reading = True
+            self._answers.unread.discard(self)
             pause_reading(self.transport, paused=False)
 
     def write(self, message: bytes) -> None:
@@ -219,7 +234,7 @@ class Client(asyncio.Protocol):
             self.linger()
         else:
             self.transport.close()
-            self._unwritten = self.transport.get_write_buffer_size()
+            self._unwritten = unwritten_bytes(self.transport)
             self.deadline_ns = time.monotonic_ns() + IDLE_NS  # while the rest is written
 
     @property
@@ -243,6 +258,10 @@ class Client(asyncio.Protocol):
     def is_quiet(self) -> bool:
         """Whether nothing came that was not read yet."""
         return is_quiet(self.transport)
+
+    def has_left(self) -> bool:
+        """Whether its end came, which nobody reads of while nobody reads what it sends."""
+        return has_ended(self.transport)
 
     def end_soon(self) -> None:
         """As rgate ends: let a request that is on its way come, if the connection was idle until now; else

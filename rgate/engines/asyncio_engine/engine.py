@@ -20,9 +20,9 @@ from rgate.core.routing import without_prefix
 from rgate.core.succession import Listeners
 from rgate.engines.asyncio_engine.accepting import Accepting
 from rgate.engines.asyncio_engine.answers import Pages, answer, refuse
-from rgate.engines.asyncio_engine.asking import Asking, underway_of
+from rgate.engines.asyncio_engine.asking import Asking, is_uploading, underway_of
 from rgate.engines.asyncio_engine.client import Client
-from rgate.engines.asyncio_engine.ports import NEVER_NS
+from rgate.engines.asyncio_engine.ports import NEVER_NS, NS
 from rgate.engines.asyncio_engine.shared import Shared
 from rgate.engines.records import DEFECT
 from rgate.web.pages import Web
@@ -31,6 +31,7 @@ log = logging.getLogger("rgate")
 
 # One sweep serves all timeouts: none is late by more than that, and no request sets a timer.
 SWEEP_S: Final = 0.25
+_LATE_NS: Final = int(2 * SWEEP_S * NS)
 
 
 class AsyncioEngine:
@@ -91,6 +92,9 @@ class Acceptor:
         self.drained = threading.Event()
         self.beat: Callable[[], object] | None = None  # called with each sweep
         self._shared = shared
+        self.unread: set[Client] = set()
+        self._swept_ns = time.monotonic_ns()
+        self._is_late = False  # the last sweep: nobody's time was over then
         self._pages = Pages(shared)
         self._accepting = Accepting(shared, lambda: Client(shared, self))
         self._clients = self._accepting.clients
@@ -153,12 +157,25 @@ class Acceptor:
         if self.beat is not None:
             self.beat()
         now_ns = time.monotonic_ns()
-        for client in [client for client in self._clients if client.deadline_ns < now_ns]:
-            client.deadline_ns = NEVER_NS
-            self._expire(client)
+        if not self._was_held_up(now_ns):  # else what came in time, and was not read, is read first
+            for client in [client for client in self._clients if client.deadline_ns < now_ns]:
+                client.deadline_ns = NEVER_NS
+                self._expire(client)
+        self._end_who_left()
         self._shared.pools.sweep(now_ns)
         self._accepting.go_on()
         self._shared.crowd.look()
+
+    def _was_held_up(self, now_ns: int) -> bool:
+        """Whether this sweep, but not the one before, came late: the process, or its loop, stood still."""
+        is_late, self._swept_ns = now_ns - self._swept_ns > _LATE_NS, now_ns
+        self._is_late = is_late and not self._is_late
+        return self._is_late
+
+    def _end_who_left(self) -> None:
+        """End the connections of clients that left while nobody reads what they send."""
+        for client in [one for one in self.unread if is_uploading(one.work) and one.has_left()]:
+            client.transport.abort()
 
     def _expire(self, client: Client) -> None:
         try:

@@ -66,11 +66,12 @@ def _nobody() -> int:
 class Routes:
     """The routes of one snapshot, made as they are asked for."""
 
-    __slots__ = ("_balancer", "_log", "_made", "_pools", "place", "reading", "snapshot")
+    __slots__ = ("_balancer", "_log", "_made", "_pools", "place", "proxies", "reading", "snapshot")
 
     def __init__(self, snapshot: Snapshot, balancer: Balancer, pools: Pools, log: RequestLog) -> None:
         self.snapshot = snapshot
         self.reading = snapshot.reading
+        self.proxies = snapshot.config.trusted_proxies
         self.place = snapshot.place
         self._made: list[RouteInForce | None] = [None] * len(snapshot.router.routes)
         self._balancer, self._pools, self._log = balancer, pools, log

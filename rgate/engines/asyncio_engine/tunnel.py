@@ -4,22 +4,24 @@ import time
 
 from rgate.core.patience import LINGER_S
 from rgate.engines.asyncio_engine.client import Client
-from rgate.engines.asyncio_engine.upstream import Upstream, end_writing, pause_reading
+from rgate.engines.asyncio_engine.underway import Underway
+from rgate.engines.asyncio_engine.upstream import Upstream, end_writing, pause_reading, unwritten_bytes
 
 
 class Tunnel:
-    """Joins a client's connection with an upstream's. *idle_ns*: without a byte for so long, it ends.
+    """Joins the connections of *underway*, whose request it was; without a byte for `idle`, it ends.
 
     The end of what one side sends is passed on, and the other way stays open.
     """
 
-    __slots__ = ("_client", "_ends", "_idle_ns", "_upstream")
+    __slots__ = ("_client", "_ends", "_unwritten", "_upstream", "underway")
 
-    def __init__(self, client: Client, upstream: Upstream, idle_ns: int) -> None:
-        self._client = client
-        self._upstream = upstream
-        self._idle_ns = idle_ns
+    def __init__(self, underway: Underway) -> None:
+        self.underway = underway
+        self._client = underway.client
+        self._upstream = underway.upstream
         self._ends = 0  # how many sides have ended
+        self._unwritten = (0, 0)  # bytes that the two have not taken, when that was looked at last
 
     def start(self, from_client: bytes, from_upstream: bytes) -> None:
         """Begin, with what either side sent before."""
@@ -34,7 +36,11 @@ class Tunnel:
         self._moved()
 
     def _moved(self) -> None:
-        self._client.deadline_ns = time.monotonic_ns() + self._idle_ns
+        self._unwritten = self._not_taken()
+        self._client.deadline_ns = time.monotonic_ns() + self.underway.route.idle_ns
+
+    def _not_taken(self) -> tuple[int, int]:
+        return unwritten_bytes(self._client.transport), unwritten_bytes(self._upstream.transport)
 
     def client_data(self, data: bytes) -> None:
         self._upstream.transport.write(data)
@@ -61,7 +67,7 @@ class Tunnel:
 
     def _end(self) -> None:
         """End both, behind what is still to be written; who does not read it has its time, and no more."""
-        self._client.work = None
+        self._leave()
         self._upstream.owner = None
         self._client.transport.close()
         upstream = self._upstream.transport
@@ -83,9 +89,16 @@ class Tunnel:
 
     def expired(self) -> None:
         """End both at once: who did not read for so long would hold up what waits to be written."""
-        self._client.work = None
+        if self._not_taken() != self._unwritten:
+            self._moved()  # one of them reads, though slowly
+        else:
+            self.stopped()
+
+    def stopped(self) -> None:
+        self._leave()
         self._upstream.discard()
         self._client.transport.abort()
 
-    def stopped(self) -> None:
-        self.expired()
+    def _leave(self) -> None:
+        self._client.work = None
+        self.underway.route.exchange.ended(self.underway.attempt)

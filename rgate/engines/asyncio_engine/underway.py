@@ -163,10 +163,17 @@ class Underway:
         )
 
     def record(
-        self, status: int, bytes_sent: int, *, reason: Reason | None = None, cut: bool = False
+        self,
+        status: int,
+        bytes_sent: int,
+        *,
+        reason: Reason | None = None,
+        cut: bool = False,
+        goes_on: bool = False,
     ) -> None:
-        """Record the request, which ends now."""
-        self.route.exchange.ended(self.attempt)
+        """Record the request, which ends now. *goes_on*: its container is still busy with it."""
+        if not goes_on:
+            self.route.exchange.ended(self.attempt)
         self.shared.log.add(
             record_of(
                 self.request,

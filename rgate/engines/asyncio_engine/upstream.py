@@ -16,7 +16,7 @@ from rgate.core.onward import AFTER_A_REST, AT_ONCE, Reuse
 from rgate.core.patience import IDLE_S, MOST_RESTING, REST_S
 from rgate.core.reading import ResponseReader
 from rgate.engines.asyncio_engine.ports import NS, Owner
-from rgate.engines.simultaneous import is_itself
+from rgate.engines.sockets import ENDED, is_itself, poll, untaken_bytes
 
 _IDLE_NS: Final = int(IDLE_S * NS)
 _REST_NS: Final = int(REST_S * NS)
@@ -83,7 +83,7 @@ class Upstream(asyncio.Protocol):
         """Read what came before the connection broke: who answers early, and closes with the rest of the
         request unread, resets what we still write, and that is noticed before its answer is read.
         """
-        descriptor = self.transport.get_extra_info("socket").fileno()
+        descriptor = _descriptor(self.transport)
         with contextlib.suppress(OSError):
             while self.owner is not None and (data := os.read(descriptor, _PIECE_BYTES)):
                 self.owner.upstream_data(data)
@@ -117,9 +117,26 @@ class Upstream(asyncio.Protocol):
 
 def is_quiet(transport: asyncio.Transport) -> bool:
     """Whether nothing came on *transport* that the loop has not told of yet."""
-    poll = select.poll()
-    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-    return not poll.poll(0)
+    return not poll({_descriptor(transport): select.POLLIN}, 0)
+
+
+def has_ended(transport: asyncio.Transport) -> bool:
+    """Whether the other end of *transport* has ended what it sends, or broke, read or not."""
+    return bool(poll({_descriptor(transport): ENDED}, 0))
+
+
+def unwritten_bytes(transport: asyncio.Transport) -> int:
+    """Return how many bytes the other end of *transport* has not taken, where the kernel does not take all.
+
+    What the kernel has is among them: it frees room in large steps, which a slow reader needs long for.
+    """
+    unwritten = transport.get_write_buffer_size()
+    return unwritten and unwritten + untaken_bytes(_descriptor(transport))
+
+
+def _descriptor(transport: asyncio.Transport) -> int:
+    descriptor: int = transport.get_extra_info("socket").fileno()
+    return descriptor
 
 
 def _refuse_itself(upstream: Upstream) -> None:

@@ -1,6 +1,7 @@
 """What a client sees when a backend fails, and what is tried elsewhere first."""
 
 import json
+import signal
 import socket
 import threading
 import time
@@ -10,6 +11,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from tests.contract.http.clauses import clause
+from tests.contract.http.conftest import Launch
 from tests.contract.http.gateways import Gateway, wait_until
 from tests.contract.http.script import OK, Pouring, answer, exchange, get, own_answer, post
 from tests.contract.http.site import HASTY, IMPATIENT, Lane, full
@@ -85,6 +87,45 @@ def test_no_response_in_time_is_504_timeout(gateway: Gateway, client: Wire, hast
     gateway.check_answer(client.read_response(), 504, "timeout")
     assert HASTY.response * 0.9 < time.monotonic() - started < HASTY.response + 1
     assert upstream.is_closed()
+
+
+@clause("2.timeouts.response", "6.answers.timeout")
+@pytest.mark.parametrize("what", ["a head", "content"])
+def test_what_came_in_time_counts_though_the_gateway_stood_still(launch: Launch, what: str) -> None:
+    gateway = launch(hasty=1)
+    client, hasty = gateway.client(), gateway.lane("hasty")
+    upstream = _asked(client, hasty, get(hasty.path))
+    begun, rest = (b"", OK) if what == "a head" else (OK[:-1], OK[-1:])
+    upstream.send(begun)
+    if begun:
+        client.read_until(b"\r\n\r\no")
+    gateway.signal(signal.SIGSTOP)
+    upstream.send(rest)
+    time.sleep(HASTY.idle + 0.3)  # time is the subject
+    gateway.signal(signal.SIGCONT)
+
+    if what == "a head":
+        assert client.read_response().content == b"ok"
+    else:
+        assert client.read(1) == b"k"
+
+
+@pytest.mark.slow
+@clause("2.timeouts.idle")
+def test_a_client_that_reads_slowly_is_no_client_that_has_left(client: Wire, hasty: Lane) -> None:
+    content = bytes(64 << 20)  # more than the kernel takes
+    upstream = _asked(client, hasty, get(hasty.path))
+    upstream.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content))
+    client.read_head()
+    with Pouring(upstream, [content]):
+        until = time.monotonic() + HASTY.idle * 2.5
+        while time.monotonic() < until:
+            time.sleep(HASTY.idle / 8)  # time is the subject
+            client.read(30_000)  # a hundredth of what the kernel holds
+
+        read = 0
+        while read < 30 << 20:
+            read += len(client.read(1 << 20))
 
 
 @clause("2.timeouts.response")
@@ -166,6 +207,24 @@ def test_a_long_upload_is_no_timeout(client: Wire, hasty: Lane) -> None:
     upstream.send(OK)
 
     assert client.read_response().content == b"ok"
+
+
+@clause("6.broken.cut", own_choice="others may reset what they sent before")
+def test_a_response_before_one_that_breaks_off_is_not_lost_with_it(limited: Gateway) -> None:
+    client, whole, broken = limited.client(), limited.lane(), limited.lane()
+    client.send(get(whole.path) + get(broken.path) + get(whole.path) * 3000)
+    content = bytes(3 << 20)
+    upstream = whole.accept()
+    upstream.read_request()
+    upstream.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content)
+    other = broken.accept()
+    other.read_request()
+    other.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+    other.close()
+    limited.logged(broken.path)
+
+    assert client.read_response().content == content
+    assert client.read_to_end().endswith(b"abc")
 
 
 @clause("2.timeouts.idle", "6.broken.cut")
@@ -465,6 +524,23 @@ def test_a_client_that_goes_away_counts_as_499(counted: Gateway, how: str, conte
 
     assert wait_until(lambda: _errors(counted, backend), DEADLINE_S, "the request in the figures") == 1
     assert counted.figures("status")["499"] == {"success": 0, "error": before + 1}
+
+
+@clause("6.gone.ends", "6.gone.counts", own_choice="the figures are rgate's")
+def test_a_client_that_breaks_off_an_upload_that_nobody_reads_ends_it_at_once(counted: Gateway) -> None:
+    client, backend = counted.client(), counted.lane()
+    client.send(get(backend.path, b"Content-Length: %d" % (64 << 20), method=b"POST"))
+    upstream = backend.accept_for(client)
+    upstream.read_head()
+    with suppress(TimeoutError):  # once nothing more is taken
+        client.sock.settimeout(0.3)
+        client.sock.sendall(bytes(64 << 20))
+    before = counted.figures("status").get("499", {"error": 0})["error"]
+    client.reset()
+
+    assert wait_until(lambda: _errors(counted, backend), DEADLINE_S, "the request in the figures") == 1
+    assert counted.figures("status")["499"] == {"success": 0, "error": before + 1}
+    upstream.outlast()
 
 
 @clause("6.gone.pipelined", own_choice="the figures are rgate's")

@@ -1,5 +1,7 @@
 """How much of anything is taken, and what is said of more."""
 
+import signal
+
 import pytest
 
 from tests.contract.http.clauses import clause
@@ -138,6 +140,25 @@ def test_while_all_have_a_request_under_way_no_connection_is_accepted(limited: G
     else:
         answer(clients[0], upstreams[0], b"GET")
 
+    assert answer(late, lane.accept(), b"GET").response.content == b"ok"
+
+
+@clause("2.limits.idle", own_choice="others refuse or close connections over the limit")
+def test_who_is_being_answered_makes_way_for_nobody(limited: Gateway) -> None:
+    # Its answer lay ready, and its connection was closed as an idle one, in the turn in which another came.
+    lanes = [limited.lane() for _ in range(MOST_CONNECTIONS)]
+    clients = [limited.client() for _ in lanes]
+    for client, lane in zip(clients, lanes, strict=True):
+        client.send(get(lane.path))
+    upstreams = [lane.accept() for lane in lanes]
+    upstreams[0].read_request()
+    limited.signal(signal.SIGSTOP)
+    upstreams[0].send(OK)
+    late, lane = limited.client(), limited.lane()
+    late.send(get(lane.path))
+    limited.signal(signal.SIGCONT)
+
+    assert clients[0].read_response().content == b"ok"
     assert answer(late, lane.accept(), b"GET").response.content == b"ok"
 
 

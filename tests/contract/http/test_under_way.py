@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.contract.http.clauses import clause
+from tests.contract.http.clauses import Capability, clause
 from tests.contract.http.gateways import Gateway, wait_until
 from tests.contract.http.script import OK, get, post
 from tests.contract.http.site import Lane, full
+from tests.contract.http.test_upgrades import tunnel
 from tests.contract.http.wire import DEADLINE_S, Wire
 
 OWN = "these pages are rgate's own"
@@ -51,6 +52,28 @@ def test_a_request_is_under_way_until_its_response_ended(
     upstream.send(b"cde")
     client.read_until(b"abcde")
     becomes(gateway, backend, [0])
+
+
+@clause("10.backends.in_flight", "5.upgrade.tunnel", own_choice=OWN, needs=Capability.UPGRADES)
+def test_a_tunnel_is_under_way_until_it_ends(gateway: Gateway, client: Wire, backend: Lane) -> None:
+    upstream = tunnel(client, backend)
+    assert under_way(gateway, backend) == [1]
+    upstream.close()
+    client.outlast()
+    client.close()
+    becomes(gateway, backend, [0])
+
+
+@clause("2.backend.policy", "5.upgrade.tunnel", own_choice=OWN, needs=Capability.UPGRADES)
+def test_the_next_tunnel_goes_to_who_has_fewer(gateway: Gateway, least_pair: Lane) -> None:
+    asked = dict.fromkeys((listener.port for listener in least_pair.listeners), 0)
+    for number in range(20):
+        upstream = tunnel(gateway.client(), least_pair)
+        asked[upstream.address[1]] += 1
+        assert sum(asked.values()) == number + 1
+    gateway.close_clients()
+
+    assert [*asked.values()] == [10, 10]
 
 
 @clause("10.backends.in_flight", own_choice=OWN)

@@ -19,7 +19,8 @@ SWITCHING = (
 UPGRADES = Capability.UPGRADES
 
 
-def _tunnel(client: Wire, backend: Lane) -> Wire:
+def tunnel(client: Wire, backend: Lane) -> Wire:
+    """Ask for a tunnel, and return the backend's end of it."""
     client.send(get(backend.path, *WEBSOCKET))
     upstream = backend.accept_for(client)
     upstream.read_request()
@@ -70,7 +71,7 @@ def test_both_ends_see_each_others_handshake(client: Wire, backend: Lane) -> Non
 
 @clause("5.upgrade.tunnel", needs=UPGRADES)
 def test_bytes_go_both_ways_unchanged(client: Wire, backend: Lane) -> None:
-    upstream = _tunnel(client, backend)
+    upstream = tunnel(client, backend)
 
     client.send(b"\x81\x05hello\r\n\r\n\x00")
     assert upstream.read(12 - 2) == b"\x81\x05hello\r\n\r\n\x00"[:10]
@@ -92,7 +93,7 @@ def test_bytes_right_behind_the_101_are_part_of_the_tunnel(client: Wire, backend
 
 @clause("5.upgrade.tunnel", needs=UPGRADES)
 def test_what_looks_like_a_request_in_the_tunnel_is_no_request(client: Wire, backend: Lane) -> None:
-    upstream = _tunnel(client, backend)
+    upstream = tunnel(client, backend)
     client.send(get(b"/nowhere"))
 
     assert upstream.read(len(get(b"/nowhere"))) == get(b"/nowhere")
@@ -100,7 +101,7 @@ def test_what_looks_like_a_request_in_the_tunnel_is_no_request(client: Wire, bac
 
 @clause("5.upgrade.half", needs=UPGRADES)
 def test_a_backend_that_closes_the_tunnel_closes_the_client(client: Wire, backend: Lane) -> None:
-    upstream = _tunnel(client, backend)
+    upstream = tunnel(client, backend)
     upstream.send(b"bye")
     upstream.close()
 
@@ -110,7 +111,7 @@ def test_a_backend_that_closes_the_tunnel_closes_the_client(client: Wire, backen
 
 @clause("5.upgrade.half", needs=UPGRADES)
 def test_a_client_that_closes_the_tunnel_closes_the_backend(client: Wire, backend: Lane) -> None:
-    upstream = _tunnel(client, backend)
+    upstream = tunnel(client, backend)
     client.send(b"bye")
     client.close()
 
@@ -122,7 +123,7 @@ def test_a_client_that_closes_the_tunnel_closes_the_backend(client: Wire, backen
 def test_a_client_that_ends_its_side_of_the_tunnel_still_gets_what_the_backend_says(
     client: Wire, backend: Lane
 ) -> None:
-    upstream = _tunnel(client, backend)
+    upstream = tunnel(client, backend)
     client.send(b"the last word")
     client.end_writing()
 
@@ -140,7 +141,7 @@ def test_a_client_that_ends_its_side_of_the_tunnel_still_gets_what_the_backend_s
 def test_a_backend_that_ends_its_side_of_the_tunnel_still_gets_what_the_client_says(
     client: Wire, backend: Lane
 ) -> None:
-    upstream = _tunnel(client, backend)
+    upstream = tunnel(client, backend)
     upstream.send(b"the last word")
     upstream.end_writing()
 
@@ -157,7 +158,7 @@ def test_a_backend_that_ends_its_side_of_the_tunnel_still_gets_what_the_client_s
 @clause("5.upgrade.half", needs=UPGRADES)
 @pytest.mark.parametrize("first", ["the client", "the backend"])
 def test_both_connections_end_when_both_sides_have_ended(client: Wire, backend: Lane, first: str) -> None:
-    upstream = _tunnel(client, backend)
+    upstream = tunnel(client, backend)
     one, other = (client, upstream) if first == "the client" else (upstream, client)
     one.end_writing()
     assert other.read_to_end() == b""
@@ -169,7 +170,7 @@ def test_both_connections_end_when_both_sides_have_ended(client: Wire, backend: 
 @clause("5.upgrade.tunnel", needs=UPGRADES)
 @pytest.mark.parametrize("who", ["the client", "the backend"])
 def test_a_reset_of_one_side_ends_the_other(client: Wire, backend: Lane, who: str) -> None:
-    upstream = _tunnel(client, backend)
+    upstream = tunnel(client, backend)
     one, other = (client, upstream) if who == "the client" else (upstream, client)
     one.reset()
 
@@ -178,7 +179,7 @@ def test_a_reset_of_one_side_ends_the_other(client: Wire, backend: Lane, who: st
 
 @clause("5.upgrade.tunnel", needs=UPGRADES)
 def test_a_tunnel_carries_ten_megabytes_each_way(client: Wire, backend: Lane) -> None:
-    upstream = _tunnel(client, backend)
+    upstream = tunnel(client, backend)
     block = bytes(range(256)) * 256
     for one, other in ((client, upstream), (upstream, client)):
         for _ in range(160):
@@ -336,7 +337,7 @@ def test_an_http_1_0_client_cannot_upgrade(client: Wire, backend: Lane) -> None:
 
 @clause("5.upgrade.tunnel", needs=UPGRADES)
 def test_a_tunnels_connection_serves_no_other_request(gateway: Gateway, client: Wire, backend: Lane) -> None:
-    upstream = _tunnel(client, backend)
+    upstream = tunnel(client, backend)
     client.close()
     assert upstream.is_closed()
     other = gateway.client()

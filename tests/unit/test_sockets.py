@@ -1,6 +1,10 @@
-"""A port at which nobody listens, and which the system gives whoever connects to it (behaviour 6)."""
+"""What the kernel tells of connections: how much was taken; and a port at which nobody listens, and which the
+system gives whoever connects to it (behaviour 6).
+"""
 
 import asyncio
+import contextlib
+import select
 import socket
 from collections.abc import Callable
 from typing import Any, cast
@@ -10,7 +14,7 @@ import uvloop
 
 from rgate.core.candidates import Address
 from rgate.engines.asyncio_engine.upstream import Pools, Upstream
-from rgate.engines.simultaneous import is_itself
+from rgate.engines.sockets import is_itself, poll, untaken_bytes
 from tests.kept_records import KeptRecords
 from tests.unit.test_requests_upstream import app_for
 
@@ -30,6 +34,26 @@ def test_a_connection_that_met_itself_is_told_from_one_to_somebody() -> None:
         sock.connect(server.getsockname())
         assert not is_itself(sock.getsockname(), sock.getpeername())
     assert not is_itself(None, None), "it has left again, and the loop does not know it any more"
+
+
+def test_what_the_other_end_has_not_taken_becomes_less_as_it_reads() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as far:
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        far.connect(server.getsockname())
+        near = server.accept()[0]
+        with near:
+            near.settimeout(0.1)
+            with contextlib.suppress(TimeoutError):
+                near.sendall(bytes(16 << 20))
+            before = untaken_bytes(near.fileno())
+            assert before > 1 << 16
+            assert not poll({near.fileno(): select.POLLOUT}, 0), "the kernel takes no more"
+            read = 0
+            while untaken_bytes(near.fileno()) == before:
+                read += len(far.recv(1 << 14))
+            assert read <= 1 << 18
+            assert not poll({near.fileno(): select.POLLOUT}, 0)
+    assert untaken_bytes(near.fileno()) == 0
 
 
 class FromThere(socket.socket):
