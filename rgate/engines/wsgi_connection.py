@@ -119,11 +119,12 @@ class Connection:
         data = b""
         while (request := self._reader.read(data, reading, self._client, _next_id)) is None:
             self._is_begun = not self._reader.is_empty
-            if self._is_begun and self.waits_until_s <= time.monotonic():
-                raise late_head()
+            is_late = self._is_begun and self.waits_until_s <= time.monotonic()
             try:
                 data = self._receive(0)
             except TimeoutError:
+                if is_late:
+                    raise late_head() from None
                 return None
         self._is_begun = False
         return request

@@ -747,6 +747,15 @@ def test_an_upstream_that_is_slow_with_many_small_chunks_slows_their_sender(
 A_LARGE_CHUNK = b"%x\r\n%b\r\n" % (MOST_AHEAD + 1, b"x" * (MOST_AHEAD + 1))
 
 
+def test_an_idle_connection_is_ended_behind_the_response_that_is_about_to_go(pair: Pair) -> None:
+    pair.ask(GET)
+    pair.upstream.data_received(ANSWER)
+    pair.client.deadline_ns = 0
+    pair.client.end_soon()
+    assert pair.to_client.at_end
+    assert pair.to_client.taken().endswith(b"abc")
+
+
 def test_a_client_that_sent_little_content_is_read_from_while_a_connection_is_made(pair: Pair) -> None:
     # It was not seen to leave: the container was asked for nobody, and blamed.
     pair.pool.idle.clear()

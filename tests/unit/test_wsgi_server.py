@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import select
 import socket
 import threading
 import time
@@ -16,9 +17,10 @@ from rgate.core.candidates import BackendView
 from rgate.core.config import Config
 from rgate.core.gateway import Gateway
 from rgate.core.succession import Listeners
-from rgate.engines import wsgi_server
+from rgate.engines import wsgi_connection, wsgi_server
 from rgate.engines.crowd import Crowd
-from rgate.engines.wsgi_connection import Service
+from rgate.engines.sockets import poll
+from rgate.engines.wsgi_connection import Connection, Service, Then
 from rgate.engines.wsgi_server import WsgiServer
 from tests.kept_records import KeptRecords
 from tests.threadless import gives_none
@@ -122,6 +124,43 @@ def test_an_empty_line_begins_no_request(serve: Serve) -> None:
     client.sendall(b"\r\n")
     assert served.server.drain(5)
     assert to_end(client) == (b"", b"")
+
+
+@pytest.fixture
+def half_asked() -> Iterator[tuple[Connection, socket.socket]]:
+    """Return a connection on which half a head has come, and the client's end of it."""
+    gateway = Gateway(Config((), ()), dict[str, BackendView](), lambda: 0.0, can_tunnel=False)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        far = socket.create_connection(listener.getsockname(), 5)
+        near, peer = listener.accept()
+    with near, far:
+        connection = Connection(near, peer, Service(echo, gateway, KeptRecords()))
+        far.sendall(LENGTH[:20])
+        assert poll({near.fileno(): select.POLLIN}, 5)
+        assert connection.serve() is Then.WAIT
+        assert connection.has_half_a_head
+        yield connection, far
+
+
+def test_the_rest_of_a_head_that_came_in_time_counts_however_late_it_is_looked_at(
+    half_asked: tuple[Connection, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where rgate stood still meanwhile, it said 408 with the rest of the head unread.
+    connection, far = half_asked
+    monkeypatch.setattr(wsgi_connection, "HEAD_S", 0.0)
+    far.sendall(LENGTH[20:])
+    assert poll({connection.socket.fileno(): select.POLLIN}, 5)
+    assert connection.serve() is Then.LINGER
+    assert far.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_half_a_head_is_waited_for_no_longer_than_its_time(
+    half_asked: tuple[Connection, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection, far = half_asked
+    monkeypatch.setattr(wsgi_connection, "HEAD_S", 0.0)
+    assert connection.serve() is Then.LINGER
+    assert far.recv(65536).startswith(b"HTTP/1.1 408 ")
 
 
 def test_an_idle_connection_has_more_time_where_another_accepts_already(serve: Serve) -> None:

@@ -294,6 +294,7 @@ class Client(asyncio.Protocol):
 
     def linger(self) -> None:
         """Close the sending side, and read on for a while: else a reset may overtake the answer."""
+        self.shared.outbox.flush()  # the response may wait there
         self.reader.take_all()
         self.work = Lingering(self)
         self.resume()
