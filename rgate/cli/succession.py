@@ -264,6 +264,7 @@ class Succession:
         of_main = [f"MAINPID={os.getpid()}"] if self._predecessor is not None else []
         if self._predecessor is not None:
             self._predecessor.leave()
+            self._predecessor = None  # it serves no longer: a worker that starts from now on is all there is
         if hasattr(socket, "SO_PEERCRED"):
             try:
                 self._place = Place(self._listeners)

@@ -269,6 +269,16 @@ def test_one_that_ends_knows_who_else_may_accept(
     assert len(left) == (listeners_then is Listeners.SUCCEEDED)
 
 
+@pytest.mark.clause("8.restart.replace")
+def test_one_takes_over_until_it_has(listener: socket.socket) -> None:
+    with serving([listener]), contextlib.closing(Predecessor([shown(listener)])) as old:
+        new = Succession(old.listeners, old, Starter())
+        assert new.takes_over
+        new.begin()
+        assert not new.takes_over  # a worker that starts later has nobody who serves in its place
+        assert new.end() is Listeners.HELD
+
+
 def test_one_whose_listeners_came_from_another_leaves_them_open(
     listener: socket.socket,
 ) -> None:
