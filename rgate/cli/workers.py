@@ -178,10 +178,13 @@ class _Supervisor:
         worker.started_s = time.monotonic()
 
     def _be_worker(self, worker: _Worker, control: socket.socket) -> NoReturn:
-        """Serve, and end the process. The supervisor's sockets are closed: their ends tell of its end."""
-        status = 1
-        told = tell_on_stderr(self._options.log_level, self._options.log_format, threads=True)
+        """Serve, and end the process whatever happens: the code behind this is the supervisor's.
+
+        The supervisor's sockets are closed: their ends tell of its end.
+        """
+        status, told = 1, None
         try:
+            told = tell_on_stderr(self._options.log_level, self._options.log_format, threads=True)
             others = [other.place.getsockname() for other in self._workers if other is not worker]
             for other in self._workers:
                 if other is not worker:
@@ -209,9 +212,11 @@ class _Supervisor:
         except Exception:
             log.exception("worker failed")
         finally:
-            told.close()
-            sys.stdout.flush()
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):  # nobody reads
+                if told is not None:  # there was a thread for it
+                    told.close()
+                sys.stdout.flush()
+                sys.stderr.flush()
             os._exit(status)
 
     def _wait_ready(self, worker: _Worker) -> str | None:

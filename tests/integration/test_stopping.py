@@ -16,6 +16,7 @@ import pytest
 from tests.integration.backend import Backend
 from tests.integration.gateway import Gateway, running, wait_until
 from tests.refusing import refuses
+from tests.threadless import THREADLESS
 
 pytestmark = pytest.mark.integration
 NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere"}
@@ -118,17 +119,6 @@ def test_what_ends_within_the_drain_ends_well(
         assert request.gateway.exit_status() == 0
     (line,) = (tmp_path / "access.log").read_text().splitlines()
     assert (json.loads(line)["status"], json.loads(line)["reason"]) == (200, "")
-
-
-THREADLESS = """
-import pathlib, threading
-start = threading.Thread.start
-def few(thread):
-    if pathlib.Path("threadless").exists():
-        raise RuntimeError("can't start new thread")
-    start(thread)
-threading.Thread.start = few
-"""
 
 
 @pytest.mark.clause("8.stop.drain", "1.exit.signal")

@@ -25,6 +25,7 @@ from tests.integration.gateway import (
     write_config,
 )
 from tests.refusing import refuses
+from tests.threadless import THREADLESS
 
 pytestmark = pytest.mark.integration
 NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere"}
@@ -319,6 +320,20 @@ def test_where_no_process_can_be_had_in_place_of_a_dead_one_it_is_tried_again(
         )
         assert other in workers_of(gateway.process.pid)
         assert gateway.errors().count("cannot start a worker: Resource temporarily unavailable; ") == 1
+        assert gateway.stop() == 0
+
+
+@pytest.mark.any_engine
+def test_a_worker_that_gets_no_thread_at_its_birth_ends_alone(backend: Backend, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(THREADLESS)
+    environment = {**NO_DOCKER, "PYTHONPATH": str(tmp_path), "TMPDIR": str(tmp_path)}
+    with running(tmp_path, backend.config(), "--workers", "2", environment=environment) as gateway:
+        places = sorted(tmp_path.glob("rgate-*/*"))
+        (tmp_path / "threadless").touch()
+        os.kill(workers_of(gateway.process.pid)[0], signal.SIGKILL)
+        wait_until(gateway.errors, lambda said: "ended (exit status 1)" in said, within_s=10)
+        assert sorted(tmp_path.glob("rgate-*/*")) == places  # where all workers meet still
+        assert len(places) == 2
         assert gateway.stop() == 0
 
 
