@@ -1,9 +1,10 @@
 """Signals as things to wait for, in order."""
 
+import contextlib
 import selectors
 import signal
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Final, Protocol
 
@@ -66,3 +67,21 @@ def readable(sockets: Iterable[socket.socket], within_s: float | None) -> list[s
 
 def _noted_by_descriptor(_number: int, _frame: FrameType | None) -> None:
     """Do nothing: without a handler of Python's, the default action would end the process."""
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Let signals wait meanwhile."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def leave_to_supervisor() -> None:
+    """Let signals do nothing in a worker: a terminal sends them to all processes of an rgate."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)

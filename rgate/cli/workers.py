@@ -22,7 +22,7 @@ from typing import Final, NoReturn
 
 from rgate.cli.config_file import load_config
 from rgate.cli.running import is_ready, process_of, ready_text, reloaded, run, say_ready
-from rgate.cli.signals import ENDED, REPLACED, Signals, readable
+from rgate.cli.signals import ENDED, REPLACED, Signals, held, leave_to_supervisor, readable
 from rgate.cli.stop import Stop
 from rgate.cli.succession import Succession
 from rgate.core.config import Config
@@ -164,8 +164,12 @@ class _Supervisor:
         sys.stdout.flush()
         sys.stderr.flush()
         try:
-            # No thread runs here, and nothing is open but sockets: what a fork needs to be safe.
-            pid = os.fork()
+            # Else one to a worker that was just born would come here too, and count twice.
+            with held():
+                # No thread runs here, and nothing is open but sockets: what a fork needs to be safe.
+                pid = os.fork()
+                if pid == 0:
+                    leave_to_supervisor()
         except OSError:
             ours.close()
             theirs.close()
@@ -373,18 +377,13 @@ def told_event(event: TimelineEvent) -> bytes:
 class _ControlledOrders:
     """The `Orders` of a worker: they come from its supervisor, whose end is an order to stop at once.
 
-    Signals themselves are left to the supervisor: a terminal sends them to all of its processes. *told* takes
-    the events that it tells of.
+    *told* takes the events that it tells of.
     """
 
     def __init__(self, control: socket.socket, told: Callable[[TimelineEvent], object]) -> None:
         self._control = control
         self._told = told
         self._done, self._tell = socket.socketpair()
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def get(self) -> int:
         while True:

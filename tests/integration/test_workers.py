@@ -306,6 +306,30 @@ def test_where_no_process_can_be_had_it_ends_with_1(backend: Backend, tmp_path: 
     assert ended.stderr.count("\n") == 1
 
 
+INTERRUPTED = """
+import os, signal
+fork = os.fork
+def interrupted():
+    process = fork()
+    if not process:
+        for each in (os.getppid(), os.getpid()):
+            os.kill(each, signal.SIGINT)
+    return process
+os.fork = interrupted
+"""
+"""A terminal's Ctrl-C, which goes to all, just as a worker is born."""
+
+
+@pytest.mark.any_engine
+@pytest.mark.clause("8.stop.drain")
+def test_one_interrupt_as_a_worker_is_born_is_no_second_one(backend: Backend, tmp_path: Path) -> None:
+    write_config(tmp_path, backend.config())
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED)
+    environment = {**NO_DOCKER, "PYTHONPATH": str(tmp_path)}
+    ended = finished("--port", "0", "--workers", "2", cwd=tmp_path, environment=environment)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_where_no_process_can_be_had_in_place_of_a_dead_one_it_is_tried_again(
     backend: Backend, tmp_path: Path
 ) -> None:
