@@ -115,7 +115,8 @@ class _Supervisor:
         self._succession = succession
         self._config = config
         self._workers = workers
-        self._stopping = False  # it was told to stop before all workers were ready
+        self._serves = False  # all workers were ready once
+        self._stopping = False  # it was told to stop before that
         self._kept: list[int] = []  # what else it was told then
         self._signals = signals
         # What happened to all: a worker that starts later knows it by the fork, the others are told.
@@ -143,6 +144,7 @@ class _Supervisor:
             log.error("%s", stop.message)
             self._stop()
             return 1
+        self._serves = True
         say_ready(text)
         self._tell(is_ready(process_of(self._options, self._workers[0].listeners, self._timeline)))
         return self._look_after()
@@ -209,7 +211,13 @@ class _Supervisor:
             timeline = Timeline(self._timeline.newest()[::-1], began=time.time())
             orders = _ControlledOrders(control, timeline.add)
             process = process_of(options, worker.listeners, timeline)
-            owner = _Supervised(options, worker, control, takes_over=self._succession.takes_over)
+            owner = _Supervised(
+                options,
+                worker,
+                control,
+                takes_over=self._succession.takes_over,
+                is_successor=self._serves,
+            )
             status = run(options, self._config, worker.listeners, orders, owner, siblings, process)
         except Stop as stop:
             log.error("%s", stop.message)
@@ -410,17 +418,25 @@ class _Supervised:
     """The `Owner` of a worker: its supervisor."""
 
     def __init__(
-        self, options: Namespace, worker: _Worker, control: socket.socket, *, takes_over: bool
+        self,
+        options: Namespace,
+        worker: _Worker,
+        control: socket.socket,
+        *,
+        takes_over: bool,
+        is_successor: bool,
     ) -> None:
         self.takes_over = takes_over
+        self._is_successor = is_successor
         self._options = options
         self._worker = worker
         self._control = control
 
     def ready(self, gateway: Gateway) -> bool:
-        """Tell the supervisor what to print."""
-        text = ready_text(self._options, self._worker.listeners, gateway)
-        self._control.sendall(text.encode() + b"\0")
+        """Tell the supervisor what to print, unless it has: nobody would read that."""
+        if not self._is_successor:
+            text = ready_text(self._options, self._worker.listeners, gateway)
+            self._control.sendall(text.encode() + b"\0")
         return True
 
     def beat(self) -> None:

@@ -155,6 +155,34 @@ def test_workers_end_with_a_supervisor_that_is_killed(gateway: Gateway) -> None:
     wait_until(lambda: [is_gone(pid) for pid in pids], all, within_s=10)
 
 
+@pytest.mark.any_engine
+@pytest.mark.clause("8.reload.whole")
+def test_workers_in_the_place_of_others_do_as_they_are_told_however_long_the_table(
+    backend: Backend, tmp_path: Path
+) -> None:
+    config = backend.config()
+    config["routes"] += [{"path_prefix": f"/{number}{'x' * 6000}", "backend": "api"} for number in range(60)]
+    options = ("--workers", "2", "--log-format", "json")  # which cuts nothing
+    with running(tmp_path, config, *options, environment=NO_DOCKER) as gateway:
+        killed = workers_of(gateway.process.pid)
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: [is_gone(pid) for pid in killed], all, within_s=10)
+        assert gateway.get("/api/x").status == 200  # by one that came later
+        write_config(tmp_path, {**backend.config(), "default_response": {"body": "new", "status_code": 418}})
+        gateway.send_signal(signal.SIGHUP)
+        wait_until(
+            lambda: [gateway.get("/elsewhere").status for _ in range(20)],
+            lambda seen: seen == [418] * 20,
+            within_s=5,
+        )
+        pids = workers_of(gateway.process.pid)
+        gateway.send_signal(signal.SIGKILL)
+        gateway.exit_status()
+        wait_until(lambda: [is_gone(pid) for pid in pids], all, within_s=10)
+        assert "worker failed" not in gateway.errors()
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_second_rgate_does_not_share_the_port_of_the_first(
     gateway: Gateway, tmp_path: Path, workers: str
