@@ -82,6 +82,8 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         if is_gateway:
             # It catches its signals once it has read its configuration: up to there both end it alike.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
+            # Others wait until then: they would end it, and a reload may be asked for just as it has read.
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGUSR1))
             sys.exit(_run(options))  # it goes on where nobody reads
         sys.exit(_told(options))
     except KeyboardInterrupt:

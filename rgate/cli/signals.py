@@ -35,10 +35,11 @@ class Signals:
     def __init__(self, names: Iterable[str] = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1")) -> None:
         self._receiver, self._sender = socket.socketpair()
         self._sender.setblocking(False)
-        for name in names:
-            if number := getattr(signal, name, None):
-                signal.signal(number, _noted_by_descriptor)
+        numbers = [signal.Signals[name] for name in names]
+        for number in numbers:
+            signal.signal(number, _noted_by_descriptor)
         signal.set_wakeup_fd(self._sender.fileno())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # they waited up to here
 
     def get(self) -> int:
         """Wait for the next."""

@@ -111,6 +111,36 @@ def test_a_signal_to_stop_ends_it_with_0(tmp_path: Path, number: signal.Signals)
         assert "Traceback" not in gateway.errors()
 
 
+EARLY = """
+import os, signal, sys
+class Early:
+    def find_spec(name, path, target=None):
+        if name == "rgate.cli.serve":
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGUSR1)
+sys.meta_path.insert(0, Early)
+"""
+"""Signals that come as rgate has only begun to load."""
+
+
+@pytest.mark.any_engine
+@pytest.mark.clause("8.reload.whole", "8.reload.logs")
+@pytest.mark.parametrize(
+    "options",
+    [(), pytest.param(("--workers", "2"), marks=pytest.mark.slow)],
+    ids=["one process", "workers"],
+)
+def test_what_is_asked_for_while_it_starts_is_done_once_it_has(
+    backend: Backend, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(EARLY)
+    environment = {**NO_DOCKER, "PYTHONPATH": str(tmp_path)}
+    with running(tmp_path, backend.config(), *options, environment=environment) as gateway:
+        wait_until(gateway.errors, lambda said: said.count("reloaded config.yml") == 1, within_s=10)
+        assert gateway.get("/api/x").status == 200
+        assert gateway.stop() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("options", [[], ["--workers", "2"]], ids=["one process", "workers"])
 def test_a_signal_ends_it_while_it_still_waits_for_docker(
