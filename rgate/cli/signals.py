@@ -36,10 +36,11 @@ class Signals:
         self._receiver, self._sender = socket.socketpair()
         self._sender.setblocking(False)
         numbers = [signal.Signals[name] for name in names]
+        signal.set_wakeup_fd(self._sender.fileno())
         for number in numbers:
             signal.signal(number, _noted_by_descriptor)
-        signal.set_wakeup_fd(self._sender.fileno())
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # they waited up to here
+        # They waited up to here, and whoever started rgate may have left them so.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
     def get(self) -> int:
         """Wait for the next."""

@@ -111,6 +111,24 @@ def test_a_signal_to_stop_ends_it_with_0(tmp_path: Path, number: signal.Signals)
         assert "Traceback" not in gateway.errors()
 
 
+@pytest.mark.any_engine
+@pytest.mark.clause("1.exit.signal")
+@pytest.mark.parametrize(
+    "options",
+    [(), pytest.param(("--workers", "2"), marks=pytest.mark.slow)],
+    ids=["one process", "workers"],
+)
+def test_a_signal_ends_it_though_who_started_it_had_blocked_them(
+    backend: Backend, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())"
+    )
+    environment = {**NO_DOCKER, "PYTHONPATH": str(tmp_path)}
+    with running(tmp_path, backend.config(), *options, environment=environment) as gateway:
+        assert gateway.stop() == 0
+
+
 EARLY = """
 import os, signal, sys
 class Early:
