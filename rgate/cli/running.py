@@ -222,8 +222,15 @@ def _obey(
         if number == signal.SIGHUP:
             config = reload(wired.gateway.config)
             if config is not None:
-                wired.reload(config)
+                _put_in_force(wired, config)
     return number
+
+
+def _put_in_force(wired: Wired, config: Config) -> None:
+    try:
+        wired.reload(config)
+    except RuntimeError as error:  # no thread to be had for a source that was not watched before
+        log.error("the new configuration is not in force as a whole; send SIGHUP again error=%r", str(error))
 
 
 class _Beside:

@@ -111,9 +111,9 @@ class Watcher:
     def start(self) -> None:
         """Begin to look; once, further calls do nothing."""
         if not self._began:
-            self._began = True
-            self._heard.put(lambda _: self._watching.begin())
             threading.Thread(target=self._run, name="rgate-docker", daemon=True).start()
+            self._heard.put(lambda _: self._watching.begin())
+            self._began = True  # only now: where the system gives no thread, the next reload tries again
 
     def look_again(self) -> None:
         """Look for what the registry wants now, as its backends are others."""

@@ -27,6 +27,7 @@ from tests.integration.gateway import (
     wait_until,
     write_config,
 )
+from tests.threadless import THREADLESS
 
 pytestmark = pytest.mark.integration
 
@@ -126,6 +127,34 @@ def test_a_signal_ends_it_though_who_started_it_had_blocked_them(
     )
     environment = {**NO_DOCKER, "PYTHONPATH": str(tmp_path)}
     with running(tmp_path, backend.config(), *options, environment=environment) as gateway:
+        assert gateway.stop() == 0
+
+
+@pytest.mark.any_engine
+@pytest.mark.clause("8.reload.whole")
+@pytest.mark.parametrize(
+    "options",
+    [(), pytest.param(("--workers", "2"), marks=pytest.mark.slow)],
+    ids=["one process", "workers"],
+)
+def test_a_reload_for_which_no_thread_is_to_be_had_is_told_and_can_be_asked_for_again(
+    backend: Backend, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(THREADLESS)
+    environment = {**NO_DOCKER, "PYTHONPATH": str(tmp_path)}
+    with running(tmp_path, backend.config(), *options, environment=environment) as gateway:
+        (tmp_path / "threadless").touch()
+        config = backend.config()
+        config["backends"].append({"name": "found", "match_labels": ["a=b"]})
+        write_config(tmp_path, config)
+        gateway.send_signal(signal.SIGHUP)
+        wait_until(
+            gateway.errors, lambda said: "not in force as a whole; send SIGHUP again" in said, within_s=10
+        )
+        assert gateway.get("/api/x").status == 200
+        (tmp_path / "threadless").unlink()
+        gateway.send_signal(signal.SIGHUP)
+        wait_until(gateway.errors, lambda said: "Docker does not answer" in said, within_s=10)  # it is asked
         assert gateway.stop() == 0
 
 
