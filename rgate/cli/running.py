@@ -59,6 +59,10 @@ class Owner(Protocol):
     def takes_over(self) -> bool:
         """Whether another rgate serves as long as this one does not."""
 
+    @property
+    def is_successor(self) -> bool:
+        """Whether this process stands for one that served: it is to do so, though something has gone."""
+
     def ready(self, gateway: Gateway) -> bool:
         """Take it that *gateway* is ready, and accepts; whether it is to go on."""
 
@@ -87,7 +91,7 @@ def run(
 
     *siblings* are all processes of this rgate, and *process* is what this one knows of itself. Raises Stop.
     """
-    access_log = _access_log(options)
+    access_log = _access_log(options, must_open=not owner.is_successor)
     try:
         wired = wire(
             config,
@@ -133,11 +137,12 @@ def run(
     return status
 
 
-def _access_log(options: Namespace) -> AccessLog | None:
+def _access_log(options: Namespace, *, must_open: bool) -> AccessLog | None:
     if options.access_log is None:
         return None
+    line_of = json_line if options.log_format == "json" else text_line
     try:
-        return AccessLog(options.access_log, json_line if options.log_format == "json" else text_line)
+        return AccessLog(options.access_log, line_of, must_open=must_open)
     except OSError as error:
         message = f"cannot write the access log {options.access_log}: {error.strerror}; name another file"
         raise Stop(message) from error

@@ -125,6 +125,10 @@ class _Command:
     def takes_over(self) -> bool:
         return self._succession.takes_over
 
+    @property
+    def is_successor(self) -> bool:
+        return False
+
     def ready(self, gateway: Gateway) -> bool:
         """Print the addresses, and the table of routes."""
         try:

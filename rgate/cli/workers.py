@@ -427,14 +427,14 @@ class _Supervised:
         is_successor: bool,
     ) -> None:
         self.takes_over = takes_over
-        self._is_successor = is_successor
+        self.is_successor = is_successor
         self._options = options
         self._worker = worker
         self._control = control
 
     def ready(self, gateway: Gateway) -> bool:
         """Tell the supervisor what to print, unless it has: nobody would read that."""
-        if not self._is_successor:
+        if not self.is_successor:
             text = ready_text(self._options, self._worker.listeners, gateway)
             self._control.sendall(text.encode() + b"\0")
         return True

@@ -69,11 +69,12 @@ class _Lines:
 class AccessLog:
     """A `RecordLog` that writes lines to *path* (`-`: standard output) from a thread of its own.
 
-    Raises OSError where the file cannot be opened. A disk that fails later is told of once.
+    Raises OSError where the file cannot be opened, if it *must_open*. A disk that fails later is told of
+    once.
     """
 
-    def __init__(self, path: str, line_of: Callable[[Record], str]) -> None:
-        self._writer = LineWriter(destination_of(path), _Lines(line_of), _tell)
+    def __init__(self, path: str, line_of: Callable[[Record], str], *, must_open: bool = True) -> None:
+        self._writer = LineWriter(destination_of(path), _Lines(line_of), _tell, must_open=must_open)
 
     def add(self, record: Record) -> None:
         """Take *record*; it is written soon after."""

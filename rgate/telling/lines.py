@@ -100,14 +100,20 @@ class LineWriter(Generic[Item]):
     """Writes the lines of items from a thread of its own. `put` never waits, and never raises.
 
     *told* is called from that thread with a sentence when lines were lost, and when that is over. Raises
-    OSError where the file cannot be opened.
+    OSError where the file cannot be opened; unless it *must_open*, that is tried with the first line.
     """
 
     def __init__(
-        self, destination: Destination, renderer: Renderer[Item], told: Callable[[str, int], None]
+        self,
+        destination: Destination,
+        renderer: Renderer[Item],
+        told: Callable[[str, int], None],
+        *,
+        must_open: bool = True,
     ) -> None:
         self._destination = destination
-        self._destination.open()
+        if must_open:
+            self._destination.open()
         self._renderer = renderer
         self._told = told
         self._items: queue.Queue[Item | None] = queue.Queue(MOST_WAITING)

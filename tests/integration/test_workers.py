@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -386,6 +387,27 @@ def test_a_worker_that_gets_no_thread_at_its_birth_ends_alone(backend: Backend, 
         wait_until(gateway.errors, lambda said: "ended (exit status 1)" in said, within_s=10)
         assert sorted(tmp_path.glob("rgate-*/*")) == places  # where all workers meet still
         assert len(places) == 2
+        assert gateway.stop() == 0
+
+
+@pytest.mark.any_engine
+def test_a_worker_is_replaced_though_the_access_log_has_gone_meanwhile(
+    backend: Backend, tmp_path: Path
+) -> None:
+    directory = tmp_path / "logs"
+    directory.mkdir()
+    options = ("--workers", "2", "--access-log", "logs/access.log")
+    with running(tmp_path, backend.config(), *options, environment=NO_DOCKER) as gateway:
+        shutil.rmtree(directory)
+        killed = workers_of(gateway.process.pid)
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: [is_gone(pid) for pid in killed], all, within_s=10)
+        assert gateway.get("/api/x").status == 200
+        wait_until(gateway.errors, lambda said: "access log cannot be written" in said, within_s=10)
+        directory.mkdir()
+        assert gateway.get("/api/x").status == 200
+        wait_until((directory / "access.log").exists, bool, within_s=10)
         assert gateway.stop() == 0
 
 
