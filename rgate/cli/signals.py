@@ -4,6 +4,7 @@ import contextlib
 import selectors
 import signal
 import socket
+from collections import deque
 from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Final, Protocol
@@ -13,6 +14,10 @@ ENDED: Final = 253
 
 REPLACED: Final = 254
 """An order that is no signal's: to end as at SIGTERM, as another rgate serves on."""
+
+# Of several that wait one is enough. Another SIGTERM is one more, which says: at once.
+_FOLDED: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
+_MOST_AT_ONCE: Final = 4096
 
 
 class Orders(Protocol):
@@ -35,6 +40,7 @@ class Signals:
     def __init__(self, names: Iterable[str] = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1")) -> None:
         self._receiver, self._sender = socket.socketpair()
         self._sender.setblocking(False)
+        self._waiting: deque[int] = deque()
         numbers = [signal.Signals[name] for name in names]
         signal.set_wakeup_fd(self._sender.fileno())
         for number in numbers:
@@ -44,11 +50,17 @@ class Signals:
 
     def get(self) -> int:
         """Wait for the next."""
-        return self._receiver.recv(1)[0]
+        if not self._waiting:
+            for number in self._receiver.recv(_MOST_AT_ONCE):
+                if number not in _FOLDED or number not in self._waiting:
+                    self._waiting.append(number)
+        return self._waiting.popleft()
 
     def wait(self, others: Iterable[socket.socket], within_s: float | None) -> int | None:
         """Wait for the next; None once one of *others* can be read, or after *within_s*."""
-        return self.get() if self._receiver in readable([self._receiver, *others], within_s) else None
+        if self._waiting or self._receiver in readable([self._receiver, *others], within_s):
+            return self.get()
+        return None
 
     def tell(self, number: int) -> None:
         """Give *number* to whoever waits, as if that signal had come. Any thread may call."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from rgate.cli.running import _Beside
-from rgate.cli.signals import REPLACED
+from rgate.cli.signals import REPLACED, Signals
 from tests.threadless import gives_none
 
 
@@ -48,3 +48,27 @@ def test_to_wait_for_something_needs_no_thread_that_the_system_may_not_give(
         assert beside.wait(lambda: None, lambda: 0)
         assert told.done.wait(5)
         told.done.clear()
+
+
+@pytest.fixture
+def signals() -> Iterator[Signals]:
+    """What is told as signals are; this process's own go on as ever."""
+    before = signal.set_wakeup_fd(-1)
+    made = Signals(())
+    yield made
+    signal.set_wakeup_fd(before)
+    made._receiver.close()
+    made._sender.close()
+
+
+@pytest.mark.clause("8.reload.whole", "8.stop.second")
+def test_of_reloads_that_wait_one_is_done_and_each_order_to_stop_counts(signals: Signals) -> None:
+    term, reload, reopen = int(signal.SIGTERM), int(signal.SIGHUP), int(signal.SIGUSR1)
+    for _ in range(100):
+        signals.tell(reload)
+        signals.tell(reopen)
+    for number in (term, 0, term, REPLACED):
+        signals.tell(number)
+    assert [signals.wait([], 0) for _ in range(7)] == [reload, reopen, term, 0, term, REPLACED, None]
+    signals.tell(reload)
+    assert signals.get() == reload
