@@ -1,5 +1,6 @@
 """A worker that hangs is noticed and replaced, and nobody who waits is lost (behaviour 8)."""
 
+import contextlib
 import http.client
 import os
 import signal
@@ -45,12 +46,17 @@ def answers(gateway: Gateway, number: int) -> Callable[[], list[int]]:
 def stop(pid: int) -> None:
     """Stop a process, and wait until none of its threads runs any more."""
     os.kill(pid, signal.SIGSTOP)
-    stats = [task / "stat" for task in Path(f"/proc/{pid}/task").iterdir()]
-    wait_until(
-        lambda: {stat.read_text().rpartition(") ")[2][0] for stat in stats},
-        lambda states: states == {"T"},
-        within_s=10,
-    )
+    wait_until(lambda: states_of(pid), lambda states: states == {"T"}, within_s=10)
+
+
+def states_of(pid: int) -> set[str]:
+    """Return the states of a process's threads."""
+    states = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        # One that ends meanwhile has none.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            states.add((task / "stat").read_text().rpartition(") ")[2][0])
+    return states
 
 
 def send_all(pids: Sequence[int], number: signal.Signals) -> None:
