@@ -12,7 +12,8 @@ from rgate.core.config import Config
 from rgate.core.config_errors import ConfigError, ConfigErrors
 from rgate.core.config_file import parse_config
 
-_MOST_BYTES: Final = 4 << 20
+MOST_BYTES: Final = 4 << 20
+"""Of a configuration, or a file of cases."""
 
 _WITHIN_S: Final = 1.0
 """What is no plain file may have a writer that says nothing: a signal would be heeded only behind it."""
@@ -23,8 +24,17 @@ def load_config(path: str, *, is_used: bool = False) -> Config:
 
     *is_used*: on this machine, so that the certificates that it names have to be there.
     """
+    return config_of(config_text(path), path, is_used=is_used)
+
+
+def config_text(path: str) -> bytes:
+    """Return what the configuration's file *path* holds. Raises ConfigErrors where it cannot be read."""
     remedy = "" if os.path.lexists(path) else "`rgate init` makes one, or "
-    text = read_file(path, f"; {remedy}name another with --config")
+    return read_file(path, f"; {remedy}name another with --config")
+
+
+def config_of(text: bytes, path: str, *, is_used: bool = False) -> Config:
+    """Return the configuration that is *text*, of the file *path*; see `load_config`. Raises ConfigErrors."""
     return parse_config(text, path, lacking(), unreadable if is_used else lambda _: "")
 
 
@@ -51,12 +61,12 @@ def lacking() -> Mapping[str, str]:
 def read_file(path: str, remedy: str = "") -> bytes:
     """Return what the file *path* holds. Raises ConfigErrors, with *remedy*, where it cannot be read."""
     try:
-        text = _read(path, _MOST_BYTES + 1)
+        text = _read(path, MOST_BYTES + 1)
     except OSError as error:
         message = f"cannot be read: {error.strerror}{remedy}"
         raise ConfigErrors((ConfigError(path, 0, "", message),)) from error
-    if len(text) > _MOST_BYTES:
-        message = f"has more than {_MOST_BYTES} bytes, which nobody writes{remedy}"
+    if len(text) > MOST_BYTES:
+        message = f"has more than {MOST_BYTES} bytes, which nobody writes{remedy}"
         raise ConfigErrors((ConfigError(path, 0, "", message),))
     return text
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from rgate._version import __version__
-from rgate.cli.config_file import load_config
+from rgate.cli.config_file import config_of, config_text
 from rgate.cli.descriptors import most_descriptors
 from rgate.cli.listening import shown, url
 from rgate.cli.signals import ENDED, REPLACED, Orders
@@ -261,16 +261,26 @@ class _Beside:
         return order == 0
 
 
-def reloaded(file: str, tell: Callable[[TimelineEvent], object], old: Config) -> Config | None:
-    """Return what *file* says now, and *tell* of it; None where it is wrong, and *old* stays in force."""
+def reloaded(
+    file: str,
+    tell: Callable[[TimelineEvent], object],
+    old: Config,
+    hand_over: Callable[[bytes], object] = lambda _: None,
+) -> Config | None:
+    """Return what *file* says now, and *tell* of it; None where it is wrong, and *old* stays in force.
+
+    *hand_over* takes its text, where it is right.
+    """
     try:
-        config = load_config(file, is_used=True)
+        text = config_text(file)
+        config = config_of(text, file, is_used=True)
     except ConfigErrors as errors:
         tell(config_refused(time.time(), errors.errors))
         for error in errors.errors:
             log.error("%s", error)
         log.error("not reloaded; the old configuration stays in force")
         return None
+    hand_over(text)
     tell(config_taken(time.time(), file, config_changes(old, config)))
     keys = needs_restart(old, config)
     log.info("reloaded %s%s", file, f"; {', '.join(keys)} changes at the next start" if keys else "")

@@ -20,7 +20,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
-from rgate.cli.config_file import load_config
+from rgate.cli.config_file import config_of
+from rgate.cli.handed import Handed
 from rgate.cli.running import is_ready, process_of, ready_text, reloaded, run, say_ready
 from rgate.cli.signals import ENDED, REPLACED, Signals, held, leave_to_supervisor, readable
 from rgate.cli.stop import Stop
@@ -114,6 +115,7 @@ class _Supervisor:
         self._options = options
         self._succession = succession
         self._config = config
+        self._handed = Handed()
         self._workers = workers
         self._serves = False  # all workers were ready once
         self._stopping = False  # it was told to stop before that
@@ -215,6 +217,7 @@ class _Supervisor:
                 options,
                 worker,
                 control,
+                self._handed,
                 takes_over=self._succession.takes_over,
                 is_successor=self._serves,
             )
@@ -289,7 +292,7 @@ class _Supervisor:
             if number in _STOPS:
                 return self._stop()
             if number == signal.SIGHUP:
-                config = reloaded(self._options.config, self._tell, self._config)
+                config = reloaded(self._options.config, self._tell, self._config, self._handed.put)
                 if config is None:
                     continue
                 self._config = config
@@ -422,6 +425,7 @@ class _Supervised:
         options: Namespace,
         worker: _Worker,
         control: socket.socket,
+        handed: Handed,
         *,
         takes_over: bool,
         is_successor: bool,
@@ -431,6 +435,7 @@ class _Supervised:
         self._options = options
         self._worker = worker
         self._control = control
+        self._handed = handed
 
     def ready(self, gateway: Gateway) -> bool:
         """Tell the supervisor what to print, unless it has: nobody would read that."""
@@ -444,9 +449,10 @@ class _Supervised:
 
     def reload(self, _config: Config) -> Config | None:
         """Return what is to be put in force; the supervisor has checked and told of it."""
+        text = self._handed.take()
         try:
-            return load_config(self._options.config, is_used=True)
-        except ConfigErrors:  # changed again since
+            return None if text is None else config_of(text, self._options.config, is_used=True)
+        except ConfigErrors:  # a certificate went since
             return None
 
     def ending(self, order: int) -> Listeners:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +262,37 @@ def test_a_config_that_is_a_silent_pipe_holds_up_no_signal(tmp_path: Path, optio
         assert default_body(gateway) == b"This is not reachable"
         assert gateway.stop() == 0
         os.close(writer)
+
+
+@pytest.mark.clause("8.reload.whole")
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one process", "workers"])
+def test_a_config_that_comes_through_a_pipe_is_in_force_in_all_workers(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    # Each worker read it by itself, and a pipe says it once.
+    with running(tmp_path, CONFIG, *options, environment=NO_DOCKER) as gateway:
+        config = tmp_path / "config.yml"
+        write_config(tmp_path, {**CONFIG, "default_response": {"body": "new", "status_code": 404}})
+        text = config.read_bytes()
+        config.unlink()
+        os.mkfifo(config)
+        writer = os.open(config, os.O_RDWR)
+        os.write(writer, text)
+        gateway.send_signal(signal.SIGHUP)
+        wait_until(lambda: _is_opened(gateway.process.pid, config), bool, within_s=5)
+        os.close(writer)
+        wait_until(gateway.errors, lambda errors: "reloaded" in errors, within_s=5)
+        wait_until(
+            lambda: {default_body(gateway) for _ in range(20)}, lambda told: told == {b"new"}, within_s=5
+        )
+
+
+def _is_opened(pid: int, path: Path) -> bool:
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            if descriptor.samefile(path):
+                return True
+    return False
 
 
 @pytest.mark.clause("1.options.db", "1.exit.database")
