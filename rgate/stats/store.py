@@ -8,6 +8,7 @@ together are summed up too, for each minute and hour. `reading.py` says how all 
 """
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -152,11 +153,17 @@ class Store:
         return mark
 
     def _write_log_into_file(self) -> None:
-        """Let the file itself have its mark; as far as nobody reads, who would have to be waited for."""
-        with self._engine.connect() as connection:
-            cursor = connection.connection.cursor()
-            cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            cursor.close()
+        """Let the file itself have its mark; as far as nobody reads, who would have to be waited for, and
+        there is room: the log has all of it.
+        """
+        try:
+            with self._told_as_unavailable(), self._engine.connect() as connection:
+                cursor = connection.connection.cursor()
+                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                cursor.close()
+        except StoreUnavailableError as error:
+            if not _is_passing(error):
+                raise
 
     def look(self) -> None:
         """See whether the database is still there: prepare it where that was not done, and begin a new one
@@ -292,7 +299,7 @@ class Store:
         """Raise StoreUnavailableError for whatever a database does."""
         try:
             yield
-        except (SQLAlchemyError, ValueError, OSError) as error:
+        except (SQLAlchemyError, sqlite3.Error, ValueError, OSError) as error:
             unavailable = StoreUnavailableError(_in_one_line(error))
             unavailable.__cause__ = error
             if sqlite_error_name(unavailable).startswith(_BROKEN):
@@ -526,7 +533,7 @@ def _is_passing(error: StoreUnavailableError) -> bool:
 def sqlite_error_name(error: StoreUnavailableError) -> str:
     """Return SQLite's name of what *error* is due to; "" where it is not SQLite's."""
     cause = error.__cause__
-    original = cause.orig if isinstance(cause, DBAPIError) else None
+    original = cause.orig if isinstance(cause, DBAPIError) else cause
     return str(getattr(original, "sqlite_errorname", ""))
 
 

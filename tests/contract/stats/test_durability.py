@@ -256,6 +256,57 @@ def test_a_full_disk_stops_nothing_is_told_once_and_is_mended(tmp_path: Path, wh
     assert found_in(tmp_path) == 401
 
 
+FULL_AFTER_A_KILL = """
+import logging, os, resource, sys
+from rgate.core.record import Record
+from rgate.stats import open_stats
+logging.basicConfig(stream=sys.stderr)
+size = os.stat(sys.argv[2]).st_size  # what its log holds has no room in it
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+stats = open_stats(sys.argv[1], now=lambda: 1.7e9, fold_every_s=None)
+stats.add(Record(1.7e9, "", "GET", "/", 200, 0, 1_000_000, "/api", "b", "c"))
+for _ in range(2):
+    stats.fold()
+assert stats.counted().totals().success == 401, stats.counted().totals()
+stats.close()
+"""
+
+
+@pytest.mark.clause("7.last.disk")
+def test_a_log_left_by_a_kill_that_a_full_disk_has_no_room_for_is_waited_with(tmp_path: Path) -> None:
+    fill = (
+        "for number in range(400):\n"
+        "    stats.add(Record(0.0, '', 'GET', '/', 200, 0, 1, '/api', 'b', f'container-{number}'))\n"
+        "stats.fold()"
+    )
+    add_beside_and_die(tmp_path, 0, fill)
+    ended = subprocess.run(
+        [sys.executable, "-c", FULL_AFTER_A_KILL, url_in(tmp_path), str(tmp_path / "rgate.db")],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.count("stats_database_unavailable") == 1
+    assert ended.stderr.count("stats_lost") == 1
+    assert found_in(tmp_path) == 400
+
+
+@pytest.mark.clause("1.exit.database")
+def test_a_file_left_by_a_kill_that_is_for_reading_alone_is_refused(tmp_path: Path) -> None:
+    add_beside_and_die(tmp_path, 1, "stats.fold()")
+    for path in tmp_path.iterdir():
+        path.chmod(0o400)
+    drop = ["setpriv", "--bounding-set=-dac_override"] if os.getuid() == 0 else []
+    program = "import sys; from rgate.stats import open_stats; open_stats(sys.argv[1], fold_every_s=None)"
+    ended = subprocess.run(
+        [*drop, sys.executable, "-c", program, url_in(tmp_path)], check=False, capture_output=True, text=True
+    )
+    assert "StatsError" in ended.stderr
+    assert "cannot be used: attempt to write a readonly database. Let rgate write" in ended.stderr
+
+
 def test_the_live_file_takes_its_room_before_it_is_used(tmp_path: Path) -> None:
     # A hole in a mapped file is SIGBUS once the disk is full.
     stats = opened(tmp_path)
