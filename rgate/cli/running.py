@@ -39,6 +39,7 @@ from rgate.discovery.sources import shown as shown_sources
 from rgate.engines import CAN_TUNNEL
 from rgate.stats import StatsError
 from rgate.telling.access_log import AccessLog, json_line, text_line
+from rgate.telling.lines import Destination
 from rgate.telling.process import Process, Started
 from rgate.telling.siblings import Siblings
 from rgate.telling.timeline import Timeline
@@ -50,6 +51,8 @@ _FIRST_LOOK_S: Final = 15.0
 _CLOSE_WITHIN_S: Final = 1.0
 """The database and the access log have so long together for what is left, and the log a moment at least."""
 _LAST_LINES_S: Final = 0.2
+
+_SAID_WITHIN_S: Final = 1.0
 
 
 class Owner(Protocol):
@@ -184,11 +187,22 @@ def ready_text(options: Namespace, listeners: Sequence[socket.socket], gateway: 
 
 
 def say_ready(text: str) -> None:
-    """Print *text* to standard output."""
+    """Print *text* to standard output. Who reads slowly there is waited for for a moment, and has the rest
+    later.
+    """
+    said = f"{text}\n".encode(sys.stdout.encoding, "backslashreplace")
+    saying = threading.Thread(target=_say, args=(said,), name="rgate-ready", daemon=True)
+    with contextlib.suppress(RuntimeError):  # the system gives no thread
+        saying.start()
+        saying.join(_SAID_WITHIN_S)
+
+
+def _say(said: bytes) -> None:
     with contextlib.suppress(OSError):  # nobody reads: the gateway runs all the same
-        # One write: a line of the access log to the same output must not come between.
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        # One write: a line of the access log to the same output must not come between. And none by
+        # `sys.stdout`, which would keep what cannot be written, and try again at the end; and which has a
+        # lock, that a worker made meanwhile would find taken for ever.
+        Destination(descriptor=sys.stdout.fileno()).write(said)
 
 
 def _routes(gateway: Gateway) -> list[dict[str, Any]]:
