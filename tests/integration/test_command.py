@@ -501,3 +501,14 @@ def test_check_ends_with_2_and_a_line_for_each_error(tmp_path: Path) -> None:
     result = finished("check", "--config", "config.yml", cwd=tmp_path, environment=NO_DOCKER)
     assert (result.returncode, result.stdout) == (2, "")
     assert [line.split(": ")[1] for line in result.stderr.splitlines()] == ["rotues", "routes"]
+
+
+@pytest.mark.any_engine
+@pytest.mark.clause("1.exit.wrong", "1.exit.else")
+@pytest.mark.parametrize(("words", "status"), [("serve --port 0", 2), ("health --port 1", 1)])
+def test_a_message_that_a_full_disk_does_not_take_changes_no_exit_status(
+    tmp_path: Path, words: str, status: int
+) -> None:
+    write_config(tmp_path, {"rotues": [], "backends": []})
+    with open("/dev/full", "w") as full:
+        assert subprocess.call(command(*words.split()), cwd=tmp_path, stderr=full, timeout=30) == status
