@@ -5,6 +5,7 @@ from argparse import Namespace
 from typing import Final
 
 from rgate.cli.config_file import load_config
+from rgate.cli.streams import writable
 from rgate.core.config_errors import ConfigErrors, cut
 from rgate.core.config_warnings import warnings
 from rgate.core.escape import in_one_line
@@ -19,8 +20,9 @@ def check(options: Namespace) -> int:
     except ConfigErrors as errors:
         print(errors, file=sys.stderr)
         return 2
+    output = writable(sys.stdout)
     for warning in warnings(config):
-        print(in_one_line(cut(f"{options.config}: warning: {warning}", _LONGEST_WARNING)))
+        print(in_one_line(cut(f"{options.config}: warning: {warning}", _LONGEST_WARNING)), file=output)
     told = f"{options.config}: ok: {len(config.routes)} routes, {len(config.backends)} backends"
-    print(in_one_line(told))
+    print(in_one_line(told), file=output)
     return 0

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import io
 import itertools
 import os
 import signal
@@ -11,11 +10,12 @@ import textwrap
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from rgate._version import __version__
 from rgate.cli import options as add
 from rgate.cli.examples import EXAMPLES
+from rgate.cli.streams import let_stderr_lose
 from rgate.core.cannot_tell import CannotTell
 from rgate.core.config_errors import ConfigErrors
 from rgate.core.nearest import did_you_mean
@@ -75,7 +75,7 @@ _WORDS: Final = frozenset(_COMMANDS)
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with its status."""
     _open_what_is_closed()
-    _let_stderr_lose()
+    let_stderr_lose()
     if _ASKED_BY in os.environ:
         _complete()
     options = parse(sys.argv[1:] if arguments is None else arguments)
@@ -114,24 +114,6 @@ def _open_what_is_closed() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 # for as long as the process runs
-
-
-class _Losing(io.FileIO):
-    """Takes whatever is written: what cannot be told to a full disk, or to nobody, is lost."""
-
-    def write(self, data: Any, /) -> int:
-        """Return how much of *data* need not be written again."""
-        try:
-            return super().write(data)
-        except OSError:
-            return len(memoryview(data))
-
-
-def _let_stderr_lose() -> None:
-    """Let no message that is lost change the exit status, which tells the same."""
-    if sys.stderr is sys.__stderr__ and sys.stderr is not None:  # else whoever runs this has another there
-        file = io.BufferedWriter(_Losing(sys.stderr.fileno(), "w", closefd=False))
-        sys.stderr = io.TextIOWrapper(file, sys.stderr.encoding, "backslashreplace", line_buffering=True)
 
 
 def _told(options: argparse.Namespace) -> int:

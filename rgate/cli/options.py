@@ -160,7 +160,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         type=_labelled,
         action="append",
         default=[],
-        metavar="'NAME key=value…'",
+        metavar="'NAME key=value ...'",
         help="plan for a container that is to be started, or to have just these labels; may stand several "
         "times. Without --against and --gateway nothing else changes",
     )
@@ -336,7 +336,7 @@ def _gateway(text: str) -> str:
 
 def _labelled(text: str) -> tuple[str, dict[str, str]]:
     """Return a container's name and labels, written as arguments of a shell are."""
-    allowed = "allowed: 'NAME key=value…', such as 'orders-2 app_name=orders env=production'"
+    allowed = "allowed: 'NAME key=value ...', such as 'orders-2 app_name=orders env=production'"
     try:
         name, *labels = shlex.split(text)
     except ValueError:

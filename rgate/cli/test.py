@@ -16,7 +16,8 @@ from rgate.cli.config_file import load_config, read_file
 from rgate.cli.explaining import Explain, made_here, told_by
 from rgate.cli.junit import junit
 from rgate.cli.looking import look
-from rgate.cli.text import has_colour, say, writable
+from rgate.cli.streams import writable
+from rgate.cli.text import has_colour, say
 from rgate.cli.write_cases import write_cases
 from rgate.cli.writing import write_whole
 from rgate.core.cannot_tell import CannotTell

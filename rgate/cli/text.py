@@ -3,13 +3,13 @@
 What comes from labels, paths or a gateway is escaped: nothing of it reaches a terminal as a command.
 """
 
-import io
 import os
 import re
 import sys
 from datetime import datetime
 from typing import Final, TextIO
 
+from rgate.cli.streams import writable
 from rgate.core.escape import in_one_line
 from rgate.core.explain import Level
 from rgate.core.facts import FORWARDED
@@ -29,13 +29,6 @@ _CODE: Final = re.compile(r"`([^`]*)`")
 def has_colour(stream: TextIO) -> bool:
     """Whether *stream* is a terminal that shows colour, and nobody asked for none (no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def writable(stream: TextIO) -> TextIO:
-    """Return *stream*, which takes any text from now on, whatever it can encode."""
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")
-    return stream
 
 
 def say(text: str) -> None:

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.live import Live
 
 from rgate.cli.asking_gateway import NoAnswer, asked_as
-from rgate.cli.text import has_colour, say, writable
+from rgate.cli.streams import writable
+from rgate.cli.text import has_colour, say
 from rgate.cli.top_view import Shown, view_of
 from rgate.cli.waiting import told_if_slow
 from rgate.core.own import OwnPage

@@ -1,7 +1,13 @@
 """What the command's words mean, and what is said of wrong ones (behaviour 1)."""
 
+import io
+from argparse import Namespace
+from pathlib import Path
+
 import pytest
 
+from rgate.cli.check import check
+from rgate.cli.examples import EXAMPLES
 from rgate.cli.main import parse
 
 
@@ -82,3 +88,24 @@ def test_a_wrong_command_line_is_told_in_one_line(
     assert said in told.err
     assert told.err.count("\n") == 1
     assert told.out == ""
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_help_is_told_wherever_there_are_no_more_letters_than_ascii(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse([name, "--help"])
+    assert capsys.readouterr().out.isascii()
+
+
+@pytest.mark.clause("8.check.exit")
+def test_check_warns_of_names_that_standard_output_has_no_letters_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.yml"
+    config.write_text("routes: []\nbackends: [{name: 支付, urls: ['http://h:9']}]\n", encoding="utf-8")
+    output = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(output, encoding="ascii", write_through=True))
+    assert check(Namespace(config=str(config))) == 0
+    assert rb"no route uses the backend \u652f\u4ed8" in output.getvalue()
