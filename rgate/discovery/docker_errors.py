@@ -83,12 +83,14 @@ _OF_TLS: Final = re.compile("check (?:DOCKER_TLS_VERIFY(?: and DOCKER_CERT_PATH)
 
 _LONGEST: Final = 200
 _INSIDES: Final = re.compile(r"\w\(|[Ee]rrno|\bb['\"]|<[\w.]+ |[\[({]['\"]|\bNone\b")
-_USER: Final = re.compile(r"//[^/@]*@")
+_USER: Final = re.compile(r"(?<=://)[^/\s]\S*@")  # up to the last @: a password may hold one
 
 
 def shown_host(host: str) -> str:
-    """Return where Docker is asked, for people: without a user's name and password."""
-    return _plain(_USER.sub("//", host))
+    """Return *host*, where Docker is asked, or a text that names it, for people: without a user's name and
+    password.
+    """
+    return _plain(_USER.sub("", host))
 
 
 def sentence_for(error: BaseException, host: str, timeout_s: float, said_by: str = "DOCKER_HOST") -> str:
@@ -108,7 +110,7 @@ def _sentence(error: BaseException, host: str, timeout_s: float) -> str:
     for cause in reversed(found):
         if told := _told(cause, host, timeout_s):
             return told
-    texts = [text for cause in found if (text := _plain(str(cause))) and not _INSIDES.search(text)]
+    texts = [text for cause in found if (text := shown_host(str(cause))) and not _INSIDES.search(text)]
     why = texts[0] if texts else type(error).__name__
     return f"Docker cannot be asked at {host} ({why}): check DOCKER_HOST"
 

@@ -233,6 +233,16 @@ def test_a_docker_host_that_means_nothing(monkeypatch: pytest.MonkeyPatch, host:
 
 def test_who_asks_is_not_told() -> None:
     assert shown_host("tcp://me:secret@docker.example:2376") == "tcp://docker.example:2376"
+    assert shown_host("unix:///run/me@home/docker.sock") == "unix:///run/me@home/docker.sock"
+
+
+@pytest.mark.parametrize("password", ["secret", "top@secret", "top/secret"])
+def test_a_password_in_a_url_that_the_sdk_refuses_is_not_told(
+    monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    sentence = told(monkeypatch, f"ssh://me:{password}@docker.example:99999")
+    assert "secret" not in sentence
+    assert "docker.example:99999" in sentence
 
 
 @pytest.mark.clause("4.docker.tls")
