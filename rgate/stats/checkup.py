@@ -30,10 +30,10 @@ def place_of(database_url: str) -> Place:
     """Return where the database at *database_url* is; nowhere where it is no URL."""
     try:
         url = sa.make_url(database_url)
-    except (SQLAlchemyError, ValueError):
+        if url.get_backend_name() == "sqlite":
+            return Place(resolved(url.database or "").parent, "")
+    except (SQLAlchemyError, ValueError, StatsError):
         return Place(None, "")
-    if url.get_backend_name() == "sqlite":
-        return Place(resolved(url.database or "").parent, "")
     return Place(None, url.host or "")
 
 

@@ -76,8 +76,16 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
 
 
 def resolved(database: str) -> Path:
-    """Return the file of a SQLite database, behind all links: SQLite puts its log beside that one."""
-    return Path(os.path.realpath(database))
+    """Return the file of a SQLite database, behind all links: SQLite puts its log beside that one. Raises
+    StatsError.
+    """
+    try:
+        return Path(os.path.realpath(database))
+    except OSError as error:  # of a relative one
+        raise StatsError(
+            "stats.database: the directory that rgate is started in is not there any more: "
+            "start it in another, or name the database by its whole path."
+        ) from error
 
 
 def _set_up_sqlite(connection: object, _record: object) -> None:

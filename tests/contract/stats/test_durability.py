@@ -15,6 +15,7 @@ import pytest
 
 from rgate.core.record import Record
 from rgate.stats import LastingStats, StatsError, open_stats
+from rgate.stats.checkup import place_of, try_database
 from rgate.stats.live_file import FILE_BYTES
 
 NOW_S = 1_700_000_040.0
@@ -343,6 +344,19 @@ def test_a_database_that_cannot_be_used_says_what_to_do(url: str, says: str) -> 
         open_stats(url)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.clause("1.exit.database", "1.exit.message", "9.doctor.faults")
+def test_a_directory_to_start_in_that_is_gone_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(StatsError, match="start it in another, or name the database by its whole path"):
+        open_stats("sqlite:///rgate.db")
+    assert place_of("sqlite:///rgate.db").directory is None
+    assert "is not there any more" in try_database("sqlite:///rgate.db").error
 
 
 @pytest.mark.clause("1.exit.database", "1.exit.message")
