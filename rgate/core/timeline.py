@@ -249,7 +249,8 @@ def of_source(event: TimelineEvent, source: str) -> TimelineEvent:
 
 def docker_there(at: float, version: str, away_s: float | None, listed: str) -> TimelineEvent:
     """Return that Docker answers: for the first time, or after *away_s*. *listed*: see `listed`."""
-    text = "Docker answers" if away_s is None else f"Docker answers again, after {length(away_s)}"
+    again = "" if away_s is None else f" again, after {length(max(0.0, away_s))}"  # a clock may be set back
+    text = f"Docker answers{again}"
     return TimelineEvent(at, Kind.DOCKER, Level.OK, "", f"{text}: {version}", listed)
 
 

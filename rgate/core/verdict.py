@@ -101,8 +101,10 @@ class Shared:
 
 def held_by_all(told: Sequence[Shared], now: float) -> Held | None:
     """Return what any worker told last. Nobody saw a level flap where nobody was told for so long."""
-    last = max(told, key=lambda one: one.at, default=None)
-    return last.held if last is not None and now - last.at <= RISES_AFTER_S else None
+    # Nor where the clock was set back since, and that moment is still to come.
+    lately = (one for one in told if abs(now - one.at) <= RISES_AFTER_S)
+    last = max(lately, key=lambda one: one.at, default=None)
+    return last.held if last is not None else None
 
 
 def known_by_all(told: Sequence[Shared]) -> tuple[Knowledge, ...]:
@@ -149,7 +151,7 @@ def settled(standing: Standing, held: Held | None, now: float) -> Held:
     """Return what holds where *standing* is so now, and *held* was told before."""
     if held is None or held.standing not in _RISES_LATE or _RANK[standing] <= _RANK[held.standing]:
         return Held(standing)
-    since = held.better_since if held.better_since is not None else now
+    since = now if held.better_since is None else min(held.better_since, now)  # a clock may be set back
     return Held(standing) if now - since >= RISES_AFTER_S else Held(held.standing, since)
 
 

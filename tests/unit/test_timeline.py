@@ -169,6 +169,10 @@ ERRORS = (
             ("docker", "ok", "Docker answers again, after 6 min: 27.3.1", "7 containers, 4 ms"),
         ),
         (
+            docker_there(1.0, "27.3.1", -3590.0, "7 containers, 4 ms"),  # the clock was set back meanwhile
+            ("docker", "ok", "Docker answers again, after 0.0 s: 27.3.1", "7 containers, 4 ms"),
+        ),
+        (
             docker_away(1.0, "connection refused", is_known=True),
             ("docker", "bad", "Docker away: connection refused", "the last known containers stay in use"),
         ),

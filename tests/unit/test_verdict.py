@@ -387,6 +387,8 @@ def test_a_level_sinks_at_once_and_rises_late() -> None:
     assert holds == Held(Standing.DOWN, 10.0)
     assert settled(Standing.DOWN, holds, 20.0) == Held(Standing.DOWN)  # it begins anew
     assert settled(Standing.WELL, holds, 10.0 + RISES_AFTER_S) == Held(Standing.WELL)
+    holds = settled(Standing.WELL, Held(Standing.DOWN, 1e9), 30.0)
+    assert holds == Held(Standing.DOWN, 30.0), "a clock that is set back makes it begin anew, and no later"
     assert settled(Standing.WELL, Held(Standing.STALE), 1.0) == Held(Standing.WELL)
     assert settled(Standing.STALE, Held(Standing.WAITING), 1.0) == Held(Standing.STALE)
     assert settled(Standing.STALE, Held(Standing.DEGRADED), 1.0) == Held(Standing.STALE)

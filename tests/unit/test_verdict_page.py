@@ -132,6 +132,13 @@ def test_what_was_told_long_ago_does_not_hold() -> None:
     assert held_by_all([], 0.0) is None
 
 
+@pytest.mark.clause("10.verdict.holds")
+def test_what_was_told_before_the_clock_was_set_back_holds_no_longer_than_ever() -> None:
+    told = [Shared(9000.0, Held(Standing.DEGRADED, 9000.0), ()), Shared(1000.0, Held(Standing.STALE), ())]
+    assert held_by_all(told, 1001.0) == Held(Standing.STALE)
+    assert held_by_all(told[:1], 1001.0) is None
+
+
 @given(st.permutations([HERE, AWAY, NEVER]), st.integers(1, 3))
 def test_the_worst_that_is_known_of_a_source_is_known_in_any_order(
     known: list[Knowledge], number: int
