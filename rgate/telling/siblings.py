@@ -31,7 +31,7 @@ ANSWER_WITHIN_S: Final = 1.0
 LONGEST_FRAME: Final = 16 << 20
 """In bytes. What is longer is not sent: who asks limits what it asks for."""
 
-LONGEST_QUESTION: Final = 1 << 16
+LONGEST_QUESTION: Final = 1 << 17
 """In bytes. It has to go out at once, so it has to find room in a socket's buffer."""
 
 _LENGTH: Final = struct.Struct(">I")

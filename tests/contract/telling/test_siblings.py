@@ -15,6 +15,7 @@ import pytest
 
 from rgate.telling.siblings import (
     LONGEST_FRAME,
+    LONGEST_QUESTION,
     Alone,
     Answers,
     Function,
@@ -251,10 +252,20 @@ def test_another_user_is_neither_answered_nor_asked(three: Several, monkeypatch:
     assert three.workers[0].ask("q", {}, LONG_S) == Answers(["secret"], 2)
 
 
+def test_the_longest_question_that_a_query_comes_to_goes_out_at_once(three: Several) -> None:
+    three.serve(1, 2)
+    for worker in three.workers:
+        worker.answer("q", lambda arguments: sum(map(len, arguments.values())))
+    # A client's request has 64 KiB at most, and each of these values 4,096 characters.
+    longest = dict.fromkeys(("route", "backend", "container", "id"), "\xe9" * 2979 + "\U0001f600" * 1117)
+    answers = three.workers[0].ask("q", longest, LONG_S)
+    assert answers == Answers([4 * 4096] * 3, 0)
+
+
 def test_a_question_that_is_too_long_is_an_error(three: Several) -> None:
     three.workers[0].answer("q", lambda _: 1)
     with pytest.raises(ValueError, match="are more than workers tell each other"):
-        three.workers[0].ask("q", {"text": "x" * 70_000})
+        three.workers[0].ask("q", {"text": "x" * LONGEST_QUESTION})
 
 
 def test_the_places_are_for_one_user_and_are_removed() -> None:
