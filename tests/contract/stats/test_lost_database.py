@@ -1,6 +1,7 @@
 """Of a database that is lost, damaged or away nothing is lost that is counted since (behaviour 7)."""
 
 import contextlib
+import fcntl
 import os
 import sqlite3
 import stat
@@ -259,6 +260,14 @@ def test_all_files_of_the_figures_are_for_their_owner_and_group_at_most(
     assert modes == {"rgate.db": mode, "rgate.db-wal": mode, "rgate.db-shm": mode, "rgate.db.live": 0o600}
 
 
+@contextlib.contextmanager
+def locked_directory(directory: Path) -> Iterator[None]:
+    descriptor = os.open(directory, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    yield
+    os.close(descriptor)
+
+
 # A server.
 
 ONE_PREPARES = f"SELECT pg_advisory_lock({0x7267617465})"
@@ -323,6 +332,20 @@ def test_a_url_with_an_option_that_there_is_not_is_wrong_and_told_without_its_pa
 def live_file(path: Path) -> Path:
     (only,) = path.parent.glob("rgate.db.live-" + "[0-9a-f]" * 16)
     return only
+
+
+@pytest.mark.clause("7.last.disk")
+def test_a_directory_that_another_program_keeps_locked_keeps_rgate_from_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("rgate.stats.locking.WITHIN_S", 0.0)
+    path = tmp_path / "rgate.db"
+    with locked_directory(tmp_path), contextlib.closing(at(path)) as stats:
+        count(stats, 3)
+        assert stats.fold()
+    assert "stats_live_file_failed" in caplog.text
+    assert "another process keeps its directory locked" in caplog.text
+    assert found(path) == 3
 
 
 @pytest.mark.clause("7.last.shortened")
