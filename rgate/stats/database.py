@@ -13,6 +13,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 BUSY_TIMEOUT_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 5
 _BUSY_PAUSE_S: Final = 0.005
+_HIGHEST_PORT: Final = 65535
+_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 class StatsError(Exception):
@@ -32,6 +34,7 @@ def engine_of(database_url: str) -> sa.Engine:
         url = sa.make_url(database_url)
         if url.get_backend_name() == "sqlite":
             return _sqlite_engine(url)
+        _check_server(url)
         return sa.create_engine(url, pool_pre_ping=True, pool_size=3, connect_args=_patience(url))
     except (ArgumentError, ValueError) as error:
         raise StatsError(
@@ -44,6 +47,20 @@ def engine_of(database_url: str) -> sa.Engine:
             f"stats.database: the driver of {name} is not installed: install it (for PostgreSQL by `pip "
             f"install 'psycopg[binary]'`, and write postgresql+psycopg://…), or use sqlite:///rgate.db."
         ) from error
+
+
+def _check_server(url: sa.URL) -> None:
+    """Raise StatsError where the URL names what no server has: its driver says that the server is away."""
+    ports = _values(url, "port") + ([] if url.port is None else [str(url.port)])
+    if not all(port.isdecimal() and 0 < int(port) <= _HIGHEST_PORT for port in ports):
+        raise StatsError(f"stats.database: there is no such port: write one from 1 to {_HIGHEST_PORT}.")
+    if any(mode not in _SSL_MODES for mode in _values(url, "sslmode")):
+        raise StatsError(f"stats.database: there is no such sslmode: write one of {', '.join(_SSL_MODES)}.")
+
+
+def _values(url: sa.URL, name: str) -> list[str]:
+    """Return what the query of *url* says of *name*: of each server one."""
+    return [value for said in url.normalized_query.get(name, ()) for value in said.split(",") if value]
 
 
 def _patience(url: sa.URL) -> dict[str, int]:

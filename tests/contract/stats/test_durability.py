@@ -334,6 +334,9 @@ def test_a_newer_schema_is_left_alone_and_told_of(tmp_path: Path) -> None:
         ("", "sqlite:///rgate.db"),
         ("sqlite://", "needs a file"),
         ("mysql+nosuch://h/d", "no database URL"),
+        ("postgresql+psycopg://u:hush@h:99999/d", "write one from 1 to 65535"),
+        ("postgresql+psycopg://u:hush@/d?host=a,b&port=5432,0", "write one from 1 to 65535"),
+        ("postgresql+psycopg://u:hush@h/d?sslmode=ful", "write one of disable, allow"),
         ("sqlite:////nowhere/at/all/x.db", "make it"),
         ("sqlite:////proc", "is a directory"),
         ("sqlite:////dev/null/x.db", "make it"),
@@ -344,6 +347,7 @@ def test_a_database_that_cannot_be_used_says_what_to_do(url: str, says: str) -> 
         open_stats(url)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+    assert "hush" not in str(error.value)
 
 
 @pytest.mark.clause("1.exit.database", "1.exit.message", "9.doctor.faults")
