@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from rgate.core.doctor import DatabaseFacts
 from rgate.core.url_secrets import url_without_secrets
 from rgate.stats.database import StatsError, advice_on, engine_of, resolved, sqlite_path
-from rgate.stats.schema import STATE, VERSION, ForeignError, version_in
+from rgate.stats.schema import STATE, VERSION, EncodingError, ForeignError, check_encoding, version_in
 
 _MOVE_AWAY: Final = "move the file away, or name another with --db or `stats.database`"
 _BUSY_S: Final = 2.0
@@ -57,6 +57,9 @@ def try_database(database_url: str) -> DatabaseFacts:
             return DatabaseFacts(name, "its directory is not there", "make it, or name another with --db")
         except OSError as error:
             return DatabaseFacts(name, error.strerror or type(error).__name__, advice_on("SQLITE_CANTOPEN"))
+        except EncodingError as error:
+            why = f"it has the encoding {error.encoding}, which has no letters for some names"
+            return DatabaseFacts(name, why, "name one with UTF8 by --db or `stats.database`")
         except ForeignError:
             return DatabaseFacts(name, "it is a database of another program's", _MOVE_AWAY)
         except SQLAlchemyError as error:
@@ -70,6 +73,7 @@ def _tried(engine: sa.Engine, name: str) -> DatabaseFacts:
         engine = sa.create_engine(engine.url, connect_args={"timeout": _BUSY_S}, poolclass=sa.NullPool)
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if is_sqlite else "BEGIN")
+        check_encoding(connection)
         version = version_in(connection)
         if version is not None and version > VERSION:
             return DatabaseFacts(

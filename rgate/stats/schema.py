@@ -125,12 +125,21 @@ class ForeignError(Exception):
     """The database is somebody else's: it has tables, and none of rgate's."""
 
 
+class EncodingError(Exception):
+    """The database cannot hold every name. *encoding* is its."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(encoding)
+        self.encoding = encoding
+
+
 def prepare(connection: sa.Connection) -> None:
-    """Make the tables where there are none, and those of version 1 new. Raises NewerError, and ForeignError:
-    where a database is a file, it has one owner.
+    """Make the tables where there are none, and those of version 1 new. Raises EncodingError, NewerError, and
+    ForeignError: where a database is a file, it has one owner.
 
     In one transaction, and nobody else prepares the database meanwhile.
     """
+    check_encoding(connection)
     version = version_in(connection)
     if version is not None and version > VERSION:
         raise NewerError(version)
@@ -142,6 +151,14 @@ def prepare(connection: sa.Connection) -> None:
     if version is None:
         identity = secrets.randbits(48)
         connection.execute(STATE.insert().values(version=VERSION, identity=identity, revision=0, settled=0))
+
+
+def check_encoding(connection: sa.Connection) -> None:
+    """Raise EncodingError where the database cannot hold every name that a backend or container may have."""
+    if connection.dialect.name == "postgresql":
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+        if encoding != "UTF8":
+            raise EncodingError(encoding)
 
 
 def version_in(connection: sa.Connection) -> int | None:

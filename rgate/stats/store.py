@@ -142,6 +142,11 @@ class Store:
                 f"The database has version {error.version} of the schema, made by a newer rgate, and this "
                 f"one knows up to {schema.VERSION}: use that rgate, or another stats.database."
             ) from error
+        except schema.EncodingError as error:
+            raise StatsError(
+                f"The database has the encoding {error.encoding}, which has no letters for some names: name "
+                "one with UTF8 (CREATE DATABASE rgate ENCODING 'UTF8' TEMPLATE template0) as stats.database."
+            ) from error
         except schema.ForeignError as error:
             raise _ForeignStoreError("it is a database of another program's") from error
         except StoreUnavailableError as error:

@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
@@ -35,11 +36,25 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """The URL of an empty database."""
+    with _database(postgres_server, "") as url:
+        yield url
+
+
+@pytest.fixture
+def latin1_url(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty database of another encoding than UTF-8."""
+    encoding = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    with _database(postgres_server, encoding) as url:
+        yield url
+
+
+@contextmanager
+def _database(server_url: str, options: str) -> Iterator[str]:
     name = f"rgate_test_{uuid.uuid4().hex}"
-    server = sa.create_engine(postgres_server, isolation_level="AUTOCOMMIT")
+    server = sa.create_engine(server_url, isolation_level="AUTOCOMMIT")
     with server.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    yield sa.make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
+        connection.exec_driver_sql(f"CREATE DATABASE {name} {options}")
+    yield sa.make_url(server_url).set(database=name).render_as_string(hide_password=False)
     with server.connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
     server.dispose()

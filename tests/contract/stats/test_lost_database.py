@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from rgate.core.record import Record
 from rgate.stats import LastingStats, StatsError, open_stats
+from rgate.stats.checkup import try_database
 from rgate.stats.lasting import rest_s
 from rgate.stats.live_file import _LABEL_BYTES_USED, _LABEL_HEAD, FILE_BYTES, Arena, TornError
 
@@ -313,6 +314,14 @@ def test_a_server_that_is_away_at_the_start_is_told_of_once_without_its_password
     assert caplog.text.count("stats_database_unavailable") == 1
     assert "hush" not in caplog.text
     assert len(list(tmp_path.glob("*.live-*"))) == 1  # what was counted waits here
+
+
+@pytest.mark.clause("1.exit.database", "9.doctor.faults")
+def test_a_database_that_cannot_hold_every_name_is_refused(latin1_url: str, tmp_path: Path) -> None:
+    with pytest.raises(StatsError, match="has the encoding LATIN1, which has no"):
+        opened(latin1_url, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert "encoding LATIN1" in try_database(latin1_url).error
 
 
 @pytest.mark.clause("1.exit.database", "1.exit.secrets")
