@@ -119,8 +119,10 @@ class FakeDocker:
         return self.is_cut or self.go_on.is_set()
 
     def stream(self) -> Iterator[bytes]:
-        """Yield events as they come."""
-        number = len(self._events)
+        """Yield the events that are told from this call on, as they come."""
+        return self._events_from(len(self._events))
+
+    def _events_from(self, number: int) -> Iterator[bytes]:
         while True:
             with self._changed:
                 while len(self._events) <= number and not self._is_over:
@@ -160,11 +162,12 @@ def serving(docker: FakeDocker) -> Iterator[FakeDocker]:
             self.wfile.write(content)
 
         def _stream(self) -> None:
+            events = docker.stream()  # before the head, at which whoever asked may go on
             self.send_response(200)
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             if docker.events == "live" and "until=" not in self.path:
-                for piece in docker.stream():
+                for piece in events:
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
             self.wfile.write(b"0\r\n\r\n")
 
