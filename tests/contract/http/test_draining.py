@@ -15,6 +15,7 @@ from tests.contract.http.wire import DEADLINE_S, Cut, Wire
 from tests.refusing import refuses
 
 DRAINING = "how a gateway ends is its own choice"
+LONG = ("--drain", "60")  # an end within END_S has waited for none of it
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -38,7 +39,7 @@ def _asked(gateway: Gateway, lane: Lane) -> tuple[Wire, Wire]:
 def test_a_request_that_crosses_the_signal_is_not_reset_on_a_connection_that_carried(
     launch: Launch, before: str
 ) -> None:
-    gateway = launch(single=2)
+    gateway = launch(*LONG, single=2)
     lane = gateway.lane()
     waiting, upstream = _asked(gateway, gateway.lane())  # so that it does not end meanwhile
     clients = [gateway.client() for _ in range(40)]
@@ -59,14 +60,14 @@ def test_a_request_that_crosses_the_signal_is_not_reset_on_a_connection_that_car
     assert all(one.endswith(b"ok") or not one for one in received[10:])
     upstream.send(OK)
     assert waiting.read_response().content == b"ok"
-    assert gateway.exit_status(within_s=3) == 0
+    assert gateway.exit_status() == 0
 
 
 @clause("RFC 9112 9.6", "8.stop.close", own_choice=DRAINING)
 def test_a_request_that_comes_right_behind_the_signal_is_answered_and_told_that_the_connection_closes(
     launch: Launch,
 ) -> None:
-    gateway = launch(single=1)
+    gateway = launch(*LONG, single=1)
     lane = gateway.lane()
     clients = [gateway.client() for _ in range(10)]
     for client in clients:
@@ -82,12 +83,12 @@ def test_a_request_that_comes_right_behind_the_signal_is_answered_and_told_that_
             assert response.content == b"ok"
             assert b"close" in response.items(b"connection")
             assert client.outlast() == "a FIN"
-    assert gateway.exit_status(within_s=3) == 0
+    assert gateway.exit_status() == 0
 
 
 @clause("8.stop.accepted", own_choice=DRAINING)
 def test_what_waits_to_be_accepted_when_the_signal_comes_is_served(launch: Launch) -> None:
-    gateway = launch(single=1)
+    gateway = launch(*LONG, single=1)
     lane = gateway.lane()
     gateway.signal(signal.SIGSTOP)  # so that it accepts nothing before it hears of its end
     clients = [gateway.client() for _ in range(10)]
@@ -97,14 +98,14 @@ def test_what_waits_to_be_accepted_when_the_signal_comes_is_served(launch: Launc
     gateway.signal(signal.SIGCONT)
     with serving(lane):
         assert [client.read_response().content for client in clients] == [b"ok"] * 10
-    assert gateway.exit_status(within_s=3) == 0
+    assert gateway.exit_status() == 0
 
 
 @clause("8.stop.accepted", "8.stop.close", "8.stop.idle", own_choice=DRAINING)
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "new"])
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_stop_under_load_loses_no_request(launch: Launch, kept: bool, workers: str) -> None:
-    gateway = launch("--workers", workers, single=1)
+    gateway = launch(*LONG, "--workers", workers, single=1)
     lane = gateway.lane()
     clients = Clients(gateway.port, lane.path.decode(), kept)
     with serving(lane):
@@ -113,12 +114,12 @@ def test_a_stop_under_load_loses_no_request(launch: Launch, kept: bool, workers:
         gateway.terminate()
         clients.join(DEADLINE_S * 4)
     assert clients.lost == []
-    assert gateway.exit_status(within_s=10) == 0
+    assert gateway.exit_status() == 0
 
 
 @clause("RFC 9112 9.6", "8.stop.drain", "8.stop.close", own_choice=DRAINING)
 def test_a_request_under_way_is_answered_and_told_that_the_connection_closes(launch: Launch) -> None:
-    gateway = launch(single=1)
+    gateway = launch(*LONG, single=1)
     client, upstream = _asked(gateway, gateway.lane())
     _terminate(gateway)
     upstream.send(OK)
@@ -127,12 +128,12 @@ def test_a_request_under_way_is_answered_and_told_that_the_connection_closes(lau
     assert response.content == b"ok"
     assert b"close" in response.items(b"connection")
     assert client.outlast() == "a FIN"
-    assert gateway.exit_status(within_s=3) == 0
+    assert gateway.exit_status() == 0
 
 
 @clause("RFC 9112 9.6", "8.stop.drain", "8.stop.idle", own_choice=DRAINING)
 def test_a_response_that_had_begun_is_finished_and_its_connection_ends_a_moment_later(launch: Launch) -> None:
-    gateway = launch(single=1)
+    gateway = launch(*LONG, single=1)
     client, upstream = _asked(gateway, gateway.lane())
     upstream.send(OK[:-1])
     client.read_head()  # which does not tell that the connection closes
@@ -140,12 +141,12 @@ def test_a_response_that_had_begun_is_finished_and_its_connection_ends_a_moment_
     upstream.send(OK[-1:])
 
     assert client.read_to_end() == b"ok"
-    assert gateway.exit_status(within_s=3) == 0
+    assert gateway.exit_status() == 0
 
 
 @clause("RFC 9112 9.6", "8.stop.idle", own_choice=DRAINING)
 def test_idle_connections_are_ended_by_a_fin_and_what_comes_behind_it_is_not_reset(launch: Launch) -> None:
-    gateway = launch(single=1)
+    gateway = launch(*LONG, single=1)
     idle = gateway.client()
     idle.send(get(b"/nowhere"))
     idle.read_response()
@@ -162,7 +163,7 @@ def test_idle_connections_are_ended_by_a_fin_and_what_comes_behind_it_is_not_res
         assert not one.is_reset(within_s=0.1)
     upstream.send(OK)
     assert client.read_response().content == b"ok"
-    assert gateway.exit_status(within_s=3) == 0
+    assert gateway.exit_status() == 0
 
 
 @clause("1.log.stopped", "8.stop.cut", own_choice=DRAINING)
@@ -182,8 +183,8 @@ def test_an_event_stream_is_cut_when_the_time_to_drain_is_over_and_the_log_says_
 
     with pytest.raises(Cut):
         client.read_chunk()
-    assert 0.9 < time.monotonic() - told_at < 2
-    assert gateway.exit_status(within_s=2) == 0
+    assert 0.9 < time.monotonic() - told_at < 5
+    assert gateway.exit_status() == 0
     told = gateway.logged(lane.path)
     assert (told["status"], told["reason"]) == (200, "stopped")
 
@@ -204,8 +205,8 @@ def test_a_tunnel_is_cut_when_the_time_to_drain_is_over(launch: Launch) -> None:
     assert client.read(11) == b"still there"
 
     client.outlast()
-    assert 0.9 < time.monotonic() - told_at < 2
-    assert gateway.exit_status(within_s=2) == 0
+    assert 0.9 < time.monotonic() - told_at < 5
+    assert gateway.exit_status() == 0
 
 
 @clause("8.stop.drain", "8.stop.cut", own_choice=DRAINING)
@@ -215,17 +216,17 @@ def test_a_drain_of_no_seconds_cuts_what_is_under_way_at_once(launch: Launch) ->
     gateway.terminate()
 
     client.outlast()
-    assert gateway.exit_status(within_s=2) == 0
+    assert gateway.exit_status(within_s=6) == 0, "and not after the 8 s of the default"
 
 
 @clause("8.stop.second", own_choice=DRAINING)
 def test_a_second_signal_stops_at_once_with_status_1(launch: Launch) -> None:
-    gateway = launch(single=1)
+    gateway = launch(*LONG, single=1)
     client, _ = _asked(gateway, gateway.lane())
     _terminate(gateway)
     gateway.terminate()
 
-    assert gateway.exit_status(within_s=2) == 1
+    assert gateway.exit_status() == 1
     client.outlast()
 
 
@@ -240,4 +241,4 @@ def test_all_is_over_before_docker_stop_loses_patience(launch: Launch) -> None:
     gateway.terminate()
 
     assert gateway.exit_status(within_s=12) == 0
-    assert 7.5 < time.monotonic() - told_at < 9.5
+    assert 7.5 < time.monotonic() - told_at < 10
