@@ -16,6 +16,7 @@ from tests.refusing import refuses
 
 DRAINING = "how a gateway ends is its own choice"
 LONG = ("--drain", "60")  # an end within END_S has waited for none of it
+MOMENT_S = 0.1  # idle connections are ended so much behind the signal
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -32,6 +33,15 @@ def _asked(gateway: Gateway, lane: Lane) -> tuple[Wire, Wire]:
     upstream = lane.accept_for(client)
     upstream.read_request()
     return client, upstream
+
+
+def _send_right_behind_the_signal(gateway: Gateway, clients: list[Wire], request: bytes) -> bool:
+    """Terminate *gateway*, and send *request* on all *clients*; whether that took less than the moment."""
+    began_s = time.monotonic()
+    gateway.terminate()
+    for client in clients:
+        client.try_send(request)
+    return time.monotonic() - began_s < MOMENT_S
 
 
 @clause("RFC 9112 9.6", "8.stop.idle", own_choice=DRAINING)
@@ -67,15 +77,17 @@ def test_a_request_that_crosses_the_signal_is_not_reset_on_a_connection_that_car
 def test_a_request_that_comes_right_behind_the_signal_is_answered_and_told_that_the_connection_closes(
     launch: Launch,
 ) -> None:
-    gateway = launch(*LONG, single=1)
-    lane = gateway.lane()
-    clients = [gateway.client() for _ in range(10)]
-    for client in clients:
-        client.send(get(b"/nowhere"))
-        client.read_response()
-    gateway.terminate()
-    for client in clients:
-        client.send(get(lane.path))
+    for _ in range(10):  # a busy machine may hold this up until the moment is over
+        gateway = launch(*LONG, single=1)
+        lane = gateway.lane()
+        clients = [gateway.client() for _ in range(10)]
+        for client in clients:
+            client.send(get(b"/nowhere"))
+            client.read_response()
+        if _send_right_behind_the_signal(gateway, clients, get(lane.path)):
+            break
+    else:
+        raise AssertionError("the test was held up each time")
     wait_until(lambda: refuses(gateway.port), DEADLINE_S, "the end of accepting")
     with serving(lane):
         for client in clients:
