@@ -20,8 +20,8 @@ from tests.threadless import THREADLESS
 
 pytestmark = pytest.mark.integration
 NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere"}
-# Beside the drain: to cut what is left, to store the figures, and for Python to end.
-SLACK_S = 1.5
+# Beside the drain: to cut what is left, to store the figures, and for Python to end. Less than the default.
+SLACK_S = 5
 
 workers = pytest.mark.parametrize(
     "options",
