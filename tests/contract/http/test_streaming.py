@@ -285,7 +285,7 @@ def test_memory_is_given_back_by_clients_that_went_away(gateway: Gateway, backen
 @clause("7.latency.span", own_choice="the figures and the log are rgate's")
 def test_the_latency_is_from_the_requests_first_byte_to_the_responses_last(limited: Gateway) -> None:
     lane = limited.lane()
-    pause_s = 0.2  # time is the subject
+    pause_s = 0.3  # time is the subject
     with limited.client() as client:
         client.send(b"G")
         time.sleep(pause_s)
@@ -298,5 +298,5 @@ def test_the_latency_is_from_the_requests_first_byte_to_the_responses_last(limit
         upstream.send(OK[-1:])
         assert client.read(2) == b"ok"
 
-    # The first byte is noticed a moment after it was sent.
-    assert 1.9 * pause_s <= float(limited.logged(lane.path)["seconds"]) < DEADLINE_S
+    # The first byte is noticed a moment after it was sent, less than a pause.
+    assert 2 * pause_s - 0.2 <= float(limited.logged(lane.path)["seconds"]) < DEADLINE_S
