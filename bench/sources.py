@@ -25,8 +25,8 @@ from rgate.core.config import Backend
 from rgate.discovery.docker_source import DockerSource
 from rgate.discovery.registry import Registry
 from rgate.discovery.watcher import Watcher
-from tests.contract.sources.daemons import DAEMONS, Served, pause
-from tests.integration.containers import IMAGE
+from tests.contract.sources.daemons import DAEMONS, Served
+from tests.integration.containers import IMAGE, pause
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "sources.md"
 LATEST_S: Final = 40.0  # a full list comes sooner

@@ -21,7 +21,7 @@ from bench.machine import free_port
 from bench.scenarios import started
 from tests.chaos.steady import Seen, Steady
 from tests.integration import gateway as gateway_process
-from tests.integration.containers import IMAGE, Containers, ask, port, short_id, wait_until_it_answers
+from tests.integration.containers import IMAGE, Containers, ask, pause, port, short_id, wait_until_it_answers
 from tests.integration.gateway import backend_config, running
 
 pytestmark = [pytest.mark.chaos, pytest.mark.docker, pytest.mark.integration, pytest.mark.timeout(600)]
@@ -190,7 +190,7 @@ def test_restart_onto_another_port(way: str, site: Site, told: Told) -> None:
 @and_by_others
 def test_pause(way: str, site: Site, told: Told) -> None:
     with scene(way, *site) as it:
-        it.replicas[0].pause()
+        pause(it.replicas[0])
         it.steady.wait_until_left(short_id(it.replicas[0]))
         it.replicas[0].unpause()
         it.steady.wait_until_answered_by(short_id(it.replicas[0]))

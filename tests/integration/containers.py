@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 import docker
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 IMAGE = "rgate/demo:local"
@@ -69,6 +69,19 @@ def port(container: Container) -> int:
     container.reload()
     bindings: Any = container.attrs["NetworkSettings"]["Ports"]["8000/tcp"]
     return int(bindings[0]["HostPort"])
+
+
+def pause(container: Container) -> None:
+    """Pause it. On a busy machine runc 1.1 may not be able to at once: `unable to freeze`."""
+    for _ in range(20):
+        try:
+            container.pause()
+        except APIError as error:
+            if "unable to freeze" not in str(error):
+                raise
+        else:
+            return
+    raise AssertionError(f"{container.name} cannot be paused")
 
 
 def ask(container: Container, method: str, target: str) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.integration.containers import Containers, ask, short_id, wait_until_it_answers
+from tests.integration.containers import Containers, ask, pause, short_id, wait_until_it_answers
 from tests.integration.gateway import NO_SERVICE_URLS, Gateway, Response, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.docker]
@@ -75,7 +75,7 @@ def test_a_container_that_is_being_stopped_gets_nothing_new_and_ends_what_it_beg
 def test_a_paused_container_is_out_until_it_goes_on(containers: Containers, gateway: Gateway) -> None:
     container = containers.start()
     wait_until(lambda: gateway.get("/api"), is_answered, within_s=1)
-    container.pause()
+    pause(container)
     # A request that overtakes the event waits for its time-out of 3 s.
     wait_for_reason(gateway, "no_container", within_s=4)
     container.unpause()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration.backend import Backend
-from tests.integration.containers import Containers, port, short_id
+from tests.integration.containers import Containers, pause, port, short_id
 from tests.integration.daemon import Daemon
 from tests.integration.gateway import Gateway, backend_config, running, wait_until, write_config
 from tests.integration.test_workers import NO_DOCKER, workers_of
@@ -51,7 +51,7 @@ def test_what_becomes_of_containers_is_told_as_it_happens(containers: Containers
     missed = told(gateway, "near", f"`{near.name}`")
     assert missed["text"].endswith("has 1 of 2 labels: env=other, wanted env=test")
     assert missed["level"] == "info"
-    one.pause()
+    pause(one)
     out = told(gateway, "out", f"`{one.name}` out: paused")
     assert (out["level"], out["why"]) == ("bad", "`api` has no container")
     one.unpause()
@@ -81,7 +81,7 @@ def test_the_backends_tell_how_a_container_stands_and_what_it_was_asked(
     assert first["requests"] >= 1
     assert first["p95"] > 0
     assert first["since"] == pytest.approx(came["at"], abs=0.5)
-    one.pause()
+    pause(one)
     out = told(gateway, "out", f"`{one.name}` out: paused")
     paused = container(gateway)
     assert (paused["level"], paused["says"]) == ("bad", "out: paused")

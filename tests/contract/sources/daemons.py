@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import docker
-from docker.errors import APIError
 
 from tests.certificates import Authority
 from tests.integration import socket_proxy, sshd
@@ -83,19 +82,6 @@ def behind_a_proxy_that_reads() -> Iterator[Served]:
     """The one of examples/socket-proxy."""
     with of_this_machine() as here, socket_proxy.running(socket_of_this_machine()) as path:
         yield Served({"DOCKER_HOST": f"unix://{path}"}, here.client)
-
-
-def pause(container: Any) -> None:
-    """Pause it. On a busy machine runc 1.1 may not be able to at once: `unable to freeze`."""
-    for _ in range(20):
-        try:
-            container.pause()
-        except APIError as error:
-            if "unable to freeze" not in str(error):
-                raise
-        else:
-            return
-    raise AssertionError(f"{container.name} cannot be paused")
 
 
 def asked_by_tls(address: str, files: Path) -> Mapping[str, str]:

@@ -23,8 +23,8 @@ from rgate.discovery.registry import Registry
 from rgate.discovery.source import ContainerSource, SourceError
 from rgate.discovery.watcher import LAG_BOUNDS_S, Watcher
 from rgate.telling.timeline import Comings, Timeline
-from tests.contract.sources.daemons import DAEMONS, Served, pause
-from tests.integration.containers import IMAGE
+from tests.contract.sources.daemons import DAEMONS, Served
+from tests.integration.containers import IMAGE, pause
 
 IS_ILL = "__import__('os')._exit(__import__('os').path.exists('/tmp/ill'))"  # Podman splits it at spaces
 DEAF = ["python3", "-c", "import time; time.sleep(600)"]  # a first process that handles no signal
