@@ -51,6 +51,21 @@ def test_the_files_that_a_page_names_are_there(page: str) -> None:
     assert [name for name in named if not Path(name).exists()] == []
 
 
+def anchors(page: Path) -> set[str]:
+    """What a browser is sent to on *page*: its headings, as GitHub names them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", sorted(Path().glob("*.md")) + sorted(Path("docs").rglob("*.md")), ids=str)
+def test_links_lead_to_a_file_and_a_heading_that_are_there(page: Path) -> None:
+    links = re.findall(r"\]\((?!\w+:)([^)#\s]*)#?([^)\s]*)\)", page.read_text())
+    for name, anchor in links:
+        target = page.parent / name if name else page
+        assert target.exists(), name
+        assert not anchor or anchor in anchors(target), f"{name}#{anchor}"
+
+
 def rows(heading: str) -> list[list[str]]:
     """The cells of the table of docs/operating.md under *heading*, without its two first lines."""
     section = OPERATING.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
