@@ -25,6 +25,7 @@ from rgate.core.onward import Request
 from rgate.core.own import OwnPage
 from rgate.core.patience import (
     HEAD_S,
+    LAST_LINGER_S,
     LAST_MOMENT_S,
     LINGER_BETWEEN_S,
     MOST_AHEAD,
@@ -628,6 +629,16 @@ def test_a_client_that_was_reset_meanwhile_is_counted_once(pair: Pair) -> None:
     pair.turns.transport(client, Broken)
     client.data_received(b"POST /other HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\na")
     assert outcomes(pair) == [(404, "", False)]
+
+
+@pytest.mark.parametrize(("draining", "seconds"), [(False, LINGER_BETWEEN_S), (True, LAST_LINGER_S)])
+def test_a_client_lingers_for_less_while_the_engine_ends(
+    pair: Pair, *, draining: bool, seconds: float
+) -> None:
+    pair.client.shared.draining = draining
+    began_ns = time.monotonic_ns()
+    pair.client.linger()
+    assert began_ns <= pair.client.deadline_ns - int(seconds * NS) <= time.monotonic_ns()
 
 
 def test_a_client_that_lingers_gets_its_last_response_whole(pair: Pair) -> None:
