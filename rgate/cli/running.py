@@ -106,6 +106,7 @@ def run(
             descriptors=most_descriptors(),
             siblings=siblings,
             process=process,
+            must_work=not owner.is_successor,
         )
     except StatsError as error:
         raise Stop(str(error)) from error

@@ -145,6 +145,7 @@ def wire(
     descriptors: int = 1 << 30,
     siblings: Siblings | None = None,
     process: Process | None = None,
+    must_work: bool = True,
 ) -> Wired:
     """Return a gateway for *config*, one of *workers*, and for an engine that *can_tunnel*.
 
@@ -153,9 +154,9 @@ def wire(
     *siblings* are all processes of this rgate; None: it is the only one. *process*: what this one knows of
     itself; None: nothing yet.
 
-    Raises StatsError where the database cannot be used.
+    Raises StatsError where the database cannot be used; unless it *must_work*, it is waited for.
     """
-    stats = open_stats(database or config.stats.database)
+    stats = open_stats(database or config.stats.database, must_work=must_work)
     registry = Registry(config.backends, config.asked_sources)
     pick: Callable[[], float] = random.Random(seed).random  # noqa: S311 - a pick need not be secret
     gateway = Gateway(

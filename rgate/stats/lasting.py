@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from rgate.core.lately import Lately
 from rgate.core.record import Counter, Record, RecordLog
 from rgate.core.stats_query import Grouping
-from rgate.stats.database import StatsError, resolved
+from rgate.stats.database import StatsError, engine_of, resolved
 from rgate.stats.figures import Counted, Label, grouped_figures
 from rgate.stats.histogram import Histogram
 from rgate.stats.lifetime import Journal, Lifetime, Part, Told, lifetime_of, part_of
@@ -105,15 +105,17 @@ def open_stats(
     state_dir: Path | None = None,
     now: Callable[[], float] = time.time,
     fold_every_s: float | None = FOLD_EVERY_S,
+    must_work: bool = True,
 ) -> "LastingStats":
     """Return the statistics in the database at *database_url*, with what a killed rgate left over.
 
     The live file is beside a SQLite database, else in *state_dir* (default: `$XDG_STATE_HOME/rgate`).
     *now* gives seconds since the epoch. *fold_every_s* None: only `fold` folds, no thread does.
     Open in the process that counts: a process forked later must open its own.
-    Raises StatsError, with one line that says what to do.
+    Raises StatsError, with one line that says what to do; unless the database *must_work*: it is told of and
+    waited for then.
     """
-    store = store_of(database_url)
+    store = store_of(database_url) if must_work else Store(engine_of(database_url))
     try:
         prefix = live_prefix(sa.make_url(database_url), state_dir)
     except OSError as error:
@@ -122,7 +124,7 @@ def open_stats(
             f"The state directory cannot be made: {error}: set XDG_STATE_HOME to one."
         ) from error
     stats = LastingStats(store, prefix, now)
-    stats.begin(partial(prepared, store, database_url), fold_every_s)
+    stats.begin(partial(prepared, store, database_url), fold_every_s, must_work=must_work)
     return stats
 
 
@@ -175,12 +177,15 @@ class LastingStats:
         self._minute_done = -1
         self._thread: threading.Thread | None = None
 
-    def begin(self, prepare: Callable[[], str], fold_every_s: float | None) -> None:
+    def begin(
+        self, prepare: Callable[[], str], fold_every_s: float | None, *, must_work: bool = True
+    ) -> None:
         """Let *prepare* make the database ready, and fold what others left; then, from time to time, what is
         counted: *fold_every_s* None: only `fold` does.
 
         *prepare* returns "", or why the database cannot be asked just now. It is waited for a moment, and
-        goes on meanwhile. Raises its StatsError, if it comes in that time, and is then closed.
+        goes on meanwhile. Raises its StatsError, if it comes in that time and it *must_work*, and is then
+        closed.
         """
         refused: list[StatsError] = []
         first = threading.Thread(
@@ -188,7 +193,9 @@ class LastingStats:
         )
         first.start()
         first.join(START_WITHIN_S)
-        if refused:
+        if refused and not must_work:
+            self._tell_of_database(str(refused[0]))
+        elif refused:
             if self._live_file is not None:
                 self._live_file.remove()
             self._store.close()

@@ -411,6 +411,35 @@ def test_a_worker_is_replaced_though_the_access_log_has_gone_meanwhile(
         assert gateway.stop() == 0
 
 
+@pytest.mark.slow
+@pytest.mark.any_engine
+def test_workers_are_replaced_though_the_database_has_gone_meanwhile_and_lose_nothing(
+    backend: Backend, tmp_path: Path
+) -> None:
+    directory = tmp_path / "figures"
+    directory.mkdir()
+    options = ("--workers", "2", "--db", "sqlite:///figures/rgate.db")
+    with running(tmp_path, backend.config(), *options, environment=NO_DOCKER) as gateway:
+        shutil.rmtree(directory)
+        killed = workers_of(gateway.process.pid)
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: [is_gone(pid) for pid in killed], all, within_s=10)
+        for _ in range(10):
+            assert gateway.get("/api/x").status == 200
+        wait_until(gateway.errors, lambda said: "stats_database_unavailable" in said, within_s=10)
+        directory.mkdir()
+        wait_until(
+            lambda: gateway.stats()["requests_count"],
+            lambda counted: counted == {"success": 10, "error": 0},
+            within_s=10,
+        )
+        assert gateway.stop() == 0
+    with running(tmp_path, backend.config(), *options, environment=NO_DOCKER) as gateway:
+        assert gateway.stats()["requests_count"] == {"success": 10, "error": 0}
+        assert gateway.stop() == 0
+
+
 @pytest.mark.clause("9.http.config")
 def test_each_worker_tells_the_whole_limit_on_connections(gateway: Gateway, tmp_path: Path) -> None:
     """Each has a share of it, which is no part of the configuration."""

@@ -457,3 +457,21 @@ def test_a_label_that_is_none_is_no_more_than_a_torn_file(label: str) -> None:
     written._head[_LABEL_BYTES_USED] = end
     with pytest.raises(TornError, match="a label"):
         Arena("a" * 16, buffer)
+
+
+@pytest.mark.clause("7.last.lost")
+def test_one_that_need_not_work_yet_takes_what_was_counted_once_it_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "figures" / "rgate.db"
+    with contextlib.closing(
+        open_stats(f"sqlite:///{path}", now=lambda: NOW_S, fold_every_s=None, must_work=False)
+    ) as stats:
+        count(stats, 3)
+        assert not stats.fold()
+        assert caplog.text.count("stats_database_unavailable") == 1
+        assert stats.counted().totals().success == 3
+        path.parent.mkdir()
+        assert stats.fold()
+        count(stats, 4)
+    assert found(path) == 7
