@@ -48,7 +48,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "trusted_proxies": "peers that are proxies of yours: their `X-Forwarded-…` fields are kept, and "
     "`X-Forwarded-For` is added to; anybody else's are dropped",
     "stats": "where the figures are kept, and shown",
-    "stats.database": "where the figures are kept; PostgreSQL: `postgresql+psycopg://user@host/name`",
+    "stats.database": "where the figures are kept; PostgreSQL: `postgresql+psycopg://user@host/name`, "
+    "of the encoding UTF8",
     "stats.path": "where they are shown; it wins over every route",
     "admin": "who may use the pages under `/_rgate/`",
     "admin.allow": "who may use `/_rgate/…`, by the address of the TCP connection",
