@@ -135,7 +135,9 @@ def test_a_page_is_told_all_at_once_and_then_ticks(gateway: Gateway) -> None:
 
 
 @clause("10.live.failure", "10.live.timeline", own_choice=OWN)
-def test_a_failure_is_told_as_it_happens(gateway: Gateway, client: Wire, alone: Lane) -> None:
+def test_a_failure_is_told_as_it_happens(launch: Launch) -> None:
+    gateway = launch(alone=1)  # one of its own: pages are told of all failures
+    client, alone = gateway.client(), gateway.lane("alone")
     with page_of(gateway) as page, page_of(gateway, b"?window=7d") as other:
         for one in (page, other):
             one.next("routes")
