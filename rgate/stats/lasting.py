@@ -432,7 +432,7 @@ class LastingStats:
     def _mended(self) -> None:
         if "database" in self._told:
             self._told.discard("database")
-            _database_log.info("stats_database_mended nothing_lost=true")
+            _database_log.info("stats_database_mended counted_meanwhile=stored")
 
     def _fold_until_stopped(self, every_s: float) -> None:
         took_s = 0.0

@@ -181,7 +181,7 @@ class Store:
                 self._set_aside(now, "it is damaged" if self._is_broken else "somebody else wrote to it")
             else:  # what is there instead, if anything, may be a database of rgate's
                 _log.warning("stats_database_gone file=%s", file.path)
-                self._set_aside(None, "")
+                self._set_aside(None, "its file is gone")
         if not self._is_prepared or (file is not None and file.known is None):
             self.prepare()
 

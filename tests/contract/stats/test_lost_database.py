@@ -2,7 +2,9 @@
 
 import contextlib
 import fcntl
+import logging
 import os
+import shutil
 import sqlite3
 import stat
 import zlib
@@ -144,6 +146,26 @@ def test_a_file_that_is_deleted_is_made_anew_and_what_was_in_its_log_is_not_brou
     other.close()
     stats.close()
     assert found(path) == 3
+
+
+@pytest.mark.clause("7.last.lost")
+def test_a_directory_that_is_gone_is_told_and_nothing_more_is_said_to_be_stored_than_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "rgate")
+    directory = tmp_path / "data"
+    directory.mkdir()
+    with contextlib.closing(at(directory / "rgate.db")) as stats:
+        count(stats, 4)
+        assert stats.fold()
+        shutil.rmtree(directory)
+        count(stats, 2)
+        assert not stats.fold()
+        assert 'unavailable error="its file is gone, and cannot be set aside: ' in caplog.text
+        directory.mkdir()
+        assert stats.fold()
+        assert "stats_database_mended counted_meanwhile=stored" in caplog.text
+        assert stats.counted().totals().success == 2
 
 
 @pytest.mark.clause("7.last.lost")
