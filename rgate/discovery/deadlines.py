@@ -1,4 +1,5 @@
-"""A time limit for a whole call to Docker, where the libraries below its SDK have one for each read.
+"""A limit for a whole call to Docker, in time and in bytes, where the libraries below its SDK have one for
+each read, in time.
 
 A daemon, or what stands before it, may say one byte of an answer every few seconds: no read takes long, and
 the call has no end. So the socket of each connection has a limit that counts from when it was set, which
@@ -15,11 +16,18 @@ from typing import Any, Final
 
 from requests import Session
 
+LONGEST_ANSWER: Final = 128 << 20
+"""In bytes. A list has some thousand for each container."""
+
 _SHORTEST_S: Final = 1e-3  # 0 would be none
 
 
 class UnendingAnswer(TimeoutError):
     """What came of an answer came in time, and not all of it did."""
+
+
+class EndlessAnswer(ValueError):
+    """More came than any answer has; it is read no further."""
 
 
 def bound_calls(session: Session) -> None:
@@ -82,12 +90,14 @@ def _keep_alive(sock: socket.socket) -> None:
 
 
 class BoundedSocket:
-    """A socket, or what stands in for one, whose time limit is for all that is read from when it was set."""
+    """A socket, or what stands in for one, whose time limit is for all that is read from when it was set: no
+    more than an answer may have, either.
+    """
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
         self._ends_s: float | None = None
-        self._has_begun = False  # something was read since then
+        self._read = 0  # bytes, since then
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
@@ -95,19 +105,21 @@ class BoundedSocket:
     def settimeout(self, timeout_s: float | None) -> None:
         """Let reads from now on take so long together; None: as long as they like."""
         self._ends_s = None if timeout_s is None else time.monotonic() + timeout_s
-        self._has_begun = False
+        self._read = 0
         self._sock.settimeout(timeout_s)
 
     def read(self, most: int) -> bytes:
-        """Return what comes next, at most so many bytes. Raises TimeoutError."""
+        """Return what comes next, at most so many bytes. Raises TimeoutError, and EndlessAnswer."""
         if self._ends_s is not None:
             self._sock.settimeout(max(self._ends_s - time.monotonic(), _SHORTEST_S))
         found = None
         with contextlib.suppress(TimeoutError):
             found = bytes(self._sock.recv(most))
         if found is None:
-            raise UnendingAnswer if self._has_begun else TimeoutError
-        self._has_begun = True
+            raise UnendingAnswer if self._read else TimeoutError
+        self._read += len(found)
+        if self._ends_s is not None and self._read > LONGEST_ANSWER:
+            raise EndlessAnswer
         return found
 
     def makefile(self, mode: str, *_: Any, **__: Any) -> io.BufferedReader:

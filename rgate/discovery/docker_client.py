@@ -12,9 +12,10 @@ from typing import Any, Final
 import docker
 from docker.errors import APIError
 from docker.tls import TLSConfig
+from docker.utils.json_stream import json_stream
 
 from rgate.discovery.daemon import Daemon
-from rgate.discovery.deadlines import bound_calls
+from rgate.discovery.deadlines import EndlessAnswer, bound_calls
 from rgate.discovery.docker_errors import FOREIGN, NOT_UNDERSTOOD, sentence_for, shown_host
 from rgate.discovery.source import SourceError
 
@@ -23,6 +24,9 @@ CALL_TIMEOUT_S: Final = 5
 INSPECT_TIMEOUT_S: Final = 2
 # A busy daemon may take that long for many containers; pings meanwhile tell whether it is there.
 LIST_TIMEOUT_S: Final = 60
+
+LONGEST_MESSAGE: Final = 1 << 20
+"""In bytes, of an event; and so much may stand between two."""
 
 _LIMITS_OF_A_LOGIN: Final = ("timeout", "banner_timeout", "auth_timeout", "channel_timeout")
 _ANY_VERSION: Final = "1.44"  # to ask for the version, no version of the API is named
@@ -167,14 +171,24 @@ class Messages:
         self._until = until
         self._filters = filters
         self._stream: Any = None
+        self._unfinished = 0  # bytes, since the last message
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        """Yield them as they come. Raises what the SDK raises."""
+        """Yield them as they come. Raises what the SDK raises, and EndlessAnswer."""
         self._client.api.hooks = {"response": [_not_refused]}
-        self._stream = self._client.api.events(
-            since=self._since, until=self._until, filters=self._filters, decode=True
-        )
-        yield from self._stream
+        self._stream = self._client.api.events(since=self._since, until=self._until, filters=self._filters)
+        messages: Iterator[Any] = json_stream(self._pieces())
+        for message in messages:
+            self._unfinished = 0
+            yield message
+
+    def _pieces(self) -> Iterator[Any]:
+        """Yield what comes, as long as it makes messages: the SDK keeps whatever makes none."""
+        for piece in self._stream:
+            self._unfinished += len(piece)
+            if self._unfinished > LONGEST_MESSAGE:
+                raise EndlessAnswer
+            yield piece
 
     @property
     def has_begun(self) -> bool:

@@ -17,7 +17,7 @@ import urllib3
 from docker.errors import APIError, DockerException, TLSParameterError
 
 from rgate.core.causes import causes
-from rgate.discovery.deadlines import UnendingAnswer
+from rgate.discovery.deadlines import EndlessAnswer, UnendingAnswer
 
 try:
     from paramiko.ssh_exception import (
@@ -153,6 +153,8 @@ def _told(error: BaseException, host: str, timeout_s: float) -> str | None:
             return f"the connection to Docker at {host} was closed: see whether it runs, and its log"
         case OSError(errno=errno.EHOSTUNREACH | errno.ENETUNREACH):
             return f"there is no way to {host}: check DOCKER_HOST, and the network"
+        case EndlessAnswer():
+            return f"an answer of {host} had no end: check what stands in front of Docker, and its log"
         case JSONDecodeError():
             return f"who answers at {host} is not Docker: check DOCKER_HOST"
         case KeyError() | TypeError() | AttributeError() | RecursionError():

@@ -73,8 +73,8 @@ class Manager:
             raise NotFound("no such container")
         return self.inspected[container_id]
 
-    def events(self, **_: Any) -> Iterator[dict[str, Any]]:
-        return iter(self.messages.get, None)
+    def events(self, **_: Any) -> Iterator[bytes]:
+        return (json.dumps(message).encode() for message in iter(self.messages.get, None))
 
     def close(self) -> None:
         self.messages.put(None)
