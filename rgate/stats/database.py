@@ -35,7 +35,7 @@ def engine_of(database_url: str) -> sa.Engine:
         if url.get_backend_name() == "sqlite":
             return _sqlite_engine(url)
         _check_server(url)
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=3, connect_args=_patience(url))
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=3, connect_args=_asked_for(url))
     except (ArgumentError, ValueError) as error:
         raise StatsError(
             "stats.database: this is no database URL: write one such as sqlite:///rgate.db or "
@@ -63,21 +63,23 @@ def _values(url: sa.URL, name: str) -> list[str]:
     return [value for said in url.normalized_query.get(name, ()) for value in said.split(",") if value]
 
 
-def _patience(url: sa.URL) -> dict[str, int]:
-    """Return how long a server is waited for that is away, and how a connection to it is noticed to be dead.
+def _asked_for(url: sa.URL) -> dict[str, int | str]:
+    """Return how long a server is waited for that is away, how a connection to it is noticed to be dead, and
+    how text goes over it.
 
     What the URL says itself, counts.
     """
     if url.get_driver_name() not in ("psycopg", "psycopg2"):
         return {}
-    patience = {
+    asked_for: dict[str, int | str] = {
         "connect_timeout": CONNECT_TIMEOUT_S,
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
         "tcp_user_timeout": 20_000,  # ms
+        "client_encoding": "utf8",  # else the database's, in which a name may not be
     }
-    return {key: value for key, value in patience.items() if key not in url.query}
+    return {key: value for key, value in asked_for.items() if key not in url.query}
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:

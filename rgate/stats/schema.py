@@ -157,7 +157,7 @@ def check_encoding(connection: sa.Connection) -> None:
     """Raise EncodingError where the database cannot hold every name that a backend or container may have."""
     if connection.dialect.name == "postgresql":
         encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
-        if encoding != "UTF8":
+        if encoding not in ("UTF8", "SQL_ASCII"):  # the latter takes any bytes as they are
             raise EncodingError(encoding)
 
 

@@ -42,10 +42,20 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 
 @pytest.fixture
 def latin1_url(postgres_server: str) -> Iterator[str]:
-    """The URL of an empty database of another encoding than UTF-8."""
-    encoding = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
-    with _database(postgres_server, encoding) as url:
+    """The URL of an empty database that cannot hold every name."""
+    with _database(postgres_server, _encoding("LATIN1")) as url:
         yield url
+
+
+@pytest.fixture
+def ascii_url(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty database without an encoding, as `initdb` makes them in the locale C."""
+    with _database(postgres_server, _encoding("SQL_ASCII")) as url:
+        yield url
+
+
+def _encoding(name: str) -> str:
+    return f"ENCODING '{name}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rgate.core.record import Record
-from rgate.stats import LastingStats, StatsError, open_stats
+from rgate.stats import Grouping, LastingStats, StatsError, open_stats
 from rgate.stats.checkup import try_database
 from rgate.stats.lasting import rest_s
 from rgate.stats.live_file import _LABEL_BYTES_USED, _LABEL_HEAD, FILE_BYTES, Arena, TornError
@@ -344,6 +344,15 @@ def test_a_database_that_cannot_hold_every_name_is_refused(latin1_url: str, tmp_
         opened(latin1_url, tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert "encoding LATIN1" in try_database(latin1_url).error
+
+
+@pytest.mark.clause("7.last.restart")
+def test_a_database_without_an_encoding_holds_every_name(ascii_url: str, tmp_path: Path) -> None:
+    for number in (1, 2):
+        with contextlib.closing(opened(ascii_url, tmp_path)) as stats:
+            stats.add(Record(NOW_S, "", "GET", "/", 200, 0, 1_000_000, "/api", "支付", "c"))
+            assert stats.fold()
+            assert stats.counted().grouped(Grouping.BACKEND)["支付"].success == number
 
 
 @pytest.mark.clause("1.exit.database", "1.exit.secrets")
