@@ -1,6 +1,7 @@
 """When a connection to a backend serves another request, and when it must not (RFC 9112 9.3)."""
 
 import time
+from contextlib import closing
 
 import pytest
 
@@ -189,6 +190,8 @@ ANNOUNCING = {
 POISON = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 UNASKED = {"content": b"hello", "a response": POISON, "a chunk": b"5\r\nhello\r\n0\r\n\r\n"}
 
+REST_S = 0.1  # a connection that may have such content to come is not used for so long
+
 
 def _announced(client: Wire, backend: Lane, kind: str, unasked: bytes) -> Wire:
     """Get a response that announces *unasked* as its content; return the backend's end."""
@@ -201,13 +204,18 @@ def _announced(client: Wire, backend: Lane, kind: str, unasked: bytes) -> Wire:
 @pytest.mark.parametrize("unasked", UNASKED.values(), ids=UNASKED)
 @pytest.mark.parametrize("kind", ANNOUNCING)
 def test_the_next_request_is_not_answered_by_content_that_comes_late_after(
-    client: Wire, backend: Lane, kind: str, unasked: bytes
+    gateway: Gateway, kind: str, unasked: bytes
 ) -> None:
-    upstream = _announced(client, backend, kind, unasked)
-    client.send(get(backend.path + b"/next"))
-    upstream.try_send(unasked)  # crosses the request, if that is on its way there
-
-    assert answer(client, backend.accept_for(client), b"GET").response.content == b"ok"
+    for _ in range(10):  # a busy machine may hold this up until the connection has rested
+        with gateway.client() as client, closing(gateway.lane()) as lane:
+            began_s = time.monotonic()
+            upstream = _announced(client, lane, kind, unasked)
+            client.send(get(lane.path + b"/next"))
+            upstream.try_send(unasked)  # crosses the request, if that is on its way there
+            if time.monotonic() - began_s < REST_S:
+                assert answer(client, lane.accept_for(client), b"GET").response.content == b"ok"
+                return
+    pytest.fail("the test was held up each time")
 
 
 @clause("RFC 9112 6.3", "RFC 9112 9.2", "5.pool.unasked")
