@@ -137,6 +137,7 @@ def grown(samples: Sequence[Sample], processes: int = 1) -> list[tuple[str, floa
 def keep(way: str, samples: Sequence[Sample]) -> None:
     folder = os.environ.get("RGATE_LEAKS_KEEP")
     if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
         with Path(folder, f"{way}.csv").open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(field.name for field in fields(Sample))
