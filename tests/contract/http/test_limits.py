@@ -122,14 +122,24 @@ def test_the_limit_is_not_for_responses(limited: Gateway) -> None:
         assert exchange(client, lane, get(lane.path), sent).response.content == content
 
 
+def _all_asking(gateway: Gateway) -> tuple[list[Wire], list[Wire]]:
+    """Return as many connections as there may be, each with a request under way, and those to its backend.
+
+    Each asks at once: as long as those of the case before are there, one that is idle would make way.
+    """
+    clients, upstreams = list[Wire](), list[Wire]()
+    for _ in range(MOST_CONNECTIONS):
+        client, lane = gateway.client(), gateway.lane()
+        client.send(get(lane.path))
+        clients.append(client)
+        upstreams.append(lane.accept())
+    return clients, upstreams
+
+
 @clause("2.limits.connections", own_choice="others refuse or close connections over the limit")
 @pytest.mark.parametrize("then", ["one closes", "one has its answer"])
 def test_while_all_have_a_request_under_way_no_connection_is_accepted(limited: Gateway, then: str) -> None:
-    lanes = [limited.lane() for _ in range(MOST_CONNECTIONS)]
-    clients = [limited.client() for _ in lanes]
-    for client, lane in zip(clients, lanes, strict=True):
-        client.send(get(lane.path))
-    upstreams = [lane.accept() for lane in lanes]
+    clients, upstreams = _all_asking(limited)
     late, lane = limited.client(), limited.lane()
     late.send(get(lane.path))
     with pytest.raises(Late):
@@ -146,11 +156,7 @@ def test_while_all_have_a_request_under_way_no_connection_is_accepted(limited: G
 @clause("2.limits.idle", own_choice="others refuse or close connections over the limit")
 def test_who_is_being_answered_makes_way_for_nobody(limited: Gateway) -> None:
     # Its answer lay ready, and its connection was closed as an idle one, in the turn in which another came.
-    lanes = [limited.lane() for _ in range(MOST_CONNECTIONS)]
-    clients = [limited.client() for _ in lanes]
-    for client, lane in zip(clients, lanes, strict=True):
-        client.send(get(lane.path))
-    upstreams = [lane.accept() for lane in lanes]
+    clients, upstreams = _all_asking(limited)
     upstreams[0].read_request()
     limited.signal(signal.SIGSTOP)
     upstreams[0].send(OK)
