@@ -15,10 +15,10 @@ class Upload:
     """The content of one request, framed for an upstream.
 
     What came is kept until it was sent once (its reader does not read on meanwhile), and after that while it
-    is little. *most_bytes*: `limits.body_bytes`.
+    is little. *most_bytes*: `limits.body_bytes`. *kept_bytes*: how much of it came, framed.
     """
 
-    __slots__ = ("_chunked", "_content", "_kept", "_kept_bytes", "_most_bytes", "_sent", "_taken", "complete")
+    __slots__ = ("_chunked", "_content", "_kept", "_most_bytes", "_sent", "_taken", "complete", "kept_bytes")
 
     def __init__(self, framing: RequestFraming, most_bytes: int | None) -> None:
         self._content = content_of(framing)
@@ -27,18 +27,13 @@ class Upload:
         self._most_bytes = most_bytes
         self._taken = 0
         self._kept: list[bytes] = []
-        self._kept_bytes = 0
+        self.kept_bytes = 0
         self._sent = False
-
-    @property
-    def kept_bytes(self) -> int:
-        """How much of it came, framed."""
-        return self._kept_bytes
 
     @property
     def replayable(self) -> bool:
         """Whether all that came is kept, and can be sent from its start."""
-        return not self._sent or self._kept_bytes <= REPLAYABLE_BYTES
+        return not self._sent or self.kept_bytes <= REPLAYABLE_BYTES
 
     def take(self, received: bytes, start: int) -> tuple[bytes, int]:
         """Return what goes on of `received[start:]`, framed, and where what is not used begins (see
@@ -60,7 +55,7 @@ class Upload:
         return piece, end
 
     def _keep(self, framed: bytes) -> None:
-        self._kept_bytes += len(framed)
+        self.kept_bytes += len(framed)
         if self.replayable:
             self._kept.append(framed)
         else:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,12 @@ NO_SERVICE_URLS = "Backend available but no Service URLs discovered"
 _READY = ("rgate listening on http://", '{"message": "listening", ')
 
 T = TypeVar("T")
+
+alone_or_with_workers = pytest.mark.parametrize(
+    "options",
+    [(), pytest.param(("--workers", "2"), marks=pytest.mark.slow)],
+    ids=["one process", "workers"],
+)
 
 engine = "asyncio"
 """What `running` starts; set for each test by the fixture that runs it with every engine."""

@@ -18,6 +18,7 @@ from tests.integration.backend import Backend
 from tests.integration.gateway import (
     NO_SERVICE_URLS,
     Gateway,
+    alone_or_with_workers,
     backend_config,
     command,
     finished,
@@ -115,11 +116,7 @@ def test_a_signal_to_stop_ends_it_with_0(tmp_path: Path, number: signal.Signals)
 
 @pytest.mark.any_engine
 @pytest.mark.clause("1.exit.signal")
-@pytest.mark.parametrize(
-    "options",
-    [(), pytest.param(("--workers", "2"), marks=pytest.mark.slow)],
-    ids=["one process", "workers"],
-)
+@alone_or_with_workers
 def test_a_signal_ends_it_though_who_started_it_had_blocked_them(
     backend: Backend, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
@@ -133,11 +130,7 @@ def test_a_signal_ends_it_though_who_started_it_had_blocked_them(
 
 @pytest.mark.any_engine
 @pytest.mark.clause("8.reload.whole")
-@pytest.mark.parametrize(
-    "options",
-    [(), pytest.param(("--workers", "2"), marks=pytest.mark.slow)],
-    ids=["one process", "workers"],
-)
+@alone_or_with_workers
 def test_a_reload_for_which_no_thread_is_to_be_had_is_told_and_can_be_asked_for_again(
     backend: Backend, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
@@ -173,11 +166,7 @@ sys.meta_path.insert(0, Early)
 
 @pytest.mark.any_engine
 @pytest.mark.clause("8.reload.whole", "8.reload.logs")
-@pytest.mark.parametrize(
-    "options",
-    [(), pytest.param(("--workers", "2"), marks=pytest.mark.slow)],
-    ids=["one process", "workers"],
-)
+@alone_or_with_workers
 def test_what_is_asked_for_while_it_starts_is_done_once_it_has(
     backend: Backend, tmp_path: Path, options: tuple[str, ...]
 ) -> None:

@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 
 from tests.integration.backend import Backend
-from tests.integration.gateway import backend_config, finished, running, wait_until, write_config
+from tests.integration.gateway import (
+    alone_or_with_workers,
+    backend_config,
+    finished,
+    running,
+    wait_until,
+    write_config,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.any_engine]
 
@@ -113,11 +120,7 @@ def test_a_full_disk_under_the_access_log_is_told_of_once_and_requests_go_on(tmp
 
 
 @pytest.mark.clause("10.logs.lost", "1.options.drain")
-@pytest.mark.parametrize(
-    "options",
-    [(), pytest.param(("--workers", "2"), marks=pytest.mark.slow)],
-    ids=["one process", "workers"],
-)
+@alone_or_with_workers
 def test_a_reader_of_the_access_log_that_stalls_holds_up_no_end(
     backend: Backend, tmp_path: Path, options: tuple[str, ...]
 ) -> None:

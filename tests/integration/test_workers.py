@@ -156,6 +156,14 @@ def test_workers_end_with_a_supervisor_that_is_killed(gateway: Gateway) -> None:
     wait_until(lambda: [is_gone(pid) for pid in pids], all, within_s=10)
 
 
+def kill_workers(gateway: Gateway) -> None:
+    """Kill all workers, and wait until they are gone."""
+    killed = workers_of(gateway.process.pid)
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: [is_gone(pid) for pid in killed], all, within_s=10)
+
+
 @pytest.mark.any_engine
 @pytest.mark.clause("8.reload.whole")
 def test_workers_in_the_place_of_others_do_as_they_are_told_however_long_the_table(
@@ -165,10 +173,7 @@ def test_workers_in_the_place_of_others_do_as_they_are_told_however_long_the_tab
     config["routes"] += [{"path_prefix": f"/{number}{'x' * 6000}", "backend": "api"} for number in range(60)]
     options = ("--workers", "2", "--log-format", "json")  # which cuts nothing
     with running(tmp_path, config, *options, environment=NO_DOCKER) as gateway:
-        killed = workers_of(gateway.process.pid)
-        for pid in killed:
-            os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: [is_gone(pid) for pid in killed], all, within_s=10)
+        kill_workers(gateway)
         assert gateway.get("/api/x").status == 200  # by one that came later
         write_config(tmp_path, {**backend.config(), "default_response": {"body": "new", "status_code": 418}})
         gateway.send_signal(signal.SIGHUP)
@@ -399,10 +404,7 @@ def test_a_worker_is_replaced_though_the_access_log_has_gone_meanwhile(
     options = ("--workers", "2", "--access-log", "logs/access.log")
     with running(tmp_path, backend.config(), *options, environment=NO_DOCKER) as gateway:
         shutil.rmtree(directory)
-        killed = workers_of(gateway.process.pid)
-        for pid in killed:
-            os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: [is_gone(pid) for pid in killed], all, within_s=10)
+        kill_workers(gateway)
         assert gateway.get("/api/x").status == 200
         wait_until(gateway.errors, lambda said: "access log cannot be written" in said, within_s=10)
         directory.mkdir()
@@ -421,10 +423,7 @@ def test_workers_are_replaced_though_the_database_has_gone_meanwhile_and_lose_no
     options = ("--workers", "2", "--db", "sqlite:///figures/rgate.db")
     with running(tmp_path, backend.config(), *options, environment=NO_DOCKER) as gateway:
         shutil.rmtree(directory)
-        killed = workers_of(gateway.process.pid)
-        for pid in killed:
-            os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: [is_gone(pid) for pid in killed], all, within_s=10)
+        kill_workers(gateway)
         for _ in range(10):
             assert gateway.get("/api/x").status == 200
         wait_until(gateway.errors, lambda said: "stats_database_unavailable" in said, within_s=10)

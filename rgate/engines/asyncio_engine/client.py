@@ -229,10 +229,10 @@ class Client(asyncio.Protocol):
     def _close(self, *, unread: bool) -> None:
         if not self.is_open:
             return
-        self.shared.outbox.flush()  # the response may wait there
         if unread or not self.reader.is_empty or self.shared.draining:
             self.linger()
         else:
+            self.shared.outbox.flush()  # the response may wait there
             self.transport.close()
             self._unwritten = unwritten_bytes(self.transport)
             self.deadline_ns = time.monotonic_ns() + IDLE_NS  # while the rest is written
